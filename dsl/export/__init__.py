@@ -1,0 +1,1 @@
+"""A program in the notations of others: an Optax file, LaTeX, JSON."""

@@ -1,0 +1,85 @@
+"""The domain of kinds: is each value a scalar, a number per tensor, or a tensor?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from .errors import ProgramError
+from .interpreter import interpret
+from .primitives import Kind, Primitive, Scope
+from .program import EVAL_W, INPUTS, Program
+
+
+class KindDomain:
+    """Kinds broadcast to the highest; reductions need tensors."""
+
+    def constant(self, value: float) -> Kind:
+        return Kind.SCALAR
+
+    def apply(self, primitive: Primitive, args: Sequence[Kind]) -> Kind:
+        if not primitive.reduces:
+            return max(args, default=Kind.SCALAR)
+        for position, kind in enumerate(args, start=1):
+            if kind is not Kind.TENSOR:
+                which = "its argument" if primitive.arity == 1 else f"argument {position}"
+                raise ProgramError(
+                    f"{primitive.name} reduces a tensor, but {which} is a {kind};"
+                    " accepted: a value shaped like w or g"
+                )
+        return Kind.LAYER if primitive.scope is Scope.PER_TENSOR else Kind.SCALAR
+
+
+KIND_DOMAIN = KindDomain()
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramKinds:
+    """The kinds of a whole program.
+
+    Attributes:
+      state: the kind of each state variable.
+      final: the kind of what every variable holds at the end of a step.
+      result: the kind of the update.
+    """
+
+    state: Mapping[str, Kind]
+    final: Mapping[str, Kind]
+    result: Kind
+
+
+def kinds_of(program: Program) -> ProgramKinds:
+    """Infers all kinds.
+
+    A state starts as its initial value's kind and grows to what the program assigns to it, until
+    nothing changes: kinds only grow, so this takes at most two rounds per state.
+
+    Raises:
+      ProgramError: for a name used before it is assigned or a primitive given a wrong kind.
+    """
+    state = {
+        s.name: INPUTS[s.init] if isinstance(s.init, str) else Kind.SCALAR for s in program.state
+    }
+    inputs = {name: INPUTS[name] for name in program.inputs}
+    # A reduction of a state that is still thought a scalar is no error until kinds have settled.
+    settling = _Settling()
+    while True:
+        outcome = interpret(program, settling, inputs | state)
+        grown = {name: max(kind, outcome.env[name]) for name, kind in state.items()}
+        if grown == state:
+            break
+        state = grown
+    outcome = interpret(program, KIND_DOMAIN, inputs | state)
+    if EVAL_W in outcome.env and outcome.env[EVAL_W] is not Kind.TENSOR:
+        raise ProgramError(
+            f"{EVAL_W} is the point where the model is evaluated and must be a tensor,"
+            f" but it is a {outcome.env[EVAL_W]}"
+        )
+    return ProgramKinds(state, dict(outcome.env), outcome.result)
+
+
+class _Settling(KindDomain):
+    def apply(self, primitive: Primitive, args: Sequence[Kind]) -> Kind:
+        if primitive.reduces:
+            return Kind.LAYER if primitive.scope is Scope.PER_TENSOR else Kind.SCALAR
+        return super().apply(primitive, args)

@@ -1,0 +1,300 @@
+"""The primitives: one row each.
+
+A row holds everything the rest of evoptax knows about an operation: its name, number of
+arguments, where it acts, its definition over an array namespace `xp` (so that NumPy in float64
+and JAX run the same row), how LaTeX writes it, and whether its arguments commute. A new primitive
+is one row here and nothing else anywhere.
+
+The 45 functions of Lion's public search space (Chen et al. 2023; google/automl, `hero/fn_lib.py`)
+are the rows with `lion=` set, which names the function as written there. Where evoptax differs,
+the row says so. Two differences hold throughout: `sqrt` and the logarithms follow plain IEEE
+semantics (`sqrt(-1)` is NaN, where hero takes the absolute value first), and conditions are the
+numbers 0 and 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+from types import MappingProxyType
+from typing import Any
+
+
+class Kind(IntEnum):
+    """What shape a value has; a higher kind holds more numbers.
+
+    SCALAR: one number for the whole model. LAYER: one number per parameter tensor. TENSOR: shaped
+    like its parameter tensor. Values of different kinds combine by broadcasting.
+    """
+
+    SCALAR = 0
+    LAYER = 1
+    TENSOR = 2
+
+    def __str__(self) -> str:
+        return {0: "scalar", 1: "per-tensor scalar", 2: "tensor"}[int(self)]
+
+
+class Scope(Enum):
+    """Over what a primitive acts.
+
+    ELEMENTWISE: number by number, broadcasting. PER_TENSOR: reduces each parameter tensor to one
+    number. MODEL: reduces all tensors of the model to one number.
+    """
+
+    ELEMENTWISE = "elementwise"
+    PER_TENSOR = "per tensor"
+    MODEL = "model"
+
+
+@dataclass(frozen=True, slots=True)
+class Primitive:
+    """One operation of the language.
+
+    Attributes:
+      name: what programs write, unless `infix` is set.
+      arity: number of arguments.
+      scope: see `Scope`.
+      define: `define(xp, *args)`, over an array namespace (numpy or jax.numpy). Reductions receive
+        arrays of any shape and reduce over all of it.
+      latex: a template with {0}, {1}, … for the arguments.
+      infix: the operator that programs write instead of a call.
+      commutative: whether the first two arguments can be exchanged.
+      cost: floating-point operations per number, roughly (an `exp` counts as ten).
+      lion: the function's name in Lion's search space, or an empty string.
+      expansion: for a derived primitive, its definition as an expression over the argument names
+        `x`, `y`, `z`; such a row has no `define` and is expanded before any analysis.
+      searched: whether the search draws it when it mutates.
+    """
+
+    name: str
+    arity: int
+    define: Callable[..., Any] | None = None
+    latex: str = ""
+    scope: Scope = Scope.ELEMENTWISE
+    infix: str = ""
+    commutative: bool = False
+    cost: int = 1
+    lion: str = ""
+    expansion: str = ""
+    searched: bool = True
+
+    @property
+    def reduces(self) -> bool:
+        """Whether it takes tensors and gives fewer numbers."""
+        return self.scope is not Scope.ELEMENTWISE
+
+
+def _one_if(xp: Any, condition: Any) -> Any:
+    return xp.where(condition, 1.0, 0.0)
+
+
+def _fn(name: str) -> Callable[..., Any]:
+    """The function of this name in the array namespace."""
+    return lambda xp, *args: getattr(xp, name)(*args)
+
+
+def _same(name: str, cost: int, latex: str) -> Primitive:
+    """A function of one argument that NumPy, JAX and Lion's space all call by the same name."""
+    return Primitive(name, 1, _fn(name), latex, cost=cost, lion=name)
+
+
+def _named(word: str) -> str:
+    return rf"\operatorname{{{word}}}\left({{0}}\right)"
+
+
+_ROWS: tuple[Primitive, ...] = (
+    # Arithmetic.
+    Primitive("add", 2, _fn("add"), "{0} + {1}", infix="+", commutative=True, lion="add"),
+    Primitive("subtract", 2, _fn("subtract"), "{0} - {1}", infix="-", lion="sub"),
+    Primitive(
+        "multiply", 2, _fn("multiply"), r"{0} \, {1}", infix="*", commutative=True, lion="mult"
+    ),
+    Primitive("divide", 2, _fn("divide"), r"\frac{{{0}}}{{{1}}}", infix="/", lion="div"),
+    Primitive("power", 2, _fn("power"), "{0}^{{{1}}}", infix="**", cost=20, lion="power"),
+    Primitive("mod", 2, _fn("mod"), r"{0} \bmod {1}", infix="%", cost=5),
+    Primitive("negative", 1, _fn("negative"), "-{0}", infix="-", lion="negative"),
+    Primitive(
+        "maximum",
+        2,
+        _fn("maximum"),
+        r"\max\left({0}, {1}\right)",
+        commutative=True,
+        lion="maximum",
+    ),
+    Primitive(
+        "minimum",
+        2,
+        _fn("minimum"),
+        r"\min\left({0}, {1}\right)",
+        commutative=True,
+        lion="minimum",
+    ),
+    # Conditions are 0 or 1.
+    Primitive("less", 2, lambda xp, x, y: _one_if(xp, x < y), "[{0} < {1}]", infix="<"),
+    Primitive("less_equal", 2, lambda xp, x, y: _one_if(xp, x <= y), r"[{0} \le {1}]", infix="<="),
+    Primitive("greater", 2, lambda xp, x, y: _one_if(xp, x > y), "[{0} > {1}]", infix=">"),
+    Primitive(
+        "greater_equal", 2, lambda xp, x, y: _one_if(xp, x >= y), r"[{0} \ge {1}]", infix=">="
+    ),
+    Primitive(
+        "equal",
+        2,
+        lambda xp, x, y: _one_if(xp, x == y),
+        "[{0} = {1}]",
+        infix="==",
+        commutative=True,
+    ),
+    Primitive(
+        "not_equal",
+        2,
+        lambda xp, x, y: _one_if(xp, x != y),
+        r"[{0} \ne {1}]",
+        infix="!=",
+        commutative=True,
+    ),
+    Primitive(
+        "where",
+        3,
+        lambda xp, c, x, y: xp.where(c != 0, x, y),
+        r"\begin{{cases}} {1} & {0} \\ {2} & \text{{otherwise}} \end{{cases}}",
+    ),
+    # hero's `invert` is NumPy's bitwise one, which floats refuse; here it is the logical not of a
+    # condition, which is what it does to hero's booleans.
+    Primitive("invert", 1, lambda xp, x: _one_if(xp, x == 0), r"\lnot {0}", lion="invert"),
+    # Elementwise functions.
+    Primitive("abs", 1, _fn("abs"), r"\left|{0}\right|", lion="abs"),
+    Primitive("sign", 1, _fn("sign"), _named("sign"), lion="sign"),
+    Primitive("square", 1, lambda xp, x: x * x, "{0}^{{2}}", lion="square"),
+    Primitive("cube", 1, lambda xp, x: x * x * x, "{0}^{{3}}", cost=2, lion="cube"),
+    Primitive("sqrt", 1, _fn("sqrt"), r"\sqrt{{{0}}}", cost=5, lion="sqrt"),
+    Primitive("cbrt", 1, _fn("cbrt"), r"\sqrt[3]{{{0}}}", cost=20, lion="cbrt"),
+    Primitive(
+        "reciprocal", 1, lambda xp, x: 1.0 / x, r"\frac{{1}}{{{0}}}", cost=2, lion="reciprocal"
+    ),
+    _same("exp", 10, "e^{{{0}}}"),
+    _same("exp2", 10, "2^{{{0}}}"),
+    Primitive("exp10", 1, lambda xp, x: xp.power(10.0, x), "10^{{{0}}}", cost=20, lion="exp10"),
+    _same("expm1", 10, r"\left(e^{{{0}}} - 1\right)"),
+    _same("log", 10, r"\ln\left({0}\right)"),
+    _same("log10", 10, r"\log_{{10}}\left({0}\right)"),
+    _same("log2", 10, r"\log_{{2}}\left({0}\right)"),
+    _same("log1p", 10, r"\ln\left(1 + {0}\right)"),
+    _same("sin", 10, r"\sin\left({0}\right)"),
+    _same("cos", 10, r"\cos\left({0}\right)"),
+    _same("tan", 15, r"\tan\left({0}\right)"),
+    _same("arcsin", 15, r"\arcsin\left({0}\right)"),
+    _same("arccos", 15, r"\arccos\left({0}\right)"),
+    _same("arctan", 15, r"\arctan\left({0}\right)"),
+    _same("sinh", 15, r"\sinh\left({0}\right)"),
+    _same("cosh", 15, r"\cosh\left({0}\right)"),
+    _same("tanh", 10, r"\tanh\left({0}\right)"),
+    _same("arcsinh", 15, _named("arsinh")),
+    _same("arccosh", 15, _named("arcosh")),
+    _same("arctanh", 15, _named("artanh")),
+    Primitive("sigmoid", 1, None, r"\sigma\left({0}\right)", expansion="1 / (1 + exp(-x))"),
+    # (1-a)*x + a*y, which Lion's paper calls interp.
+    Primitive(
+        "lerp",
+        3,
+        lambda xp, x, y, a: (1.0 - a) * x + a * y,
+        r"\operatorname{{lerp}}\left({0}, {1}, {2}\right)",
+        cost=4,
+        lion="interpolate",
+    ),
+    Primitive(
+        "clip",
+        3,
+        lambda xp, x, low, high: xp.minimum(xp.maximum(x, low), high),
+        r"\operatorname{{clip}}\left({0}, {1}, {2}\right)",
+        cost=2,
+    ),
+    # Constants.
+    Primitive("get_pi", 0, lambda xp: 3.141592653589793, r"\pi", lion="get_pi"),
+    Primitive("get_e", 0, lambda xp: 2.718281828459045, "e", lion="get_e"),
+    Primitive("get_eps", 0, lambda xp: 1e-8, "10^{{-8}}", lion="get_eps"),
+    # One number per parameter tensor.
+    Primitive(
+        "norm",
+        1,
+        lambda xp, x: xp.sqrt(xp.sum(x * x)),
+        r"\left\lVert {0} \right\rVert",
+        Scope.PER_TENSOR,
+        cost=2,
+        lion="norm",
+    ),
+    Primitive("sum", 1, _fn("sum"), r"\sum {0}", Scope.PER_TENSOR),
+    Primitive("mean", 1, _fn("mean"), _named("mean"), Scope.PER_TENSOR),
+    Primitive("max", 1, _fn("max"), _named("max"), Scope.PER_TENSOR),
+    Primitive("min", 1, _fn("min"), _named("min"), Scope.PER_TENSOR),
+    # The population's standard deviation (divided by n, as NumPy does).
+    Primitive("std", 1, _fn("std"), _named("std"), Scope.PER_TENSOR, cost=4),
+    Primitive(
+        "dot",
+        2,
+        lambda xp, x, y: xp.sum(x * y),
+        r"\left\langle {0}, {1} \right\rangle",
+        Scope.PER_TENSOR,
+        commutative=True,
+        cost=2,
+    ),
+    # One number for the whole model. Lion's `dot` and `cosine_sim` are of this scope.
+    Primitive(
+        "global_norm",
+        1,
+        lambda xp, x: xp.sqrt(xp.sum(x * x)),
+        r"\left\lVert {0} \right\rVert_{{\text{{model}}}}",
+        Scope.MODEL,
+        cost=2,
+        lion="global_norm",
+    ),
+    Primitive(
+        "global_dot",
+        2,
+        lambda xp, x, y: xp.sum(x * y),
+        r"\left\langle {0}, {1} \right\rangle_{{\text{{model}}}}",
+        Scope.MODEL,
+        commutative=True,
+        cost=2,
+        lion="dot",
+    ),
+    Primitive(
+        "cosine_sim",
+        2,
+        None,
+        r"\cos\angle\left({0}, {1}\right)_{{\text{{model}}}}",
+        commutative=True,
+        lion="cosine_sim",
+        expansion="global_dot(x, y) / (global_norm(x) * global_norm(y))",
+    ),
+    Primitive(
+        "clip_by_global_norm",
+        2,
+        None,
+        r"\operatorname{{clip}}_{{\lVert\cdot\rVert \le {1}}}\left({0}\right)",
+        lion="clip_by_global_norm",
+        expansion="minimum(1, y / global_norm(x)) * x",
+    ),
+)
+
+PRIMITIVES: Mapping[str, Primitive] = MappingProxyType({row.name: row for row in _ROWS})
+
+# Names that people bring from elsewhere; `format` prints the table's own.
+ALIASES: Mapping[tuple[str, int], str] = MappingProxyType(
+    {
+        ("interp", 3): "lerp",
+        ("interpolate", 3): "lerp",
+        ("max", 2): "maximum",
+        ("min", 2): "minimum",
+    }
+)
+
+INFIX: Mapping[tuple[str, int], Primitive] = MappingProxyType(
+    {(row.infix, row.arity): row for row in _ROWS if row.infix}
+)
+
+
+def arguments_of(row: Primitive) -> tuple[str, ...]:
+    """The argument names that a derived row's `expansion` uses."""
+    return ("x", "y", "z")[: row.arity]

@@ -1,0 +1,245 @@
+"""Programs as text: one Python function, read with `ast` and never executed.
+
+`parse(format_program(p)) == p` for every program p.
+"""
+
+from __future__ import annotations
+
+import ast
+import keyword
+from collections.abc import Iterator
+from typing import NoReturn
+
+from .errors import ProgramError, did_you_mean
+from .expressions import Reader, format_expression, format_number, parse_syntax_tree
+from .kinds import kinds_of
+from .primitives import PRIMITIVES, Kind
+from .program import (
+    EVAL_W,
+    INPUTS,
+    Hyperparameter,
+    Program,
+    State,
+    Statement,
+)
+
+MAX_STATEMENTS = 500
+MAX_CHARACTERS = 100_000
+
+_STATEMENT_INSTEAD: dict[type[ast.AST], str] = {
+    ast.For: "loops are not in the language; a rule is one step",
+    ast.While: "loops are not in the language; a rule is one step",
+    ast.If: "branches are not in the language; write where(condition, a, b)",
+    ast.Import: "imports are not in the language; primitives are called by their bare name",
+    ast.ImportFrom: "imports are not in the language; primitives are called by their bare name",
+    ast.AugAssign: "write the operation out, as in m = m + g",
+    ast.AnnAssign: "type annotations are not in the language; write target = value",
+    ast.Delete: "del is not in the language",
+    ast.Global: "global is not in the language; state is a parameter with a default",
+    ast.Nonlocal: "nonlocal is not in the language; state is a parameter with a default",
+    ast.FunctionDef: "functions inside a rule are not in the language",
+    ast.ClassDef: "classes are not in the language",
+    ast.Try: "try is not in the language; non-finite values are outcomes, not errors",
+    ast.With: "with is not in the language",
+    ast.Raise: "raise is not in the language",
+    ast.Assert: "assert is not in the language",
+    ast.Pass: "pass does nothing; leave it out",
+    ast.Expr: "a bare expression does nothing; write target = value",
+}
+
+
+def parse(text: str) -> Program:
+    """Reads one program and checks it.
+
+    Raises:
+      ProgramError: naming the offending text with its line and column and what is accepted.
+    """
+    if len(text) > MAX_CHARACTERS:
+        raise ProgramError(
+            f"the program has {len(text)} characters; at most {MAX_CHARACTERS} are accepted"
+        )
+    module = parse_syntax_tree(text)
+    if len(module.body) != 1 or not isinstance(module.body[0], ast.FunctionDef):
+        raise ProgramError(
+            f"expected one function, `def rule(w, g): ...`, and nothing else;"
+            f" found {len(module.body)} top-level statements"
+        )
+    return _ProgramReader(text, module.body[0]).program()
+
+
+class _ProgramReader:
+    """Reads the function of one program."""
+
+    def __init__(self, text: str, function: ast.FunctionDef) -> None:
+        self.function = function
+        self.reader = Reader(text)
+
+    def fail(self, node: ast.AST, reason: str) -> NoReturn:
+        raise self.reader.error(node, reason)
+
+    def program(self) -> Program:
+        function = self.function
+        if function.decorator_list:
+            self.fail(function.decorator_list[0], "decorators are not in the language")
+        if function.returns is not None:
+            self.fail(function.returns, "type annotations are not in the language")
+        self.check_name(function, function.name)
+        inputs, state = self.positional()
+        hyperparameters = self.keyword_only()
+        statements = function.body
+        doc = ast.get_docstring(function, clean=True) or ""
+        if _is_docstring(statements[0]):
+            statements = statements[1:]
+        if len(statements) > MAX_STATEMENTS:
+            raise ProgramError(
+                f"the program has {len(statements)} statements;"
+                f" at most {MAX_STATEMENTS} are accepted"
+            )
+        if not statements or not isinstance(statements[-1], ast.Return):
+            self.fail(function, "a rule ends with `return update`, which is subtracted from w")
+        body = tuple(self.statement(s) for s in statements[:-1])
+        value = statements[-1].value
+        if value is None:
+            self.fail(statements[-1], "return needs a value: the update, subtracted from w")
+        result = self.reader.expression(value)
+        program = Program(function.name, inputs, state, hyperparameters, body, result, doc)
+        try:
+            kinds_of(program)
+        except ProgramError as error:
+            raise self.reader.located(error) from None
+        return program
+
+    def check_name(self, node: ast.AST, name: str) -> None:
+        if name in PRIMITIVES:
+            self.fail(node, f"'{name}' is a primitive and cannot name something else")
+        if name.startswith("__"):
+            self.fail(node, f"'{name}': names may not start with two underscores")
+        if not name.isascii():
+            self.fail(node, f"'{name}': names are ASCII letters, digits and underscores")
+
+    def positional(self) -> tuple[tuple[str, ...], tuple[State, ...]]:
+        """Inputs (no default) and state (default)."""
+        args = self.function.args
+        if args.posonlyargs or args.vararg or args.kwarg:
+            node = args.vararg or args.kwarg or args.posonlyargs[0]
+            self.fail(node, "parameters are plain names; *args, **kwargs and / are not accepted")
+        for arg in [*args.args, *args.kwonlyargs]:
+            if arg.annotation is not None:
+                self.fail(arg, "type annotations are not in the language")
+        count = len(args.args) - len(args.defaults)
+        for arg in args.args[:count]:
+            if arg.arg not in INPUTS:
+                self.fail(
+                    arg,
+                    f"'{arg.arg}' is not an input{did_you_mean(arg.arg, INPUTS)};"
+                    f" inputs: {', '.join(INPUTS)}; a state needs a default, as in m=0",
+                )
+        inputs = tuple(arg.arg for arg in args.args[:count])
+        state = tuple(
+            State(arg.arg, self.initial(arg, default, inputs))
+            for arg, default in zip(args.args[count:], args.defaults, strict=True)
+        )
+        return inputs, state
+
+    def initial(self, arg: ast.arg, default: ast.expr, inputs: tuple[str, ...]) -> float | str:
+        self.check_name(arg, arg.arg)
+        if arg.arg in INPUTS or arg.arg == EVAL_W:
+            self.fail(arg, f"'{arg.arg}' is a reserved name and cannot be a state")
+        if isinstance(default, ast.Name):
+            tensors = [name for name in inputs if INPUTS[name] is Kind.TENSOR]
+            if default.id not in tensors:
+                self.fail(
+                    default,
+                    f"state '{arg.arg}' cannot start as '{default.id}';"
+                    f" accepted: a number or one of the tensor inputs {', '.join(tensors)}",
+                )
+            return default.id
+        return self.reader.number(default)
+
+    def keyword_only(self) -> tuple[Hyperparameter, ...]:
+        args = self.function.args
+        found = []
+        for arg, default in zip(args.kwonlyargs, args.kw_defaults, strict=True):
+            self.check_name(arg, arg.arg)
+            if arg.arg in INPUTS or arg.arg == EVAL_W:
+                self.fail(arg, f"'{arg.arg}' is a reserved name and cannot be a hyperparameter")
+            if default is None:
+                self.fail(arg, f"hyperparameter '{arg.arg}' needs a default, as in lr=1e-3")
+            found.append(Hyperparameter(arg.arg, self.reader.number(default)))
+        return tuple(found)
+
+    def statement(self, node: ast.stmt) -> Statement:
+        if isinstance(node, ast.Return):
+            self.fail(node, "return comes once, as the last statement")
+        if not isinstance(node, ast.Assign):
+            self.fail(
+                node,
+                _STATEMENT_INSTEAD.get(
+                    type(node), "this statement is not in the language; write target = value"
+                ),
+            )
+        target = node.targets[0]
+        if len(node.targets) > 1 or not isinstance(target, ast.Name):
+            self.fail(target, "a statement assigns to one bare name, as in m = lerp(g, m, b1)")
+        self.check_name(target, target.id)
+        return Statement(target.id, self.reader.expression(node.value))
+
+
+def _is_docstring(node: ast.stmt) -> bool:
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
+
+
+def check(program: Program) -> None:
+    """Checks a program that did not come from text.
+
+    Raises:
+      ProgramError: as `parse` would.
+    """
+    names = [program.name, *(h.name for h in program.hyperparameters)]
+    names += [s.name for s in program.state] + [s.target for s in program.body]
+    for name in names:
+        if not name.isidentifier() or keyword.iskeyword(name) or name in PRIMITIVES:
+            raise ProgramError(f"'{name}' cannot be a name in a program")
+    if len(program.body) > MAX_STATEMENTS:
+        raise ProgramError(f"the program has {len(program.body)} statements, over {MAX_STATEMENTS}")
+    kinds_of(program)
+
+
+def format_program(program: Program) -> str:
+    """The text of a program, which `parse` reads back as the same program."""
+    return "\n".join(_lines(program)) + "\n"
+
+
+def _lines(program: Program) -> Iterator[str]:
+    yield f"def {program.name}({_signature(program)}):"
+    if program.doc:
+        yield from _docstring(program.doc)
+    for statement in program.body:
+        yield f"    {statement.target} = {format_expression(statement.value)}"
+    yield f"    return {format_expression(program.result)}"
+
+
+def _signature(program: Program) -> str:
+    parts = list(program.inputs)
+    for s in program.state:
+        parts.append(f"{s.name}={s.init if isinstance(s.init, str) else format_number(s.init)}")
+    if program.hyperparameters:
+        parts.append("*")
+        parts += [f"{h.name}={format_number(h.default)}" for h in program.hyperparameters]
+    return ", ".join(parts)
+
+
+def _docstring(doc: str) -> Iterator[str]:
+    escaped = doc.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    if escaped.endswith('"'):
+        escaped = escaped[:-1] + '\\"'
+    first, *rest = escaped.split("\n")
+    yield f'    """{first}' + ('"""' if not rest else "")
+    for line in rest:
+        yield f"    {line}" if line else ""
+    if rest:
+        yield '    """'

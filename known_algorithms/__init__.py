@@ -1,0 +1,1 @@
+"""Every documented optimizer as a program, with its paper, defaults and reference."""

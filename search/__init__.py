@@ -1,0 +1,1 @@
+"""Evolutionary search over programs: mutation, gates, evolution, engine, ledger, lineage."""

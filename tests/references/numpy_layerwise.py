@@ -1,0 +1,171 @@
+"""NumPy references: rules with norms of a tensor or of its rows and columns (rows 23-26, 29)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from .trajectories import Params, Trajectory, each_tensor, ema, model_norm, norm
+
+Steps = Iterator[np.ndarray]
+
+
+def adagrad_norm(
+    params: Params,
+    grads: list[Params],
+    *,
+    lr: float = 1.0,
+    b0_squared: float = 1e-2,
+    scope: str = "model",
+) -> Trajectory:
+    """AdaGrad-Norm (Ward et al. 2019, Algorithm 1): ``b^2 += ||g||^2; w -= lr * g / b``.
+
+    One scalar b for the model, or one per tensor with ``scope="tensor"``. [U]: derived from the
+    equations, not official (the code in circulation is row-wise; it agrees where a tensor is one
+    row). The default b_0^2 = 0.01 and lr = 1 are that code's.
+    """
+    if scope not in ("model", "tensor"):
+        raise ValueError(f"scope is {scope!r}; it can be 'model' or 'tensor'")
+    w = {name: np.array(x) for name, x in params.items()}
+    b2 = dict.fromkeys(w, b0_squared)
+    out = []
+    for g in grads:
+        for name in w:
+            b2[name] += (model_norm(g) if scope == "model" else norm(g[name])) ** 2
+        w = {name: w[name] - lr * g[name] / np.sqrt(b2[name]) for name in w}
+        out.append(w)
+    return Trajectory(out)
+
+
+@each_tensor
+def adafactor(
+    w: np.ndarray,
+    grads: list[np.ndarray],
+    *,
+    lr: float = 1e-2,
+    d: float = 1.0,
+    eps2: float = 1e-3,
+    decay_power: float = 0.8,
+) -> Steps:
+    """Adafactor (Shazeer & Stern 2018, Algorithms 4-6) as torch states it. [N]
+
+    ``rho = min(lr, t^-1/2); alpha = max(eps2, rms(w)) * rho; beta = 1 - t^-0.8``; R and C are the
+    EMAs of the row and column means of g^2 over the last two axes, ``V = R C / mean(R)``;
+    ``u = g / sqrt(V); w -= alpha * u / max(1, rms(u)/d)``. Tensors of fewer than two axes keep V
+    whole. An entry of V that is zero counts as the smallest positive number: its g is zero too.
+    """
+    row: np.ndarray | float = 0.0
+    column: np.ndarray | float = 0.0
+    whole: np.ndarray | float = 0.0
+    for t, g in enumerate(grads, 1):
+        beta = 1.0 - t**-decay_power
+        alpha = max(eps2, norm(w) / np.sqrt(w.size)) * min(lr, t**-0.5)
+        if w.ndim > 1:
+            row = ema(row, np.mean(g**2, axis=-1, keepdims=True), beta)
+            column = ema(column, np.mean(g**2, axis=-2, keepdims=True), beta)
+            v = row * column / np.mean(row, axis=-2, keepdims=True)
+        else:
+            v = whole = ema(whole, g**2, beta)
+        u = g / np.sqrt(np.maximum(v, np.finfo(np.float64).tiny))
+        w = w - alpha * u / max(1.0, norm(u) / np.sqrt(u.size) / d)
+        yield w
+
+
+@each_tensor
+def lars(
+    w: np.ndarray,
+    grads: list[np.ndarray],
+    *,
+    lr: float = 1.0,
+    mu: float = 0.9,
+    wd: float = 0.0,
+    trust: float = 1e-3,
+) -> Steps:
+    """LARS (You et al. 2017, Algorithm 1). [N]
+
+    ``r = trust * ||w|| / (||g|| + wd*||w||); b = mu*b + r*(g + wd*w); w -= lr*b``; r = 1 where
+    either norm is zero.
+    """
+    b = np.zeros_like(w)
+    for g in grads:
+        size = norm(w)
+        r = trust * size / (norm(g) + wd * size) if size > 0 and norm(g) > 0 else 1.0
+        b = mu * b + r * (g + wd * w)
+        w = w - lr * b
+        yield w
+
+
+@each_tensor
+def lars_optax(
+    w: np.ndarray,
+    grads: list[np.ndarray],
+    *,
+    lr: float = 1.0,
+    mu: float = 0.9,
+    wd: float = 0.0,
+    trust: float = 1e-3,
+) -> Steps:
+    """LARS as Optax states it: the norm of g + wd*w below, lr inside the momentum. [N]
+
+    ``r = trust * ||w|| / ||g + wd*w||; b = mu*b + lr*r*(g + wd*w); w -= b``.
+    """
+    b = np.zeros_like(w)
+    for g in grads:
+        u = g + wd * w
+        r = trust * norm(w) / norm(u) if norm(w) > 0 and norm(u) > 0 else 1.0
+        b = mu * b + lr * r * u
+        w = w - b
+        yield w
+
+
+@each_tensor
+def lamb(
+    w: np.ndarray,
+    grads: list[np.ndarray],
+    *,
+    lr: float = 1e-3,
+    b1: float = 0.9,
+    b2: float = 0.999,
+    eps: float = 1e-6,
+    wd: float = 0.0,
+) -> Steps:
+    """LAMB (You et al. 2020, Algorithm 2), identity scaling function. [N]
+
+    ``u = m_hat / (sqrt(v_hat) + eps) + wd*w; w -= lr * ||w||/||u|| * u``; the ratio is 1 where
+    either norm is zero.
+    """
+    m = np.zeros_like(w)
+    v = np.zeros_like(w)
+    for t, g in enumerate(grads, 1):
+        m = ema(m, g, b1)
+        v = ema(v, g**2, b2)
+        u = (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + eps) + wd * w
+        ratio = norm(w) / norm(u) if norm(w) > 0 and norm(u) > 0 else 1.0
+        w = w - lr * ratio * u
+        yield w
+
+
+@each_tensor
+def sgd_sai(
+    w: np.ndarray,
+    grads: list[np.ndarray],
+    *,
+    lr: float = 1e-2,
+    mu: float = 0.9,
+    eps: float = 1e-8,
+    wd: float = 1e-2,
+) -> Steps:
+    """SGD-SaI (Xu et al. 2024): the step scale is set once, by the first gradient's signal to noise.
+
+    At t = 1 ``kappa = ||g|| / (std(g) + eps)`` (n-1 in the std) and m = g, afterwards
+    ``m = EMA(m, g)``; ``w = (1 - lr*wd) w - lr*kappa*m``. [N]
+    """
+    first = grads[0]
+    kappa = norm(first) / (float(np.std(first, ddof=1)) + eps)
+    m = first
+    for t, g in enumerate(grads, 1):
+        if t > 1:
+            m = ema(m, g, mu)
+        w = (1.0 - lr * wd) * w - lr * kappa * m
+        yield w

@@ -1,0 +1,80 @@
+"""NumPy references: rules that orthogonalize a matrix (row 27)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from .trajectories import each_tensor, ema, norm
+
+Steps = Iterator[np.ndarray]
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+
+
+def newton_schulz(
+    x: np.ndarray, *, steps: int = 5, eps: float = 1e-7, coefficients: tuple = COEFFICIENTS
+) -> np.ndarray:
+    """The quintic Newton-Schulz iteration: pushes the singular values of a matrix towards 1.
+
+    ``X = x / (||x||_F + eps)``, transposed if tall; then ``A = X X^T; X = a X + (b A + c A A) X``.
+    """
+    a, b, c = coefficients
+    tall = x.shape[0] > x.shape[1]
+    z = (x.T if tall else x) / (norm(x) + eps)
+    for _ in range(steps):
+        gram = z @ z.T
+        z = a * z + (b * gram + c * gram @ gram) @ z
+    return z.T if tall else z
+
+
+@each_tensor
+def muon(
+    w: np.ndarray,
+    grads: list[np.ndarray],
+    *,
+    lr: float = 2e-2,
+    beta: float = 0.95,
+    eps: float = 1e-7,
+    wd: float = 0.0,
+) -> Steps:
+    """Muon (Jordan et al. 2024), the author's form. [N]
+
+    ``m = EMA_beta(m, g); u = (1-beta) g + beta m``; X orthogonalizes u; ``w = (1 - lr*wd) w -
+    lr * sqrt(max(1, rows/columns)) * X``. A tensor of more than two axes is flattened to
+    (first axis, rest). The official code scales a kernel by its last two axes instead of the
+    flattened matrix's; on this problem's kernel both factors are 1. Two or more axes only.
+    """
+    m = np.zeros_like(w)
+    rows, columns = w.shape[0], w.size // w.shape[0]
+    for g in grads:
+        m = ema(m, g, beta)
+        u = (1 - beta) * g + beta * m
+        x = newton_schulz(u.reshape(rows, columns), eps=eps).reshape(w.shape)
+        w = (1.0 - lr * wd) * w - lr * np.sqrt(max(1.0, rows / columns)) * x
+        yield w
+
+
+@each_tensor
+def muon_optax(
+    w: np.ndarray,
+    grads: list[np.ndarray],
+    *,
+    lr: float = 2e-2,
+    beta: float = 0.95,
+    eps: float = 1e-8,
+    wd: float = 0.0,
+) -> Steps:
+    """Muon as optax.contrib states it: corrected Nesterov momentum, (in, out) layout. [N]
+
+    ``m = EMA_beta(m, g); u = beta * m/(1-beta^(t+1)) + (1-beta) * g/(1-beta^t)``;
+    ``w -= lr * (sqrt(max(1, columns/rows)) * X + wd*w)``. Matrices only.
+    """
+    m = np.zeros_like(w)
+    rows, columns = w.shape
+    for t, g in enumerate(grads, 1):
+        m = ema(m, g, beta)
+        u = beta * m / (1 - beta ** (t + 1)) + (1 - beta) * g / (1 - beta**t)
+        x = np.sqrt(max(1.0, columns / rows)) * newton_schulz(u, eps=eps)
+        w = w - lr * (x + wd * w)
+        yield w

@@ -1,0 +1,124 @@
+"""Runs an Optax construction in float64 over a fixed gradient sequence.
+
+Importing this module loads JAX. Each run switches 64-bit mode on for itself and back off after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from .trajectories import Params, Trajectory
+
+Run = Callable[[Any, Params, list[Params]], Trajectory]
+"""``run(made, params, grads)``, where ``made`` is what ``OptaxReference.make`` returned."""
+
+
+def _host(tree: Any) -> Params:
+    return {name: np.asarray(x) for name, x in tree.items()}
+
+
+def _device(tree: Params) -> dict[str, jax.Array]:
+    return {name: jnp.asarray(x, dtype=jnp.float64) for name, x in tree.items()}
+
+
+def run_plain(tx: optax.GradientTransformation, params: Params, grads: list[Params]) -> Trajectory:
+    """``update`` then ``apply_updates``, once per gradient."""
+    w = _device(params)
+    state = tx.init(w)
+    update = jax.jit(tx.update)
+    out = []
+    for g in grads:
+        updates, state = update(_device(g), state, w)
+        w = optax.apply_updates(w, updates)
+        out.append(_host(w))
+    return Trajectory(out)
+
+
+def run_lookahead(
+    tx: optax.GradientTransformation, params: Params, grads: list[Params]
+) -> Trajectory:
+    """As ``run_plain`` over ``LookaheadParams``: fast weights, with the slow ones to evaluate."""
+    w = optax.LookaheadParams.init_synced(_device(params))
+    state = tx.init(w)
+    update = jax.jit(tx.update)
+    fast, slow = [], []
+    for g in grads:
+        updates, state = update(_device(g), state, w)
+        w = optax.apply_updates(w, updates)
+        fast.append(_host(w.fast))
+        slow.append(_host(w.slow))
+    return Trajectory(fast, slow)
+
+
+def run_schedule_free(
+    tx: optax.GradientTransformation, params: Params, grads: list[Params]
+) -> Trajectory:
+    """As ``run_plain``, with ``schedule_free_eval_params`` as the evaluation point."""
+    w = _device(params)
+    state = tx.init(w)
+    update = jax.jit(tx.update)
+    out, evals = [], []
+    for g in grads:
+        updates, state = update(_device(g), state, w)
+        w = optax.apply_updates(w, updates)
+        out.append(_host(w))
+        evals.append(_host(optax.contrib.schedule_free_eval_params(state, w)))
+    return Trajectory(out, evals)
+
+
+@dataclass(frozen=True)
+class InnerOuter:
+    """Two Optax optimizers: ``every`` inner steps, then one outer step on the distance walked."""
+
+    inner: optax.GradientTransformation
+    outer: optax.GradientTransformation
+    every: int
+
+
+def run_inner_outer(made: InnerOuter, params: Params, grads: list[Params]) -> Trajectory:
+    """The outer gradient is (anchor - w after the inner steps), as DiLoCo defines it."""
+    anchor = w = _device(params)
+    inner_state, outer_state = made.inner.init(w), made.outer.init(w)
+    out = []
+    for step, g in enumerate(grads, 1):
+        updates, inner_state = made.inner.update(_device(g), inner_state, w)
+        w = optax.apply_updates(w, updates)
+        if step % made.every == 0:
+            walked = jax.tree.map(jnp.subtract, anchor, w)
+            updates, outer_state = made.outer.update(walked, outer_state, anchor)
+            anchor = w = optax.apply_updates(anchor, updates)
+        out.append(_host(w))
+    return Trajectory(out)
+
+
+@dataclass(frozen=True)
+class OptaxReference:
+    """One rule's Optax construction and how it is to be compared.
+
+    Attributes:
+        make: ``make(**hyper)`` returns what ``run`` takes, an Optax transformation as a rule.
+        hyper: the hyperparameters of the comparison, under the NumPy reference's names.
+        tolerance: the largest absolute difference that counts as agreement, in float64.
+        tensors: the entries of ``problems.SHAPES`` on which the two define the same rule.
+        note: what had to be minded for the two to be the same rule.
+        run: how the construction is driven.
+    """
+
+    make: Callable[..., Any]
+    hyper: dict[str, Any]
+    tolerance: float = 1e-12
+    tensors: tuple[str, ...] = ("tall", "wide", "vector", "kernel", "scalar")
+    note: str = ""
+    run: Run = field(default=run_plain)
+
+    def trajectory(self, params: Params, grads: list[Params]) -> Trajectory:
+        """The float64 trajectory over ``grads`` with the entry's own hyperparameters."""
+        with jax.enable_x64(True):
+            return self.run(self.make(**self.hyper), params, grads)

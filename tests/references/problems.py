@@ -1,0 +1,67 @@
+"""The fixed problem that every rule is compared on: initial weights and a gradient sequence.
+
+The gradients are drawn once and do not depend on the weights, so that a wrong first step cannot
+hide behind a corrected second one. They are made awkward on purpose: per-coordinate scales span
+four decades, some steps are ten times larger than others, they drift (so that momentum matters),
+and one coordinate of each tensor of one or more axes has an exactly zero gradient for three steps.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+
+from .trajectories import Params
+
+STEPS = 25
+SHAPES: dict[str, tuple[int, ...]] = {
+    "tall": (7, 3),
+    "wide": (3, 7),
+    "vector": (5,),
+    "kernel": (3, 3, 2, 4),
+    "scalar": (),
+}
+ALL = tuple(SHAPES)
+MATRICES = ("tall", "wide")
+QUIET_STEPS = 3
+
+
+def _rng(name: str, purpose: int, seed: int) -> np.random.Generator:
+    return np.random.default_rng([seed, purpose, zlib.crc32(name.encode())])
+
+
+def initial_params(names: tuple[str, ...] = ALL, seed: int = 0) -> Params:
+    """Initial weights, float64, shapes ``SHAPES[name]``, standard normal."""
+    return {name: np.asarray(_rng(name, 0, seed).standard_normal(SHAPES[name])) for name in names}
+
+
+def _gradients_of(name: str, steps: int, seed: int) -> list[np.ndarray]:
+    rng = _rng(name, 1, seed)
+    shape = SHAPES[name]
+    coordinate_scale = 10.0 ** rng.uniform(-3.0, 1.0, shape)
+    drift = rng.standard_normal(shape)
+    out = []
+    for step in range(steps):
+        noise = rng.standard_normal(shape)
+        step_scale = 10.0 if step % 7 == 4 else 10.0 ** rng.uniform(-0.5, 0.3)
+        g = np.asarray(coordinate_scale * (0.5 * drift + noise) * step_scale)
+        if shape and step < QUIET_STEPS:
+            g.flat[1] = 0.0
+        out.append(g)
+    return out
+
+
+def gradient_sequence(
+    names: tuple[str, ...] = ALL, steps: int = STEPS, seed: int = 0
+) -> list[Params]:
+    """One dict of float64 gradients per step; a tensor's sequence does not depend on ``names``."""
+    columns = {name: _gradients_of(name, steps, seed) for name in names}
+    return [{name: columns[name][step] for name in names} for step in range(steps)]
+
+
+def problem(
+    names: tuple[str, ...] = ALL, steps: int = STEPS, seed: int = 0
+) -> tuple[Params, list[Params]]:
+    """``(initial weights, gradients)`` for the named tensors."""
+    return initial_params(names, seed), gradient_sequence(names, steps, seed)

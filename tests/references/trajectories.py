@@ -1,0 +1,70 @@
+"""What a reference returns, and the few words that the NumPy references share."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+Params = dict[str, np.ndarray]
+"""One model: tensors by name."""
+
+
+class Trajectory(list[Params]):
+    """The parameters after each step: ``trajectory[i]`` is the model after step ``i + 1``.
+
+    The entries are what a training loop holds and takes gradients at (Schedule-Free's y).
+    ``eval_w`` is what one would evaluate (Schedule-Free's x), step by step; it is None where the
+    reference states no second point.
+    """
+
+    def __init__(self, w: list[Params], eval_w: list[Params] | None = None) -> None:
+        super().__init__(w)
+        self.eval_w = eval_w
+
+
+Reference = Callable[..., Trajectory]
+"""``reference(params, grads, **hyper) -> Trajectory``; the inputs are never modified."""
+
+
+def ema(old: Any, new: Any, decay: float) -> Any:
+    """Exponential moving average: ``decay * old + (1 - decay) * new``."""
+    return decay * old + (1.0 - decay) * new
+
+
+def norm(x: Any) -> float:
+    """Euclidean (Frobenius) norm of all entries of one tensor."""
+    return float(np.sqrt(np.sum(np.square(x))))
+
+
+def model_norm(model: Params) -> float:
+    """Euclidean norm over all tensors of a model together."""
+    return float(np.sqrt(sum(np.sum(np.square(x)) for x in model.values())))
+
+
+def each_tensor(rule: Callable[..., Iterator[Any]]) -> Reference:
+    """Lift a rule for one tensor to a rule for a model.
+
+    ``rule(w, grads, **hyper)`` is a generator: after each gradient it yields the new weights, or
+    the pair (weights, evaluation point).
+    """
+
+    @functools.wraps(rule)
+    def over_model(params: Params, grads: list[Params], **hyper: Any) -> Trajectory:
+        steps: list[Params] = [{} for _ in grads]
+        evals: list[Params] = [{} for _ in grads]
+        has_eval = False
+        for name, w in params.items():
+            start = np.array(w, dtype=np.float64)
+            column = [np.asarray(g[name], dtype=np.float64) for g in grads]
+            for i, out in enumerate(rule(start, column, **hyper)):
+                if isinstance(out, tuple):
+                    out, eval_w = out
+                    evals[i][name] = np.array(eval_w, dtype=np.float64)
+                    has_eval = True
+                steps[i][name] = np.array(out, dtype=np.float64)
+        return Trajectory(steps, evals if has_eval else None)
+
+    return over_model
