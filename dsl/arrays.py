@@ -83,10 +83,9 @@ def bind(program: Program, xp: Any, dtype: Any) -> Rule:
     kinds = kinds_of(program)
 
     def init(w: Leaves) -> dict[str, Any]:
-        inputs = {"w": w, "g": Leaves(xp.zeros_like(x) for x in w)}
         state = {}
         for s in program.state:
-            start = inputs[s.init] if isinstance(s.init, str) else domain.constant(s.init)
+            start = w if isinstance(s.init, str) else domain.constant(s.init)
             state[s.name] = domain.as_kind(start, kinds.state[s.name], w)
         return state
 

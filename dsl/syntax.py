@@ -13,7 +13,7 @@ from typing import NoReturn
 from .errors import ProgramError, did_you_mean
 from .expressions import Reader, format_expression, format_number, parse_syntax_tree
 from .kinds import kinds_of
-from .primitives import PRIMITIVES, Kind
+from .primitives import PRIMITIVES
 from .program import (
     EVAL_W,
     INPUTS,
@@ -146,12 +146,12 @@ class _ProgramReader:
         if arg.arg in INPUTS or arg.arg == EVAL_W:
             self.fail(arg, f"'{arg.arg}' is a reserved name and cannot be a state")
         if isinstance(default, ast.Name):
-            tensors = [name for name in inputs if INPUTS[name] is Kind.TENSOR]
-            if default.id not in tensors:
+            # The gradient does not exist yet when state starts; where(t == 1, g, m) reads the first.
+            if default.id != "w" or "w" not in inputs:
                 self.fail(
                     default,
                     f"state '{arg.arg}' cannot start as '{default.id}';"
-                    f" accepted: a number or one of the tensor inputs {', '.join(tensors)}",
+                    " accepted: a number, or w for a copy of the initial weights",
                 )
             return default.id
         return self.reader.number(default)

@@ -68,9 +68,12 @@ def mlp(params: list[Params], x: Array, activation: Callable[[Array], Array]) ->
 
 def initial_mlp(key: Array, sizes: tuple[int, ...], gain: float) -> list[Params]:
     """One dense layer for each pair of neighbouring sizes; the last one has gain 1."""
-    keys = jax.random.split(key, len(sizes) - 1)
-    gains = [gain] * (len(sizes) - 2) + [1.0]
-    return [initial_dense(*layer) for layer in zip(keys, sizes, sizes[1:], gains)]
+    last = len(sizes) - 2
+    keys = jax.random.split(key, last + 1)
+    return [
+        initial_dense(keys[i], sizes[i], sizes[i + 1], gain if i < last else 1.0)
+        for i in range(last + 1)
+    ]
 
 
 def cross_entropy(logits: Array, labels: Array) -> Array:

@@ -42,7 +42,7 @@ def quadratic() -> Functions:
         keys = jax.random.split(key, len(SHAPES))
         return {
             name: 0.1 * jax.random.normal(k, shape)
-            for k, (name, shape) in zip(keys, SHAPES.items())
+            for k, (name, shape) in zip(keys, SHAPES.items(), strict=True)
         }
 
     def batch(key: Array) -> Batch:

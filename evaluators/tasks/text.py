@@ -13,21 +13,24 @@ from ..task import Batch, Params
 from .layers import Functions, cross_entropy, dense, initial_dense, initial_weights
 
 HEADS = 2
-BATCH = 16
-VALIDATION = 64  # windows of text
+VALIDATION = 64  # windows of the held-out text
 
 
 def text_transformer() -> Functions:
-    """One block of width 32 on windows of 32 characters."""
-    return _transformer(width=32, length=32, blocks=1)
+    """One block of width 32 on eight windows of 32 characters.
+
+    Small minibatches buy more steps for the same cost: with twice the minibatch and half the steps
+    a tuned AdamW barely gets past what a model of character pairs, without attention, reaches.
+    """
+    return _transformer(width=32, length=32, blocks=1, batch_size=8)
 
 
 def text_transformer_large() -> Functions:
-    """Two blocks of width 64 on windows of 64 characters."""
-    return _transformer(width=64, length=64, blocks=2)
+    """Two blocks of width 64 on sixteen windows of 64 characters."""
+    return _transformer(width=64, length=64, blocks=2, batch_size=16)
 
 
-def _transformer(width: int, length: int, blocks: int) -> Functions:
+def _transformer(width: int, length: int, blocks: int, batch_size: int) -> Functions:
     """A pre-norm transformer (Radford et al. 2019) with ReLU in the MLP, cheaper than GELU."""
     train, validation = data.text()
     symbols = jnp.asarray(train)
@@ -45,8 +48,8 @@ def _transformer(width: int, length: int, blocks: int) -> Functions:
         }
 
     def batch(key: Array) -> Batch:
-        """A window of text in each row: [BATCH, length + 1], every symbol predicting the next."""
-        starts = jax.random.randint(key, (BATCH, 1), 0, len(symbols) - length)
+        """Windows of text, [batch_size, length + 1]; every symbol predicts the next."""
+        starts = jax.random.randint(key, (batch_size, 1), 0, len(symbols) - length)
         return symbols[starts + jnp.arange(length + 1)]
 
     def loss(params: Params, batch: Batch) -> Array:

@@ -37,9 +37,10 @@ def coordinate_clipping(
 def global_norm_clipping(
     params: Params, grads: list[Params], *, lr: float = 1e-2, clip: float = 5.0
 ) -> Trajectory:
-    """Gradient clipping by the model's norm (Pascanu et al. 2013): ``w -= lr * g * min(1, C/||g||)``.
+    """Gradient clipping by the model's norm (Pascanu et al. 2013), SGD as base step.
 
-    C = 5 is the value in the big-batch training code (Hoffer et al. 2017). [C]
+    ``w -= lr * g * min(1, C/||g||)``. C = 5 is the value in the big-batch training code (Hoffer
+    et al. 2017). [C]
     """
     w = {name: np.array(x) for name, x in params.items()}
     out = []
@@ -115,18 +116,18 @@ def optimistic_omd(
     grads: list[Params],
     *,
     diameter: float = 10.0,
+    radius: float = 5.0,
     lipschitz: float = 1.0,
     delta: float = 1.0,
 ) -> Trajectory:
     """Optimistic online mirror descent, Euclidean (Chen et al. 2023), hints M_t = g_{t-1}, M_1 = 0.
 
     Played: ``x_t = P(xhat_t - eta_t M_t)``; then ``xhat_{t+1} = P(xhat_t - eta_t g_t)``;
-    ``eta_t = D / sqrt(delta + 4 G^2 + sum_{s<t} ||g_s - M_s||^2)``, norms over the model. P projects
-    on the ball of diameter D about the origin (infinity: no projection is possible then, D is the
-    step scale too). The trajectory holds x_{t+1}, where the next gradient is taken; ``eval_w``
-    holds xhat_{t+1}. eta is [S], the steps [U]: derived from the equations, not official.
+    ``eta_t = D / sqrt(delta + 4 G^2 + sum_{s<t} ||g_s - M_s||^2)``. Norms are over the model; P
+    projects on the ball of ``radius`` about the origin (infinity: no projection), whose diameter
+    is D. The trajectory holds x_{t+1}, where the next gradient is taken; ``eval_w`` holds
+    xhat_{t+1}. eta is [S], the steps [U]: derived from the equations, not official.
     """
-    radius = diameter / 2
     anchor = _into_ball({name: np.array(x) for name, x in params.items()}, radius)
     hint = {name: np.zeros_like(x) for name, x in anchor.items()}
     surprise = 0.0

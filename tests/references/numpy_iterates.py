@@ -139,8 +139,8 @@ def rapp(
 ) -> Trajectory:
     """RAPP (Pethick et al. 2023): the approximate proximal point by k anchored steps. [N]
 
-    k times ``w = z - lr * F(w)``, always from the anchor z; then ``z = (1-alpha) z + alpha w; w = z``.
-    The paper's lambda is ``alpha``; k = 3 and 0.9 are the official README's example.
+    k times ``w = z - lr * F(w)``, always from the anchor z; then ``z = (1-alpha) z + alpha w`` and
+    ``w = z``. The paper's lambda is ``alpha``; k = 3 and 0.9 are the official README's example.
     """
     w = {name: np.array(x) for name, x in params.items()}
     z = dict(w)

@@ -156,7 +156,7 @@ def sgd_sai(
     eps: float = 1e-8,
     wd: float = 1e-2,
 ) -> Steps:
-    """SGD-SaI (Xu et al. 2024): the step scale is set once, by the first gradient's signal to noise.
+    """SGD-SaI (Xu et al. 2024): the first gradient's signal-to-noise ratio scales all steps.
 
     At t = 1 ``kappa = ||g|| / (std(g) + eps)`` (n-1 in the std) and m = g, afterwards
     ``m = EMA(m, g)``; ``w = (1 - lr*wd) w - lr*kappa*m``. [N]

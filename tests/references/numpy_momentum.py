@@ -20,9 +20,7 @@ def sgd(w: np.ndarray, grads: list[np.ndarray], *, lr: float = 1e-2) -> Steps:
 
 
 @each_tensor
-def momentum(
-    w: np.ndarray, grads: list[np.ndarray], *, lr: float = 1e-2, mu: float = 0.9
-) -> Steps:
+def momentum(w: np.ndarray, grads: list[np.ndarray], *, lr: float = 1e-2, mu: float = 0.9) -> Steps:
     """Heavy ball (Polyak 1964): ``b = mu * b + g`` (so b_1 = g_1); ``w -= lr * b``. [N]"""
     b = np.zeros_like(w)
     for g in grads:
@@ -32,9 +30,7 @@ def momentum(
 
 
 @each_tensor
-def nesterov(
-    w: np.ndarray, grads: list[np.ndarray], *, lr: float = 1e-2, mu: float = 0.9
-) -> Steps:
+def nesterov(w: np.ndarray, grads: list[np.ndarray], *, lr: float = 1e-2, mu: float = 0.9) -> Steps:
     """Nesterov momentum in Sutskever et al.'s (2013) form: ``b = mu*b + g; w -= lr*(g + mu*b)``.
 
     [N]

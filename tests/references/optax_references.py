@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 import optax
+from optax import contrib
 
 from .optax_runner import (
     InnerOuter,
@@ -12,10 +16,12 @@ from .optax_runner import (
     run_lookahead,
     run_schedule_free,
 )
+from .settings import MODEL, RULES
 from .trajectories import Params, Trajectory
 
-MODEL = ("tall", "wide", "vector", "kernel")
-ROLES = {"tall": 1.0, "wide": -1.0, "vector": -1.0, "kernel": 1.0, "scalar": 1.0}
+
+def _hyper(rule: str, **changed: Any) -> dict[str, Any]:
+    return {**RULES[rule].hyper, **changed}
 
 
 def _gda(*, roles: dict[str, float], lr: float) -> optax.GradientTransformation:
@@ -39,147 +45,187 @@ def _adafactor(*, lr: float, d: float, eps2: float) -> optax.GradientTransformat
     )
 
 
-OPTAX: dict[str, OptaxReference] = {
-    "sgd": OptaxReference(lambda *, lr: optax.sgd(lr), {"lr": 1e-2}),
-    "momentum": OptaxReference(
-        lambda *, lr, mu: optax.sgd(lr, momentum=mu), {"lr": 1e-2, "mu": 0.9}
+def _muon(*, lr: float, beta: float, eps: float, wd: float) -> optax.GradientTransformation:
+    def rows_are_outputs(params: Params) -> dict[str, contrib.MuonDimensionNumbers]:
+        return {
+            name: contrib.MuonDimensionNumbers(tuple(range(1, x.ndim)), (0,))
+            for name, x in params.items()
+        }
+
+    def shape_factor(x: jax.Array) -> jax.Array:
+        rows = x.shape[0]
+        return jnp.sqrt(jnp.maximum(1.0, rows * rows / x.size)) * x
+
+    return optax.chain(
+        optax.trace(beta, nesterov=True),
+        optax.scale(1.0 - beta),
+        contrib.scale_by_muon(
+            beta=0.0, eps=eps, nesterov=False, weight_dimension_numbers=rows_are_outputs
+        ),
+        optax.stateless(lambda updates, _: jax.tree.map(shape_factor, updates)),
+        optax.add_decayed_weights(wd),
+        optax.scale_by_learning_rate(lr),
+    )
+
+
+def _coordinate_clipping(*, lr: float, mu: float, p: float) -> optax.GradientTransformation:
+    def clip(b: jax.Array) -> jax.Array:
+        tau = jnp.quantile(jnp.abs(b), 1.0 - p, method="linear")
+        return jnp.clip(b, -tau, tau)
+
+    return optax.chain(
+        optax.trace(mu),
+        optax.stateless(lambda updates, _: jax.tree.map(clip, updates)),
+        optax.scale_by_learning_rate(lr),
+    )
+
+
+def _layerwise_clipping(*, lr: float, clip: float, split: str) -> optax.GradientTransformation:
+    def clip_layers(updates: Params, _: Params | None) -> Params:
+        batch_of_one = [x[None] for x in updates.values()]
+        clipped, _ = optax.per_example_layer_norm_clip(
+            batch_of_one, global_l2_norm_clip=clip, uniform=split == "uniform"
+        )
+        return dict(zip(updates, clipped, strict=True))
+
+    return optax.chain(optax.stateless(clip_layers), optax.sgd(lr))
+
+
+def _entry(rule: str, make: Any, **given: Any) -> OptaxReference:
+    given.setdefault("hyper", RULES[rule].hyper)
+    given.setdefault("tensors", RULES[rule].tensors)
+    return OptaxReference(make, **given)
+
+
+_MADE: dict[str, tuple[Any, dict[str, Any]]] = {
+    "sgd": (lambda *, lr: optax.sgd(lr), {}),
+    "momentum": (lambda *, lr, mu: optax.sgd(lr, momentum=mu), {}),
+    "nesterov": (lambda *, lr, mu: optax.sgd(lr, momentum=mu, nesterov=True), {}),
+    "adagrad": (
+        lambda *, lr, eps: optax.adagrad(lr, initial_accumulator_value=0.0, eps=0.0),
+        {
+            "hyper": _hyper("adagrad", eps=1e-30),
+            "note": "Optax puts eps inside the root and starts at 0.1: compared with a_0 = 0 and "
+            "a negligible eps (0 on Optax's side, which guards 0/0 itself)",
+        },
     ),
-    "nesterov": OptaxReference(
-        lambda *, lr, mu: optax.sgd(lr, momentum=mu, nesterov=True), {"lr": 1e-2, "mu": 0.9}
-    ),
-    "adagrad": OptaxReference(
-        lambda *, lr, eps: optax.adagrad(lr, initial_accumulator_value=0.0, eps=0.0 * eps),
-        {"lr": 1e-1, "eps": 1e-30},
-        note="Optax puts eps inside the root and starts at 0.1: compared with a_0 = 0 and eps "
-        "negligible (0 on Optax's side, which guards 0/0 itself)",
-    ),
-    "adadelta": OptaxReference(
-        lambda *, lr, rho, eps: optax.adadelta(lr, rho=rho, eps=eps),
-        {"lr": 1.0, "rho": 0.9, "eps": 1e-6},
-    ),
-    "rmsprop": OptaxReference(
+    "adadelta": (lambda *, lr, rho, eps: optax.adadelta(lr, rho=rho, eps=eps), {}),
+    "rmsprop": (
         lambda *, lr, decay, eps: optax.rmsprop(lr, decay=decay, eps=eps, eps_in_sqrt=False),
-        {"lr": 1e-2, "decay": 0.99, "eps": 1e-8},
-        note="Optax's own defaults are decay 0.9 and eps inside the root",
+        {"note": "Optax's own defaults are decay 0.9 and eps inside the root"},
     ),
-    "adam": OptaxReference(
-        lambda *, lr, b1, b2, eps: optax.adam(lr, b1=b1, b2=b2, eps=eps),
-        {"lr": 1e-2, "b1": 0.9, "b2": 0.999, "eps": 1e-8},
-    ),
-    "amsgrad_optax": OptaxReference(
-        lambda *, lr, b1, b2, eps: optax.amsgrad(lr, b1=b1, b2=b2, eps=eps),
-        {"lr": 1e-2, "b1": 0.9, "b2": 0.9, "eps": 1e-8},
-        note="b2 = 0.9 so that the running maximum differs from the average within 25 steps",
-    ),
-    "adamw": OptaxReference(
+    "adam": (lambda *, lr, b1, b2, eps: optax.adam(lr, b1=b1, b2=b2, eps=eps), {}),
+    "amsgrad_optax": (lambda *, lr, b1, b2, eps: optax.amsgrad(lr, b1=b1, b2=b2, eps=eps), {}),
+    "adamw": (
         lambda *, lr, b1, b2, eps, wd: optax.adamw(lr, b1=b1, b2=b2, eps=eps, weight_decay=wd),
-        {"lr": 1e-2, "b1": 0.9, "b2": 0.999, "eps": 1e-8, "wd": 1e-1},
-        note="wd = 0.1 rather than 0.01 so that the decay is visible within 25 steps",
+        {},
     ),
-    "adabelief": OptaxReference(
+    "adabelief": (
         lambda *, lr, b1, b2, eps: optax.adabelief(lr, b1=b1, b2=b2, eps=eps, eps_root=eps),
-        {"lr": 1e-2, "b1": 0.9, "b2": 0.999, "eps": 1e-16},
-        note="one eps for both places, as in the paper",
+        {"note": "one eps for both places, as in the paper"},
     ),
-    "lion": OptaxReference(
+    "lion": (
         lambda *, lr, b1, b2, wd: optax.lion(lr, b1=b1, b2=b2, weight_decay=wd),
-        {"lr": 1e-2, "b1": 0.9, "b2": 0.99, "wd": 1e-1},
-        note="Optax's own default is weight_decay 1e-3",
+        {"note": "Optax's own default is weight_decay 1e-3"},
     ),
-    "optimistic_gd": OptaxReference(
-        lambda *, lr: optax.optimistic_gradient_descent(lr), {"lr": 1e-2}
-    ),
-    "gda": OptaxReference(
-        _gda,
-        {"lr": 1e-2, "roles": ROLES},
-        note="partition of sgd and sgd on the negated gradient",
-    ),
-    "lookahead_sgd": OptaxReference(
+    "optimistic_gd": (lambda *, lr: optax.optimistic_gradient_descent(lr), {}),
+    "gda": (_gda, {"note": "partition of sgd and sgd on the negated gradient"}),
+    "lookahead_sgd": (
         lambda *, lr, k, alpha: optax.lookahead(optax.sgd(lr), k, alpha),
-        {"lr": 1e-2, "k": 5, "alpha": 0.5},
-        run=run_lookahead,
-        note="the fast weights are compared; Optax's slow weights are eval_w",
+        {"run": run_lookahead, "note": "w: the fast weights; eval_w: the slow ones"},
     ),
-    "lookahead_adamw": OptaxReference(
+    "lookahead_adamw": (
         lambda *, lr, b1, b2, eps, wd, k, alpha: optax.lookahead(
             optax.adamw(lr, b1=b1, b2=b2, eps=eps, weight_decay=wd), k, alpha
         ),
-        {"lr": 1e-2, "b1": 0.9, "b2": 0.999, "eps": 1e-8, "wd": 1e-1, "k": 5, "alpha": 0.5},
-        run=run_lookahead,
-        note="the fast weights are compared; the inner state is not reset",
+        {"run": run_lookahead, "note": "w: the fast weights; eval_w: the slow ones"},
     ),
-    "diloco_adamw": OptaxReference(
+    "diloco_adamw": (
         lambda *, lr, b1, b2, eps, wd, k, outer_lr, mu: InnerOuter(
             inner=optax.adamw(lr, b1=b1, b2=b2, eps=eps, weight_decay=wd),
             outer=optax.sgd(outer_lr, momentum=mu, nesterov=True),
             every=k,
         ),
         {
-            "lr": 1e-2,
-            "b1": 0.9,
-            "b2": 0.999,
-            "eps": 1e-8,
-            "wd": 1e-1,
-            "k": 5,
-            "outer_lr": 0.7,
-            "mu": 0.9,
+            "run": run_inner_outer,
+            "note": "composed: the outer loop is ours, both optimizers are Optax's",
         },
-        run=run_inner_outer,
-        note="composed: the pseudo-gradient loop is ours, both optimizers are Optax's",
     ),
-    "lookahead_gda": OptaxReference(
+    "lookahead_gda": (
         lambda *, roles, lr, k, alpha: optax.lookahead(_gda(roles=roles, lr=lr), k, alpha),
-        {"lr": 1e-2, "k": 5, "alpha": 0.5, "roles": ROLES},
-        run=run_lookahead,
+        {"run": run_lookahead},
     ),
-    "schedule_free_sgd": OptaxReference(
-        lambda *, lr, beta, wd: optax.contrib.schedule_free_sgd(lr, b1=beta, weight_decay=wd),
-        {"lr": 1e-1, "beta": 0.9, "wd": 1e-2},
-        run=run_schedule_free,
-        tolerance=1e-11,
-        note="Optax recovers x as (y - (1-beta) z)/beta, which loses a digit; decay taken at y",
+    "primal_averaging": (
+        lambda *, lr, mu: optax.sgd((1.0 - mu) * lr, momentum=mu, nesterov=True),
+        {"note": "an identity: y moves as Nesterov momentum with the step (1-mu)*lr; w only"},
     ),
-    "schedule_free_adamw": OptaxReference(
-        lambda *, lr, beta, b2, eps, wd: optax.contrib.schedule_free_adamw(
+    "schedule_free_sgd": (
+        lambda *, lr, beta, wd: contrib.schedule_free_sgd(lr, b1=beta, weight_decay=wd),
+        {"run": run_schedule_free, "note": "Optax recovers x as (y - (1-beta) z)/beta"},
+    ),
+    "schedule_free_adamw": (
+        lambda *, lr, beta, b2, eps, wd: contrib.schedule_free_adamw(
             lr, b1=beta, b2=b2, eps=eps, weight_decay=wd
         ),
-        {"lr": 1e-1, "beta": 0.9, "b2": 0.999, "eps": 1e-8, "wd": 1e-2},
-        run=run_schedule_free,
-        tolerance=1e-11,
-        note="Optax recovers x as (y - (1-beta) z)/beta, which loses a digit; decay taken at y",
+        {"run": run_schedule_free, "note": "Optax recovers x as (y - (1-beta) z)/beta"},
     ),
-    "adafactor": OptaxReference(
+    "adafactor": (
         _adafactor,
-        {"lr": 1e-2, "d": 1.0, "eps2": 1e-3},
-        tensors=("tall", "wide", "vector", "scalar"),
-        note="assembled from Optax's parts with a float64 decay schedule (optax.adafactor "
-        "computes it in float32: 2e-9); no kernel: Optax factors the two largest axes, torch "
-        "the last two",
+        {
+            "tensors": ("tall", "wide", "vector", "scalar"),
+            "note": "assembled from Optax's parts with the decay schedule in float64 "
+            "(optax.adafactor computes it in float32: 2e-9); no kernel: Optax factors the two "
+            "largest axes, torch the last two",
+        },
     ),
-    "lars_optax": OptaxReference(
+    "lars_optax": (
         lambda *, lr, mu, wd, trust: optax.lars(
             lr, weight_decay=wd, trust_coefficient=trust, momentum=mu
         ),
-        {"lr": 1.0, "mu": 0.9, "wd": 1e-2, "trust": 1e-2},
-        note="optax.lars as it stands; trust 1e-2 rather than 1e-3 so that steps are visible",
+        {},
     ),
-    "lamb": OptaxReference(
+    "lamb": (
         lambda *, lr, b1, b2, eps, wd: optax.lamb(lr, b1=b1, b2=b2, eps=eps, weight_decay=wd),
-        {"lr": 1e-2, "b1": 0.9, "b2": 0.999, "eps": 1e-6, "wd": 1e-1},
-        note="the only library that equals the paper's Algorithm 2 with bias correction",
+        {"note": "the only library that equals the paper's algorithm with bias correction"},
     ),
-    "muon_optax": OptaxReference(
-        lambda *, lr, beta, eps, wd: optax.contrib.muon(lr, beta=beta, eps=eps, weight_decay=wd),
-        {"lr": 2e-2, "beta": 0.95, "eps": 1e-8, "wd": 1e-1},
-        tensors=("tall", "wide"),
-        note="matrices only: everything else gets AdamW inside optax.contrib.muon",
+    "muon": (
+        _muon,
+        {
+            "note": "assembled: optax.contrib.muon is another rule (muon_optax); momentum and "
+            "Newton-Schulz iteration are Optax's, with the first axis as the output",
+        },
     ),
-    "global_norm_clipping": OptaxReference(
+    "muon_optax": (
+        lambda *, lr, beta, eps, wd: contrib.muon(lr, beta=beta, eps=eps, weight_decay=wd),
+        {"note": "matrices only: everything else gets AdamW inside optax.contrib.muon"},
+    ),
+    "coordinate_clipping": (
+        _coordinate_clipping,
+        {"note": "assembled: optax.trace and jnp.quantile"},
+    ),
+    "global_norm_clipping": (
         lambda *, lr, clip: optax.chain(optax.clip_by_global_norm(clip), optax.sgd(lr)),
-        {"lr": 1e-1, "clip": 5.0},
-        note="the norm is over all tensors of the model; base step SGD",
+        {},
+    ),
+    "layerwise_clipping": (
+        _layerwise_clipping,
+        {
+            "hyper": _hyper("layerwise_clipping", lr=1.0, clip=5e-2),
+            "note": "per_example_layer_norm_clip on a batch of one; it leaves a tensor that is "
+            "below its share alone, so the clip is small enough that none ever is",
+        },
     ),
 }
+
+OPTAX: dict[str, OptaxReference] = {
+    rule: _entry(rule, make, **given) for rule, (make, given) in _MADE.items()
+}
+LAYERWISE_BY_DIMENSION = OptaxReference(
+    _layerwise_clipping,
+    _hyper("layerwise_clipping", lr=1.0, clip=5e-2, split="dimension"),
+    tensors=MODEL,
+    note="as OPTAX['layerwise_clipping'], shares by the number of weights",
+)
 
 
 def run_optax(name: str, params: Params, grads: list[Params]) -> Trajectory:

@@ -65,3 +65,10 @@ def problem(
 ) -> tuple[Params, list[Params]]:
     """``(initial weights, gradients)`` for the named tensors."""
     return initial_params(names, seed), gradient_sequence(names, steps, seed)
+
+
+def linear_system(size: int = 5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """A symmetric positive definite A (size, size) and right-hand side b (size,), for SOR."""
+    rng = _rng("linear system", 2, seed)
+    factor = rng.standard_normal((size, size))
+    return factor @ factor.T + size * np.eye(size), rng.standard_normal(size)

@@ -12,6 +12,10 @@ Params = dict[str, np.ndarray]
 """One model: tensors by name."""
 
 
+def _as_arrays(model: Params) -> Params:
+    return {name: np.array(x, dtype=np.float64) for name, x in model.items()}
+
+
 class Trajectory(list[Params]):
     """The parameters after each step: ``trajectory[i]`` is the model after step ``i + 1``.
 
@@ -21,8 +25,8 @@ class Trajectory(list[Params]):
     """
 
     def __init__(self, w: list[Params], eval_w: list[Params] | None = None) -> None:
-        super().__init__(w)
-        self.eval_w = eval_w
+        super().__init__(_as_arrays(model) for model in w)
+        self.eval_w = None if eval_w is None else [_as_arrays(model) for model in eval_w]
 
 
 Reference = Callable[..., Trajectory]
@@ -62,9 +66,9 @@ def each_tensor(rule: Callable[..., Iterator[Any]]) -> Reference:
             for i, out in enumerate(rule(start, column, **hyper)):
                 if isinstance(out, tuple):
                     out, eval_w = out
-                    evals[i][name] = np.array(eval_w, dtype=np.float64)
+                    evals[i][name] = eval_w
                     has_eval = True
-                steps[i][name] = np.array(out, dtype=np.float64)
+                steps[i][name] = out
         return Trajectory(steps, evals if has_eval else None)
 
     return over_model

@@ -1,0 +1,96 @@
+"""Names and texts that are safe inside a generated Python file.
+
+A program is data that anyone may have written: its names can be Python's own words and its
+docstring can hold quotes and control characters. Nothing of it may change what the file does.
+"""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import re
+import textwrap
+from collections.abc import Iterable
+
+_PYTHON_WORDS = frozenset([*keyword.kwlist, *dir(builtins)])
+
+
+class FreshNames:
+    """Hands out Python identifiers, each one once.
+
+    Args:
+      reserved: names that the generated file uses itself.
+    """
+
+    def __init__(self, reserved: Iterable[str]) -> None:
+        self._taken = set(reserved) | _PYTHON_WORDS
+
+    def safe(self, name: str) -> str:
+        """The name itself if it is free; otherwise with underscores after it.
+
+        Underscores in front are dropped, because a NamedTuple refuses them in its fields; so are
+        letters outside ASCII, of which Python takes some for one another.
+        """
+        plain = re.sub(r"[^A-Za-z0-9_]", "x", name).lstrip("_") or "x"
+        if plain[0].isdigit():
+            plain = f"x{plain}"
+        while plain in self._taken:
+            plain += "_"
+        self._taken.add(plain)
+        return plain
+
+    def numbered(self, name: str) -> str:
+        """The name itself if it is free; otherwise with a number: m, m_2, m_3, …"""
+        candidate, number = name, 1
+        while candidate in self._taken:
+            number += 1
+            candidate = f"{name}_{number}"
+        self._taken.add(candidate)
+        return candidate
+
+
+def camel_case(name: str) -> str:
+    """my_rule -> MyRule."""
+    return "".join(part[:1].upper() + part[1:] for part in name.split("_"))
+
+
+def printable(text: str) -> str:
+    """The text with every control character but the line feed written as an escape.
+
+    A carriage return would end a comment, and a null byte makes a file unreadable.
+    """
+    return "".join(
+        c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode() for c in text
+    )
+
+
+def docstring_text(text: str) -> str:
+    """The text escaped so that it can stand between triple double quotes."""
+    escaped = printable(text.replace("\\", "\\\\"))
+    # The escapes that `printable` wrote are read back as the characters they stand for.
+    return escaped.replace('"""', r"\"\"\"")
+
+
+def comment(text: str) -> list[str]:
+    """The text as comment lines."""
+    return [f"# {line}".rstrip() for line in printable(text).split("\n")]
+
+
+def wrapped(prefix: str, expression: str, indent: str, width: int = 100) -> list[str]:
+    """`prefix` + `expression` on one line, or in parentheses over several if it is too long."""
+    line = f"{indent}{prefix}{expression}"
+    if len(line) <= width:
+        return [line]
+    inner = indent + "    "
+    return [
+        f"{indent}{prefix}(",
+        *textwrap.wrap(
+            expression,
+            width,
+            initial_indent=inner,
+            subsequent_indent=inner,
+            break_long_words=False,
+            break_on_hyphens=False,
+        ),
+        f"{indent})",
+    ]

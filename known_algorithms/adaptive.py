@@ -1,0 +1,164 @@
+"""Steps divided by a running size of each coordinate's gradient (rows 4-9)."""
+
+from __future__ import annotations
+
+from .rule import NUMPY, KnownRule, Paper
+
+ADAGRAD = KnownRule(
+    text='''\
+def adagrad(w, g, a=0, *, lr=1e-2, eps=1e-10):
+    """AdaGrad (Duchi et al. 2011), diagonal form."""
+    a = a + square(g)
+    return lr * g / (sqrt(a) + eps)
+''',
+    paper=Paper(
+        title="Adaptive Subgradient Methods for Online Learning and Stochastic Optimization",
+        authors="John Duchi, Elad Hazan, Yoram Singer",
+        year=2011,
+        venue="Journal of Machine Learning Research 12",
+    ),
+    row=4,
+    tier="1a",
+    seeds=(1, 2, 3),
+    references=(NUMPY, "optax.adagrad", "torch.optim.Adagrad"),
+    trap="optax starts a at 0.1 and puts eps inside the root; here a starts at 0, as in torch.",
+)
+
+ADADELTA = KnownRule(
+    text='''\
+def adadelta(w, g, v=0, d=0, *, lr=1, rho=0.9, eps=1e-6):
+    """AdaDelta (Zeiler 2012, Algorithm 1)."""
+    v = lerp(square(g), v, rho)
+    u = g * sqrt(d + eps) / sqrt(v + eps)
+    d = lerp(square(u), d, rho)
+    return lr * u
+''',
+    paper=Paper(
+        title="ADADELTA: An Adaptive Learning Rate Method",
+        authors="Matthew D. Zeiler",
+        year=2012,
+        venue="arXiv",
+        arxiv="1212.5701",
+    ),
+    row=5,
+    tier="1a",
+    seeds=(1, 2, 3),
+    references=(NUMPY, "optax.adadelta", "torch.optim.Adadelta"),
+)
+
+RMSPROP = KnownRule(
+    text='''\
+def rmsprop(w, g, v=0, *, lr=1e-2, decay=0.99, eps=1e-8):
+    """RMSProp (Tieleman & Hinton 2012, Lecture 6.5)."""
+    v = lerp(square(g), v, decay)
+    return lr * g / (sqrt(v) + eps)
+''',
+    paper=Paper(
+        title="Lecture 6.5 - RMSProp: Divide the Gradient by a Running Average of Its Recent "
+        "Magnitude",
+        authors="Tijmen Tieleman, Geoffrey Hinton",
+        year=2012,
+        venue="COURSERA: Neural Networks for Machine Learning",
+    ),
+    row=6,
+    tier="1a",
+    seeds=(1, 2, 3),
+    references=(NUMPY, "optax.rmsprop", "torch.optim.RMSprop"),
+    trap="optax's default is decay 0.9 with eps inside the root; here both are torch's.",
+)
+
+ADAM = KnownRule(
+    text='''\
+def adam(w, g, t, m=0, v=0, *, lr=1e-3, b1=0.9, b2=0.999, eps=1e-8):
+    """Adam (Kingma & Ba 2015, Algorithm 1)."""
+    m = lerp(g, m, b1)
+    v = lerp(square(g), v, b2)
+    m_hat = m / (1 - b1**t)
+    v_hat = v / (1 - b2**t)
+    return lr * m_hat / (sqrt(v_hat) + eps)
+''',
+    paper=Paper(
+        title="Adam: A Method for Stochastic Optimization",
+        authors="Diederik P. Kingma, Jimmy Ba",
+        year=2015,
+        venue="ICLR 2015",
+        arxiv="1412.6980",
+    ),
+    row=7,
+    tier="1a",
+    seeds=(0, 1, 2, 3),
+    references=(NUMPY, "optax.adam", "torch.optim.Adam"),
+)
+
+_AMSGRAD_PAPER = Paper(
+    title="On the Convergence of Adam and Beyond",
+    authors="Sashank J. Reddi, Satyen Kale, Sanjiv Kumar",
+    year=2018,
+    venue="ICLR 2018",
+    arxiv="1904.09237",
+)
+
+AMSGRAD = KnownRule(
+    text='''\
+def amsgrad(w, g, t, m=0, v=0, x=0, *, lr=1e-3, b1=0.9, b2=0.999, eps=1e-8):
+    """AMSGrad (Reddi et al. 2018, Algorithm 2), bias-corrected after the maximum."""
+    m = lerp(g, m, b1)
+    v = lerp(square(g), v, b2)
+    x = maximum(x, v)
+    m_hat = m / (1 - b1**t)
+    x_hat = x / (1 - b2**t)
+    return lr * m_hat / (sqrt(x_hat) + eps)
+''',
+    paper=_AMSGRAD_PAPER,
+    row=8,
+    tier="1a",
+    seeds=(1, 2, 3),
+    references=(NUMPY, "torch.optim.Adam"),
+    trap="torch's form; optax takes the maximum of the corrected moment (amsgrad_optax). The paper "
+    "has no bias correction.",
+)
+
+AMSGRAD_OPTAX = KnownRule(
+    text='''\
+def amsgrad_optax(w, g, t, m=0, v=0, x=0, *, lr=1e-3, b1=0.9, b2=0.999, eps=1e-8):
+    """AMSGrad (Reddi et al. 2018, Algorithm 2), bias-corrected before the maximum."""
+    m = lerp(g, m, b1)
+    v = lerp(square(g), v, b2)
+    m_hat = m / (1 - b1**t)
+    v_hat = v / (1 - b2**t)
+    x = maximum(x, v_hat)
+    return lr * m_hat / (sqrt(x) + eps)
+''',
+    paper=_AMSGRAD_PAPER,
+    row=8,
+    tier="1a",
+    seeds=(1, 2, 3),
+    references=(NUMPY, "optax.amsgrad"),
+    trap="optax's form; torch corrects the bias after the maximum (amsgrad).",
+)
+
+ADAMW = KnownRule(
+    text='''\
+def adamw(w, g, t, m=0, v=0, *, lr=1e-3, b1=0.9, b2=0.999, eps=1e-8, wd=1e-2):
+    """AdamW (Loshchilov & Hutter 2019, Algorithm 2)."""
+    m = lerp(g, m, b1)
+    v = lerp(square(g), v, b2)
+    m_hat = m / (1 - b1**t)
+    v_hat = v / (1 - b2**t)
+    return lr * (m_hat / (sqrt(v_hat) + eps) + wd * w)
+''',
+    paper=Paper(
+        title="Decoupled Weight Decay Regularization",
+        authors="Ilya Loshchilov, Frank Hutter",
+        year=2019,
+        venue="ICLR 2019",
+        arxiv="1711.05101",
+    ),
+    row=9,
+    tier="1a",
+    seeds=(0, 1, 3),
+    references=(NUMPY, "optax.adamw", "torch.optim.AdamW"),
+    trap="The default wd is torch's 0.01; optax's is 1e-4.",
+)
+
+RULES = (ADAGRAD, ADADELTA, RMSPROP, ADAM, AMSGRAD, AMSGRAD_OPTAX, ADAMW)

@@ -1,0 +1,61 @@
+"""A documented optimizer: its program beside its paper."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from ..dsl.program import Program
+from ..dsl.syntax import parse
+
+NUMPY = "NumPy from the equations"
+
+
+@dataclass(frozen=True)
+class Paper:
+    """Where a rule was published.
+
+    Attributes:
+      title, authors, year: as printed.
+      venue: journal, conference or lecture.
+      arxiv: the arXiv identifier, or an empty string.
+    """
+
+    title: str
+    authors: str
+    year: int
+    venue: str
+    arxiv: str = ""
+
+
+@dataclass(frozen=True)
+class KnownRule:
+    """One documented update rule.
+
+    Attributes:
+      text: the program exactly as `format_program` prints it.
+      paper: where it comes from.
+      row: its row in the catalogue of documented rules; several variants may share one.
+      tier: what it needs from the language, "1a" (elementwise) to "5" (schedules).
+      seeds: which of the four source documents name it.
+      references: implementations that its trajectories agree with.
+      trap: what differs between implementations that share the name; empty if nothing does.
+    """
+
+    text: str
+    paper: Paper
+    row: int
+    tier: str
+    seeds: tuple[int, ...]
+    references: tuple[str, ...]
+    trap: str = ""
+
+    @cached_property
+    def program(self) -> Program:
+        """The parsed program; read at first use, because nobody needs all of them at once."""
+        return parse(self.text)
+
+    @property
+    def name(self) -> str:
+        """The rule's name, which is its program's."""
+        return self.text.removeprefix("def ").partition("(")[0]
