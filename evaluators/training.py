@@ -35,6 +35,10 @@ Array = jax.Array
 # drawn inside the loop from their keys, which gives the same minibatches.
 MOST_BYTES_OF_MINIBATCHES = 2**28
 
+# On a CPU most of the machine's compilation goes into LLVM passes that gain nothing measurable
+# here: 10.8 s with them, 3.7 s without, at the same speed (digits_mlp, two cores).
+_CPU_OPTIONS = {"xla_llvm_disable_expensive_passes": True}
+
 
 class Stepper(NamedTuple):
     """A rule as the training loop sees it; R replicates, N weights.
@@ -82,7 +86,7 @@ class Trainer:
         _, self._unravel = ravel_pytree(jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), params))
         self._draw = jax.jit(self._drawn)
         self._finish = jax.jit(self._finished)
-        self._machine = jax.jit(self._machine_loop)
+        self._machine = _jit(self._machine_loop)
         self._draws: dict[tuple[int, ...], Any] = {}
         self._lock = threading.Lock()
 
@@ -127,7 +131,7 @@ class Trainer:
 
         Compiles at every call, which pays where training takes longer than that.
         """
-        loop = jax.jit(
+        loop = _jit(
             lambda start, rates, total: self._loop(
                 self._fused_stepper(program, rates, total), start, rates, total
             )
@@ -261,3 +265,8 @@ class Trainer:
             ),
             eval_w=lambda carry, w: carry["eval_w"],
         )
+
+
+def _jit(function: Callable[..., Any]) -> Any:
+    cpu = jax.default_backend() == "cpu"
+    return jax.jit(function, compiler_options=_CPU_OPTIONS if cpu else None)

@@ -73,28 +73,30 @@ def test_contract(name: str) -> None:
 
 @pytest.mark.parametrize("name", PROXIES)
 def test_adam_learns_a_proxy(name: str) -> None:
-    """Twenty steps lower the validation loss."""
+    """Twenty steps lower the loss on a minibatch ."""
     task = get_task(name)
     optimizer = optax.adam(1e-2)
 
     @jax.jit
     def step(params, state, key):
-        gradient = jax.grad(task.loss)(params, task.batch(key))
+        loss, gradient = jax.value_and_grad(task.loss)(params, task.batch(key))
         updates, state = optimizer.update(gradient, state)
-        return optax.apply_updates(params, updates), state
+        return loss, optax.apply_updates(params, updates), state
 
-    score = jax.jit(task.score)
     params = jax.jit(task.init)(jax.random.key(0))
-    state, before = optimizer.init(params), score(params)
-    for key in jax.random.split(jax.random.key(1), 20):
-        params, state = step(params, state, key)
-    assert score(params) < 0.9 * before
+    state = optimizer.init(params)
+    before, *_ = step(params, state, jax.random.key(1))
+    for key in jax.random.split(jax.random.key(2), 20):
+        _, params, state = step(params, state, key)
+    after, *_ = step(params, state, jax.random.key(1))
+    assert after < 0.9 * before
 
 
 def test_origin_is_no_optimum_of_the_quadratic() -> None:
     """A rule that only decays weights gains nothing: the origin scores 1."""
     task = get_task("quadratic")
-    origin = jax.tree.map(jnp.zeros_like, task.init(jax.random.key(0)))
+    shapes = jax.eval_shape(task.init, jax.random.key(0))
+    origin = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), shapes)
     np.testing.assert_allclose(task.score(origin), 1, rtol=1e-5)
 
 

@@ -10,7 +10,7 @@ import builtins
 import keyword
 import re
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 _PYTHON_WORDS = frozenset([*keyword.kwlist, *dir(builtins)])
 
@@ -28,11 +28,10 @@ class FreshNames:
     def safe(self, name: str) -> str:
         """The name itself if it is free; otherwise with underscores after it.
 
-        Underscores in front are dropped, because a NamedTuple refuses them in its fields; so are
-        letters outside ASCII, of which Python takes some for one another.
+        Underscores in front are dropped, because a NamedTuple refuses them in its fields.
         """
-        plain = re.sub(r"[^A-Za-z0-9_]", "x", name).lstrip("_") or "x"
-        if plain[0].isdigit():
+        plain = _ascii(name).lstrip("_")
+        if not plain or plain[0].isdigit():
             plain = f"x{plain}"
         while plain in self._taken:
             plain += "_"
@@ -41,12 +40,18 @@ class FreshNames:
 
     def numbered(self, name: str) -> str:
         """The name itself if it is free; otherwise with a number: m, m_2, m_3, …"""
+        name = _ascii(name)
         candidate, number = name, 1
         while candidate in self._taken:
             number += 1
             candidate = f"{name}_{number}"
         self._taken.add(candidate)
         return candidate
+
+
+def _ascii(name: str) -> str:
+    # Python takes some letters outside ASCII for one another.
+    return re.sub(r"[^A-Za-z0-9_]", "x", name)
 
 
 def camel_case(name: str) -> str:
@@ -66,14 +71,21 @@ def printable(text: str) -> str:
 
 def docstring_text(text: str) -> str:
     """The text escaped so that it can stand between triple double quotes."""
+    # What `printable` escapes, Python reads back as the character itself.
     escaped = printable(text.replace("\\", "\\\\"))
-    # The escapes that `printable` wrote are read back as the characters they stand for.
+    if escaped.endswith('"'):
+        escaped = escaped[:-1] + r"\""
     return escaped.replace('"""', r"\"\"\"")
 
 
 def comment(text: str) -> list[str]:
     """The text as comment lines."""
     return [f"# {line}".rstrip() for line in printable(text).split("\n")]
+
+
+def indented(by: int, lines: Iterable[str]) -> Iterator[str]:
+    """The lines with so many spaces in front; empty lines stay empty."""
+    return (" " * by + line if line else "" for line in lines)
 
 
 def wrapped(prefix: str, expression: str, indent: str, width: int = 100) -> list[str]:

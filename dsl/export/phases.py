@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ..expressions import parse_expression
 from ..interpreter import evaluate
 from ..kinds import KIND_DOMAIN, kinds_of
 from ..primitives import PRIMITIVES, Kind, Scope, arguments_of
 from ..program import EVAL_W, INPUTS, Call, Expr, Name, Program, subexpressions, substitute
-from ..expressions import parse_expression
 
 RESULT = "update"
 # Derived primitives that hold no reduction over the model and are written as one function.
@@ -85,7 +85,7 @@ class Plan:
     @property
     def phases(self) -> int:
         """Number of passes over the parameters."""
-        return 1 + max(self.values[i].phase for i in self.steps)
+        return 1 + max((self.values[i].phase for i in self.steps), default=-1)
 
     @property
     def kept(self) -> list[str]:
@@ -148,12 +148,11 @@ class _Planner:
         start = tuple(self.values)
         for statement in program.body:
             expr = self.lower(statement.value, top=True)
+            if statement.target == EVAL_W and isinstance(expr, Name):
+                self.holds[EVAL_W] = expr.id  # one copy is enough
+                continue
             self.add(statement.target, self.kind(expr), expr)
-        result = self.lower(program.result)
-        # The result is no variable of the program, and every parameter needs its own.
-        holds = dict(self.holds)
-        self.add(RESULT, Kind.TENSOR, result, broadcast=self.kind(result) is not Kind.TENSOR)
-        result_id, self.holds = next(reversed(self.values)), holds
+        result = self.result(self.lower(program.result))
         for name, kind in kinds.state.items():
             if self.values[self.holds[name]].kind < kind:
                 self.add(name, kind, Name(self.holds[name]), broadcast=True)
@@ -166,9 +165,19 @@ class _Planner:
             start,
             tuple(v.id for v in computed),
             {s.name: self.holds[s.name] for s in program.state},
-            result_id,
+            result,
             self.holds[EVAL_W] if program.evaluates_elsewhere else None,
         )
+
+    def result(self, expr: Expr) -> str:
+        """The id of the update, which has the shape of the parameter whatever its kind was."""
+        kind = self.kind(expr)
+        if isinstance(expr, Name) and kind is Kind.TENSOR:
+            return expr.id
+        holds = dict(self.holds)
+        update = self.add(RESULT, Kind.TENSOR, expr, broadcast=kind is not Kind.TENSOR)
+        self.holds = holds  # it is no variable of the program
+        return update.id
 
     def add(
         self,
@@ -180,9 +189,7 @@ class _Planner:
         phase: int = 0,
     ) -> Name:
         number = sum(v.variable == variable for v in self.values.values())
-        # The update and unnamed values stand apart from a program's variable of that name.
-        mark = "@" if expr is None or variable != RESULT else "@@"
-        value = Value(f"{variable}{mark}{number}", variable, kind, expr, broadcast, phase)
+        value = Value(f"{variable}@{number}", variable, kind, expr, broadcast, phase)
         for read in (self.values[i] for i in value.reads):
             waits = _is_model_reduction(expr) and read.is_leafwise
             value.phase = max(value.phase, read.phase + waits)

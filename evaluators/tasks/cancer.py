@@ -10,7 +10,7 @@ from jax import Array
 
 from .. import data
 from ..task import Batch, Params
-from .layers import Functions, initial_mlp, minibatch, mlp
+from .layers import Functions, initializer, minibatch, mlp, mlp_weights
 
 FLIPPED = 0.2
 ENTROPY = -(FLIPPED * math.log(FLIPPED) + (1 - FLIPPED) * math.log(1 - FLIPPED))
@@ -28,8 +28,7 @@ def cancer_mlp() -> Functions:
     validation_x = jnp.asarray(validation.x)
     draw = minibatch(64, train.x, train.y)
 
-    def init(key: Array) -> Params:
-        return initial_mlp(key, (30, 32, 32, 32, 1), gain=1.0)
+    init = initializer(mlp_weights(30, 32, 32, 32, 1, gain=1.0))
 
     def cross_entropy(params: Params, x: Array, p: Array) -> Array:
         """x: [n, 30]; p: [n], the probability of class 1."""

@@ -11,13 +11,14 @@ from ..task import Batch, Params
 from .layers import (
     Functions,
     conv,
+    conv_weights,
     cross_entropy,
     dense,
-    initial_conv,
-    initial_dense,
-    initial_mlp,
+    dense_weights,
+    initializer,
     minibatch,
     mlp,
+    mlp_weights,
 )
 
 
@@ -25,8 +26,7 @@ def digits_mlp() -> Functions:
     """A 64-32-10 ReLU network: the cheapest real training there is."""
     train, validation = data.digits()
 
-    def init(key: Array) -> Params:
-        return initial_mlp(key, (64, 32, 10), gain=2.0)
+    init = initializer(mlp_weights(64, 32, 10, gain=2.0))
 
     def loss(params: Params, batch: Batch) -> Array:
         x, y = batch
@@ -42,13 +42,13 @@ def digits_conv() -> Functions:
     """Two 3x3 convolutions, 8x8x1 -> 6x6x8 -> 4x4x16, and a dense layer."""
     train, validation = data.digits()
 
-    def init(key: Array) -> Params:
-        first, second, last = jax.random.split(key, 3)
-        return {
-            "conv1": initial_conv(first, 1, 8, gain=2.0),
-            "conv2": initial_conv(second, 8, 16, gain=2.0),
-            "dense": initial_dense(last, 4 * 4 * 16, 10),
+    init = initializer(
+        {
+            "conv1": conv_weights(1, 8, gain=2.0),
+            "conv2": conv_weights(8, 16, gain=2.0),
+            "dense": dense_weights(4 * 4 * 16, 10),
         }
+    )
 
     def loss(params: Params, batch: Batch) -> Array:
         x, y = batch
@@ -72,8 +72,7 @@ def digits_autoencoder() -> Functions:
     mean, deviation = train.x.mean(), train.x.std()
     train_x, validation_x = (train.x - mean) / deviation, (validation.x - mean) / deviation
 
-    def init(key: Array) -> Params:
-        return initial_mlp(key, (64, 96, 8, 96, 64), gain=1.0)
+    init = initializer(mlp_weights(64, 96, 8, 96, 64, gain=1.0))
 
     def loss(params: Params, batch: Batch) -> Array:
         (x,) = batch

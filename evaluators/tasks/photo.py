@@ -9,7 +9,7 @@ from jax import Array
 
 from .. import data
 from ..task import Batch, Params
-from .layers import Functions, conv, initial_conv
+from .layers import Functions, conv, conv_weights, initializer
 
 SIZE = 14  # pixels a side of the noisy patch; three unpadded convolutions leave the middle 8x8
 CHANNELS = 24
@@ -40,13 +40,13 @@ def photo_denoiser() -> Functions:
     clean = data.patches(flower, *VALIDATION, SIZE)
     validation = pair(jnp.asarray(clean), jnp.asarray(rng.normal(size=clean.shape), jnp.float32))
 
-    def init(key: Array) -> Params:
-        first, second, last = jax.random.split(key, 3)
-        return {
-            "conv1": initial_conv(first, 3, CHANNELS, gain=2.0),
-            "conv2": initial_conv(second, CHANNELS, CHANNELS, gain=2.0),
-            "conv3": initial_conv(last, CHANNELS, 3),
+    init = initializer(
+        {
+            "conv1": conv_weights(3, CHANNELS, gain=2.0),
+            "conv2": conv_weights(CHANNELS, CHANNELS, gain=2.0),
+            "conv3": conv_weights(CHANNELS, 3),
         }
+    )
 
     def batch(key: Array) -> Batch:
         key_top, key_left, key_noise = jax.random.split(key, 3)

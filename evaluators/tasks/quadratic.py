@@ -8,7 +8,7 @@ import numpy as np
 from jax import Array
 
 from ..task import Batch, Params
-from .layers import Functions
+from .layers import Functions, Normal, initializer
 
 # Tensors of different scales: the same step in w moves the model ten times further through one
 # tensor than through another, as in real networks.
@@ -38,17 +38,10 @@ def quadratic() -> Functions:
     def flatten(params: Params) -> Array:
         return jnp.concatenate([SCALES[name] * params[name].ravel() for name in SHAPES])
 
-    def init(key: Array) -> Params:
-        keys = jax.random.split(key, len(SHAPES))
-        return {
-            name: 0.1 * jax.random.normal(k, shape)
-            for k, (name, shape) in zip(keys, SHAPES.items(), strict=True)
-        }
-
     def batch(key: Array) -> Batch:
-        key_inputs, key_noise = jax.random.split(key)
-        inputs = jax.random.normal(key_inputs, (BATCH, DIMENSION)) @ root
-        return inputs, inputs @ target + NOISE * jax.random.normal(key_noise, (BATCH,))
+        drawn = jax.random.normal(key, (BATCH, DIMENSION + 1))
+        inputs = drawn[:, :-1] @ root
+        return inputs, inputs @ target + NOISE * drawn[:, -1]
 
     def loss(params: Params, batch: Batch) -> Array:
         inputs, labels = batch
@@ -59,4 +52,5 @@ def quadratic() -> Functions:
         # start, 0 at the optimum, and never negative.
         return 0.5 * jnp.sum((root @ (flatten(params) - target)) ** 2) / start
 
+    init = initializer({name: Normal(shape, 0.1) for name, shape in SHAPES.items()})
     return init, batch, loss, score

@@ -20,11 +20,11 @@ def coordinate_clipping(
     mu: float = 0.9,
     p: float = 0.1,
 ) -> Steps:
-    """Coordinate-wise clipping of heavy-ball momentum at a quantile of its own magnitudes.
+    """Coordinate-wise clipping (Pan & Li 2023) of heavy-ball momentum at its own quantile.
 
     ``b = mu*b + g; tau = (1-p)-quantile of |b|`` within the tensor, linearly interpolated;
-    ``w -= lr * sign(b) * min(|b|, tau)``. [S], p [U]: derived from the equations, not official
-    (Kunstner et al. and Pan & Li study it; no code was found).
+    ``w -= lr * sign(b) * min(|b|, tau)``. [S], p [U]: derived from the equations, not official (no
+    code was found).
     """
     b = np.zeros_like(w)
     for g in grads:

@@ -159,7 +159,7 @@ def rapp(
 def primal_averaging(
     w: np.ndarray, grads: list[np.ndarray], *, lr: float = 1e-2, mu: float = 0.9
 ) -> TwoPoints:
-    """Nesterov's method in its primal-averaging form (Defazio et al. 2025, GPA, section 2). [C]
+    """Nesterov's method in its primal-averaging form (arXiv 2512.17131). [C]
 
     ``y = mu*x + (1-mu)*z``, g taken at y; ``z -= lr*g; x = mu*x + (1-mu)*z``. Evaluate x.
     """
@@ -231,7 +231,7 @@ def gpa_adamw(
     mu_y: float = 0.7,
     mu_x: float = 0.9967,
 ) -> TwoPoints:
-    """Generalized primal averaging over AdamW (Defazio et al. 2025). [N] at wd = 0.
+    """Generalized primal averaging over AdamW (arXiv 2512.17131). [N] at wd = 0.
 
     ``y = mu_y*x + (1-mu_y)*z``, Adam's direction d from g at y; ``z = (1 - lr*wd) z - lr*d;
     x = mu_x*x + (1-mu_x)*z``. Evaluate x. With wd > 0 the official code lets y keep part of the

@@ -1,4 +1,7 @@
-"""``NUMPY``: every documented rule of rows 1-34 as a plain float64 NumPy reference, by name."""
+"""``NUMPY``: the rules of rows 1-34 in plain float64 NumPy, by name.
+
+Row 28 (LANTON) is missing; ``settings.OMITTED`` says why.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,146 @@
+"""An exported Optax file against the interpreter, before anyone trains with it.
+
+Nothing here imports JAX at import time.
+"""
+
+from __future__ import annotations
+
+import types
+from typing import Any
+
+import numpy as np
+
+from ..arrays import Leaves, bind
+from ..program import Program
+from .optax import to_optax
+from .optax_names import rule_name
+
+STEPS = 10
+TOLERANCE = 1e-8
+# A matrix, a vector and a convolution kernel, by names in the order in which JAX sorts them.
+SHAPES = {"bias": (5,), "kernel": (2, 2, 3, 2), "weight": (4, 3)}
+
+
+class ExportError(RuntimeError):
+    """An exported file that does not do what its program does."""
+
+
+def export_optax(program: Program) -> str:
+    """The source of the program's Optax file, checked against the interpreter.
+
+    Raises:
+      ProgramError: if the program is not well formed.
+      ExportError: if the file and the interpreter disagree.
+    """
+    source = to_optax(program)
+    check_export(program, source)
+    return source
+
+
+def load(source: str) -> types.ModuleType:
+    """Executes the source of an exported file and returns it as a module.
+
+    This is the one place where evoptax executes text. The text is what `to_optax` wrote from a
+    program that was parsed, never executed: each name in it is an identifier, each operation comes
+    from the table of primitives, and docstrings are escaped. Never hand over anything else.
+    """
+    module = types.ModuleType("exported")
+    exec(compile(source, "<exported optax file>", "exec"), module.__dict__)
+    return module
+
+
+def check_export(program: Program, source: str) -> float:
+    """Runs an exported file and the interpreter side by side, in float64 over ten steps.
+
+    Args:
+      program: the rule.
+      source: what `to_optax` wrote for it.
+
+    Returns:
+      The largest difference of weights or evaluation points, relative to the largest number of the
+      tensor. Numbers that are not finite in both agree.
+
+    Raises:
+      ExportError: if that is over 1e-8, naming where it is.
+    """
+    import jax
+
+    rng = np.random.default_rng(0)
+    w = {name: rng.normal(size=shape) for name, shape in SHAPES.items()}
+    gradients = [
+        {name: rng.normal(size=shape) for name, shape in SHAPES.items()} for _ in range(STEPS)
+    ]
+    losses = rng.uniform(0.1, 2.0, STEPS)
+    largest = 0.0
+    with jax.enable_x64(True):
+        expected = _interpreted(program, w, gradients, losses)
+        for step, points in enumerate(_exported(program, source, w, gradients, losses), start=1):
+            for what, tensors in points.items():
+                for name, tensor in tensors.items():
+                    difference = _difference(np.asarray(tensor), expected[step - 1][what][name])
+                    if difference > TOLERANCE:
+                        raise ExportError(
+                            f"the Optax file of {program.name} differs from its program by"
+                            f" {difference:.3g} in the {what} of tensor '{name}' after step {step};"
+                            f" at most {TOLERANCE:g} is accepted. A rule that depends on rounding"
+                            " errors, as sign(x - x * 1.1 / 1.1) does, cannot be exported"
+                        )
+                    largest = max(largest, difference)
+    return largest
+
+
+def _interpreted(
+    program: Program, w: dict[str, Any], gradients: list[dict[str, Any]], losses: Any
+) -> list[dict[str, dict[str, Any]]]:
+    rule = bind(program, np, np.float64)
+    leaves, trajectory = Leaves(w.values()), []
+    with np.errstate(all="ignore"):
+        state = rule.init(leaves)
+        for t, gradient in enumerate(gradients, start=1):
+            g = Leaves(gradient.values())
+            leaves, state, eval_w = rule.step(
+                leaves, g, state, t=t, T=len(gradients), loss=losses[t - 1]
+            )
+            points = {"weights": leaves, "evaluation point": eval_w}
+            trajectory.append(
+                {what: dict(zip(w, tensors, strict=True)) for what, tensors in points.items()}
+            )
+    return trajectory
+
+
+def _exported(
+    program: Program, source: str, w: dict[str, Any], gradients: list[dict[str, Any]], losses: Any
+) -> list[dict[str, dict[str, Any]]]:
+    import jax
+    import optax
+
+    module, name = load(source), rule_name(program)
+    needs = {"total_steps": len(gradients)} if "T" in program.inputs else {}
+    optimizer = getattr(module, name)(**needs)
+    params = jax.tree.map(jax.numpy.asarray, w)
+    state = optimizer.init(params)
+    update = jax.jit(optimizer.update)
+    trajectory = []
+    for gradient, loss in zip(gradients, losses, strict=True):
+        updates, state = update(gradient, state, params, value=loss)
+        params = optax.apply_updates(params, updates)
+        points = {"weights": params}
+        if program.evaluates_elsewhere:
+            points["evaluation point"] = getattr(module, f"{name}_eval_params")(state, params)
+        trajectory.append(points)
+    return trajectory
+
+
+def _difference(found: np.ndarray, expected: np.ndarray) -> float:
+    """The largest difference relative to the largest number; inf if only one is finite."""
+    finite = np.isfinite(expected)
+    if found.shape != expected.shape or not np.array_equal(finite, np.isfinite(found)):
+        return np.inf
+    if not finite.any():
+        return 0.0
+    found, expected = found[finite], expected[finite]
+    scale = max(np.abs(found).max(), np.abs(expected).max())
+    if scale == 0:
+        return 0.0
+    # Scaled first, because the difference of two huge numbers can overflow.
+    return float(np.abs(found / scale - expected / scale).max())

@@ -1,0 +1,202 @@
+"""A program as one standalone Optax file, which needs jax and optax alone.
+
+The file is written for people: the program's statements, line by line and under their own names,
+inside the init/update pair that Optax's own rules are made of. This module writes text and never
+imports JAX; `check` runs what it wrote.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+from ..expressions import format_number
+from ..primitives import Kind
+from ..program import LEARNING_RATE, Program, State
+from ..syntax import check, format_program
+from .naming import comment, docstring_text, indented
+from .optax_names import OWN_EVAL_FIELD, Names
+from .optax_update import UpdateFunction
+
+_WIDEN = '''\
+def _at_least_float32(tree: optax.ArrayTree) -> Any:
+    """Casts half precision to float32; float64 stays."""
+    return jax.tree.map(lambda x: jnp.asarray(x, jnp.result_type(x, jnp.float32)), tree)
+'''
+_MAP = '''\
+def _map_leaves(function: Any, outputs: int, *trees: optax.ArrayTree) -> list[Any]:
+    """Maps a function over the leaves; returns one tree for each of its outputs."""
+    results = jax.tree.map(function, *trees)
+    return [jax.tree.map(lambda _, r, i=i: r[i], trees[0], results) for i in range(outputs)]
+'''
+_STATE_TYPES = {
+    Kind.SCALAR: "jax.Array  # shape=()",
+    Kind.LAYER: "optax.Updates  # one number, shape=(), for each parameter",
+    Kind.TENSOR: "optax.Updates  # like the parameters",
+}
+
+
+def to_optax(program: Program) -> str:
+    """The source of a Python file that defines the rule as an Optax gradient transformation.
+
+    The file defines `rule(learning_rate=…, *, …) -> optax.GradientTransformationExtraArgs`, named
+    after the program (with an underscore after it if Python or the file needs the name), and
+    `rule_eval_params(state, params)` if the program assigns `eval_w`. A program without a
+    hyperparameter `lr` gets `learning_rate=1.0`, which scales its result.
+
+    Raises:
+      ProgramError: if the program is not well formed.
+    """
+    check(program)
+    return "\n".join(_File(program).lines()) + "\n"
+
+
+class _File:
+    """Writes the file of one program."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.names = Names(program)
+        self.plan = self.names.plan
+        self.others = [h for h in program.hyperparameters if h.name != LEARNING_RATE]
+        self.doc = program.doc.strip() or f"The update rule {program.name}."
+
+    def lines(self) -> Iterator[str]:
+        yield from self.head()
+        yield from ["", *comment(self.origin()), ""]
+        yield from ["from typing import Any, NamedTuple", ""]
+        yield from ["import jax", "import jax.numpy as jnp", "import optax", "", ""]
+        yield from self.state()
+        yield from ["", "", *self.signature(), *self.rule_doc(), ""]
+        yield from indented(4, self.init())
+        yield ""
+        yield from indented(4, UpdateFunction(self.program, self.names).lines())
+        yield ""
+        yield "    return optax.GradientTransformationExtraArgs(init_fn, update_fn)"
+        if self.plan.eval_w is not None:
+            yield from ["", "", *self.eval_params()]
+        yield from ["", "", *_WIDEN.splitlines()]
+        if any(len(self.plan.outputs(phase)) > 1 for phase in range(self.plan.phases)):
+            yield from ["", "", *_MAP.splitlines()]
+
+    def head(self) -> Iterator[str]:
+        """The docstring of the file."""
+        arguments = ["grads", "state"]
+        arguments += ["params"] if self.names.needs_params else []
+        arguments += ["value=loss"] if "loss" in self.program.inputs else []
+        steps = ", total_steps=10_000" if "T" in self.program.inputs else ""
+        rule = self.names.rule
+        yield from f'"""{docstring_text(self.doc)}'.split("\n")
+        yield from ["", "To train with it:", ""]
+        yield f"    optimizer = {rule}(learning_rate={self.default_rate}{steps})"
+        yield "    state = optimizer.init(params)"
+        yield f"    updates, state = optimizer.update({', '.join(arguments)})"
+        yield "    params = optax.apply_updates(params, updates)"
+        if self.plan.eval_w is not None:
+            yield f"    evaluation_params = {rule}_eval_params(state, params)"
+        yield '"""'
+
+    def origin(self) -> str:
+        text = format_program(self.program).rstrip("\n")
+        return f"Written by evoptax from this program, whose result is subtracted from w:\n\n{text}"
+
+    @property
+    def default_rate(self) -> str:
+        return format_number(self.program.defaults[LEARNING_RATE]) if self.names.has_rate else "1.0"
+
+    def state(self) -> Iterator[str]:
+        yield f"class {self.names.state_class}(NamedTuple):"
+        yield f'    """State of {self.names.rule}."""'
+        yield ""
+        yield "    count: jax.Array  # shape=(), dtype=int32; the steps taken"
+        for s in self.program.state:
+            kind = self.plan.values[f"{s.name}@0"].kind
+            yield f"    {self.names.bases[s.name]}: {_STATE_TYPES[kind]}"
+        if self.names.eval_field == OWN_EVAL_FIELD:
+            yield f"    {OWN_EVAL_FIELD}: optax.Params  # where the model is to be evaluated"
+
+    def signature(self) -> Iterator[str]:
+        takes_steps = "T" in self.program.inputs
+        yield f"def {self.names.rule}("
+        yield f"    learning_rate: optax.ScalarOrSchedule = {self.default_rate},"
+        if self.others or takes_steps:
+            yield "    *,"
+        if takes_steps:
+            yield "    total_steps: jax.typing.ArrayLike,"
+        for h in self.others:
+            default = format_number(h.default)
+            yield f"    {self.names.bases[h.name]}: jax.typing.ArrayLike = {default},"
+        yield ") -> optax.GradientTransformationExtraArgs:"
+
+    def rule_doc(self) -> Iterator[str]:
+        """The docstring of the function."""
+        like = "parameters" if self.names.needs_params else "gradients"
+        yield f'    """{docstring_text(self.doc.split(chr(10))[0])}'
+        yield ""
+        yield from _paragraph(
+            f"The updates have the dtype of the {like}, tensors in the state that of their"
+            " parameter; half precision is computed in float32."
+        )
+        yield ""
+        yield "    Args:"
+        scales = "" if self.names.has_rate else " It scales the update."
+        yield from _paragraph(
+            f"  learning_rate: a number, or a schedule called with the steps taken so far.{scales}"
+        )
+        if "T" in self.program.inputs:
+            yield "      total_steps: the steps of the whole training."
+        if self.others:
+            names = ", ".join(self.names.bases[h.name] for h in self.others)
+            yield from _paragraph(
+                f"  {names}: as in the program above; `optax.inject_hyperparams` takes schedules"
+                " for them."
+            )
+        yield '    """'
+
+    def init(self) -> Iterator[str]:
+        yield f"def init_fn(params: optax.Params) -> {self.names.state_class}:"
+        yield f"    return {self.names.state_class}("
+        yield "        count=jnp.zeros([], jnp.int32),"
+        for s in self.program.state:
+            yield f"        {self.names.bases[s.name]}={self.start(s)},"
+        if self.names.eval_field == OWN_EVAL_FIELD:
+            yield f"        {OWN_EVAL_FIELD}=jax.tree.map(jnp.copy, params),"
+        yield "    )"
+
+    def start(self, state: State) -> str:
+        """The expression of a state's start value."""
+        kind = self.plan.values[f"{state.name}@0"].kind
+        if state.init == "w":
+            return "jax.tree.map(jnp.copy, params)"
+        # There is no gradient yet: a state that starts as g starts from zeros.
+        if isinstance(state.init, str) or (kind is Kind.TENSOR and state.init == 0):
+            return "optax.tree.zeros_like(params)"
+        number = format_number(state.init)
+        if kind is Kind.TENSOR:
+            return f"optax.tree.full_like(params, {number})"
+        array = f"jnp.asarray({number}, float)"
+        return array if kind is Kind.SCALAR else f"jax.tree.map(lambda _: {array}, params)"
+
+    def eval_params(self) -> Iterator[str]:
+        rule, state_class = self.names.rule, self.names.state_class
+        yield f"def {rule}_eval_params(state: optax.OptState, params: optax.Params) -> Any:"
+        yield f'    """Where to evaluate the model; `state` holds a {state_class}, at any depth."""'
+        yield "    del params"
+        yield ""
+        yield "    def is_ours(node: Any) -> bool:"
+        yield f"        return isinstance(node, {state_class})"
+        yield ""
+        yield "    found = [s for s in jax.tree.leaves(state, is_leaf=is_ours) if is_ours(s)]"
+        yield "    if len(found) != 1:"
+        yield f'        raise ValueError(f"Expected one {state_class}, found {{len(found)}}.")'
+        yield f"    return found[0].{self.names.eval_field}"
+
+
+def _paragraph(text: str) -> Iterator[str]:
+    """Filled lines of a docstring; those after the first are indented further."""
+    depth = len(text) - len(text.lstrip())
+    indent = " " * (4 + depth)
+    hang = indent + ("  " if depth else "")
+    yield from textwrap.wrap(
+        text.lstrip(), 88, initial_indent=indent, subsequent_indent=hang, break_long_words=False
+    )

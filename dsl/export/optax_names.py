@@ -1,0 +1,76 @@
+"""What everything is called in the Optax file of a program."""
+
+from __future__ import annotations
+
+from ..primitives import Kind
+from ..program import LEARNING_RATE, Program
+from .jax_text import Text, name_values
+from .naming import FreshNames, camel_case
+from .phases import plan
+
+# What the generated file uses itself.
+_RESERVED = (
+    *("jax", "jnp", "optax", "Any", "NamedTuple", "_at_least_float32", "_map_leaves"),
+    *("init_fn", "update_fn", "update_leaf", "prepare_leaf", "learning_rate", "total_steps"),
+    *("state", "new_state", "updates", "new_updates", "params", "extra_args", "value", "count"),
+)
+# Reserved in programs, so that no state has this name.
+OWN_EVAL_FIELD = "eval_w"
+
+
+def rule_name(program: Program) -> str:
+    """The name of the function that the file of a program defines."""
+    return FreshNames(_RESERVED).safe(program.name)
+
+
+class Names:
+    """The plan of a program and the names in its file.
+
+    Attributes:
+      program: the rule.
+      plan: its order of work.
+      rule: the function.
+      state_class: the class of its state.
+      bases: by variable of the program, its name in the file where nothing stands against it.
+      of: by value id, the name or text that stands for it.
+      texts: the same for `to_text`, which needs to know more.
+      rate: the learning rate of the step.
+      has_rate: whether the program has a learning rate of its own.
+      read: the ids of all values that something reads.
+      needs_params: whether a step reads the weights.
+      eval_field: the field of the state that holds the evaluation point: one that starts as w and
+        always holds it, or a field of its own; empty if the program assigns none.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.plan = plan(program)
+        self.rule = rule_name(program)
+        self.state_class = f"{camel_case(self.rule)}State"
+        self.has_rate = LEARNING_RATE in program.defaults
+        values = self.plan.values
+        self.read = {i for v in values.values() for i in v.reads} | {self.plan.result}
+        self.read |= {self.plan.eval_w} if self.plan.eval_w else set()
+        self.needs_params = "w@0" in self.read
+
+        fresh = FreshNames([*_RESERVED, self.state_class])
+        states = [s.name for s in program.state]
+        variables = [*program.inputs, *states, *program.defaults, "g"]
+        variables += [s.target for s in program.body]
+        self.bases = {name: fresh.safe(name) for name in dict.fromkeys(variables)}
+        self.rate = self.bases[LEARNING_RATE] if self.has_rate else fresh.numbered("lr")
+        given = {f"{h}@0": self.bases[h] for h in program.defaults}
+        scalars = [s for s in states if values[f"{s}@0"].kind is Kind.SCALAR]
+        given |= {f"{s}@0": f"state.{self.bases[s]}" for s in scalars}
+        self.of = name_values(self.plan, given, self.bases, fresh)
+        hyperparameters = {f"{h}@0" for h in program.defaults}
+        self.texts = {i: Text(name, plain=i in hyperparameters) for i, name in self.of.items()}
+        self.eval_field = self._eval_field()
+
+    def _eval_field(self) -> str:
+        if self.plan.eval_w is None:
+            return ""
+        for state in self.program.state:
+            if state.init == "w" and self.plan.next_state[state.name] == self.plan.eval_w:
+                return self.bases[state.name]
+        return OWN_EVAL_FIELD

@@ -1,0 +1,156 @@
+"""The update function of an exported Optax file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..program import LEARNING_RATE, Program
+from .jax_text import Text, as_float, to_text
+from .naming import indented, wrapped
+from .optax_names import OWN_EVAL_FIELD, Names
+from .phases import Value
+
+# Optax's own words (`optax._src.base.NO_PARAMS_MSG`), which it does not export.
+_NO_PARAMS = (
+    "You are using a transformation that requires the current value of parameters,",
+    " but you are not passing `params` when calling `update`.",
+)
+_WIDTH = 92  # of a line in the function, which is itself indented by 8
+
+
+class UpdateFunction:
+    """Writes `update_fn(updates, state, params)`."""
+
+    def __init__(self, program: Program, names: Names) -> None:
+        self.program = program
+        self.plan = names.plan
+        self.names = names
+        self.of = names.of
+        self.texts = dict(names.texts)
+
+    def lines(self) -> Iterator[str]:
+        yield "def update_fn("
+        yield "    updates: optax.Updates,"
+        yield f"    state: {self.names.state_class},"
+        yield "    params: optax.Params | None = None,"
+        if "loss" in self.program.inputs:
+            yield "    *,"
+            yield "    value: jax.typing.ArrayLike | None = None,"
+        yield "    **extra_args: Any,"
+        yield f") -> tuple[optax.Updates, {self.names.state_class}]:"
+        yield from indented(4, self.body())
+
+    def body(self) -> Iterator[str]:
+        yield "del extra_args"
+        if self.names.needs_params:
+            yield from _refuse_none("params", *_NO_PARAMS)
+        if "loss" in self.program.inputs:
+            yield from _refuse_none(
+                "value",
+                f"{self.names.rule} reads the loss of the minibatch; pass it, as in",
+                " `update(grads, state, params, value=loss)`.",
+            )
+        yield "count = optax.safe_increment(state.count)"
+        yield from self.scalar_inputs()
+        yield from self.tensor_inputs()
+        for phase in range(self.plan.phases):
+            for value in self.plan.scalars(phase):
+                yield from self.scalar(value)
+            yield from self.leaf_phase(phase)
+        yield from self.returns()
+
+    def scalar_inputs(self) -> Iterator[str]:
+        # `float` is float64 in 64-bit mode and float32 otherwise.
+        for name, source in (("t", "count"), ("T", "total_steps"), ("loss", "value")):
+            if f"{name}@0" in self.names.read:
+                yield f"{self.of[f'{name}@0']} = jnp.asarray({source}, float)"
+        if not self.names.has_rate or f"{LEARNING_RATE}@0" in self.names.read:
+            yield (
+                f"{self.names.rate} = learning_rate(state.count)"
+                " if callable(learning_rate) else learning_rate"
+            )
+
+    def tensor_inputs(self) -> Iterator[str]:
+        sources = {"w@0": "params", "g@0": "updates"}
+        sources |= {f"{s.name}@0": f"state.{self.names.bases[s.name]}" for s in self.program.state}
+        read = [i for i in self.plan.start if i in sources and i in self.names.read]
+        read = [i for i in read if self.plan.values[i].is_leafwise]
+        trees = ", ".join(sources[i] for i in read)
+        given = trees if len(read) == 1 else f"({trees})"
+        left = ", ".join(self.of[i] for i in read)
+        yield from wrapped(f"{left} = ", f"_at_least_float32({given})", "", _WIDTH)
+
+    def scalar(self, value: Value) -> Iterator[str]:
+        """`name = expression`, of a number for the whole model."""
+        assert value.expr is not None
+        text = as_float(value.expr, self.texts)
+        name = self.of[value.id]
+        self.texts[value.id] = Text(name, plain=text.plain)
+        yield from wrapped(f"{name} = ", text.text, "", _WIDTH)
+
+    def leafwise(self, value: Value) -> str:
+        """The right-hand side, of a value that there is for each parameter."""
+        assert value.expr is not None
+        text = to_text(value.expr, self.texts).text
+        return f"jnp.broadcast_to({text}, {self.of['g@0']}.shape)" if value.broadcast else text
+
+    def leaf_phase(self, phase: int) -> Iterator[str]:
+        """One pass over the parameters."""
+        outputs = self.plan.outputs(phase)
+        if not outputs:
+            return
+        values = self.plan.leafwise(phase)
+        given = ", ".join(self.of[i] for i in self.plan.inputs(phase))
+        results = ", ".join(self.of[i] for i in outputs)
+        if len(values) == 1:
+            function = f"lambda {given}: {self.leafwise(values[0])}"
+            line = f"{results} = jax.tree.map({function}, {given})"
+            if len(line) <= _WIDTH:
+                yield line
+                return
+        function = "update_leaf" if self.plan.result in outputs else "prepare_leaf"
+        yield ""
+        yield f"def {function}({given}):"
+        for value in values:
+            yield from wrapped(f"{self.of[value.id]} = ", self.leafwise(value), "    ", _WIDTH)
+        yield f"    return {results}"
+        yield ""
+        if len(outputs) == 1:
+            yield f"{results} = jax.tree.map({function}, {given})"
+        else:
+            yield f"{results} = _map_leaves({function}, {len(outputs)}, {given})"
+
+    def returns(self) -> Iterator[str]:
+        factor = "-1" if self.names.has_rate else f"-{self.names.rate}"
+        yield "# The program's result is subtracted; Optax adds updates."
+        yield f"new_updates = optax.tree.scale({factor}, {self.of[self.plan.result]})"
+        fields = ["count=count", *self.next_states()]
+        line = f"new_state = {self.names.state_class}({', '.join(fields)})"
+        if len(line) <= _WIDTH:
+            yield line
+        else:
+            yield f"new_state = {self.names.state_class}("
+            yield from (f"    {f}," for f in fields)
+            yield ")"
+        like = "params" if self.names.needs_params else "updates"
+        yield f"new_updates = optax.tree.cast_like(new_updates, {like})"
+        yield "return new_updates, optax.tree.cast_like(new_state, state)"
+
+    def next_states(self) -> Iterator[str]:
+        for name, i in self.plan.next_state.items():
+            base = self.names.bases[name]
+            if i == f"{name}@0":
+                yield f"{base}=state.{base}"
+            elif self.plan.values[i].is_leafwise:
+                yield f"{base}={self.of[i]}"
+            else:
+                yield f"{base}=jnp.asarray({self.of[i]}, float)"
+        if self.names.eval_field == OWN_EVAL_FIELD and self.plan.eval_w is not None:
+            yield f"{OWN_EVAL_FIELD}={self.of[self.plan.eval_w]}"
+
+
+def _refuse_none(argument: str, *message: str) -> Iterator[str]:
+    yield f"if {argument} is None:"
+    yield "    raise ValueError("
+    yield from (f'        "{part}"' for part in message)
+    yield "    )"

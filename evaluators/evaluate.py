@@ -1,0 +1,117 @@
+"""Scoring rules on tasks: the one place where programs, tasks and training meet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal, Protocol
+
+import jax
+
+from ..dsl.canonical import program_digest
+from ..dsl.program import Program
+from .scoring import LEARNING_RATES, TaskScore, task_score
+from .task import Task
+from .training import Trainer
+
+Path = Literal["machine", "fused"]
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """How thoroughly a rule is tried.
+
+    Attributes:
+      learning_rates: the grid that every rule gets.
+      seeds: of initial weights and minibatches; every rule gets the same.
+      steps: of training; None for the task's own number.
+    """
+
+    learning_rates: tuple[float, ...] = LEARNING_RATES
+    seeds: tuple[int, ...] = (0,)
+    steps: int | None = None
+
+
+class ScoreCache(Protocol):
+    """Where scores are kept between runs, by key."""
+
+    def get(self, key: str) -> str | None:
+        """The stored text, or None."""
+        ...
+
+    def put(self, key: str, value: str) -> None:
+        """Stores a text; storing the same key again changes nothing."""
+        ...
+
+
+class Evaluator:
+    """Scores rules on tasks; keeps one `Trainer` per task, so each compiles its machine once."""
+
+    def __init__(self, tasks: Sequence[Task], cache: ScoreCache | None = None) -> None:
+        self.trainers = {task.name: Trainer(task) for task in tasks}
+        self.cache = cache
+
+    def score(
+        self, program: Program, task: str, fidelity: Fidelity, path: Path = "machine"
+    ) -> TaskScore:
+        """Trains and scores, always afresh.
+
+        Args:
+          program: the rule.
+          task: name of one of this evaluator's tasks.
+          fidelity: learning rates, seeds and steps.
+          path: "machine" (no compilation per program) or "fused" (one compilation per program).
+
+        Raises:
+          TooLarge: the program does not fit the machine (never on the fused path).
+        """
+        trainer = self.trainers[task]
+        run = trainer.with_machine if path == "machine" else trainer.fused
+        result = run(program, fidelity.learning_rates, fidelity.seeds, steps=fidelity.steps)
+        return task_score(task, result, fidelity.learning_rates, fidelity.seeds)
+
+    def cached_score(
+        self, program: Program, task: str, fidelity: Fidelity, path: Path = "machine"
+    ) -> TaskScore:
+        """As `score`, but looked up first; for baselines, which are the same in every run."""
+        if self.cache is None:
+            return self.score(program, task, fidelity, path)
+        key = self.key(program, task, fidelity, path)
+        if (known := self.cache.get(key)) is not None:
+            return score_from_json(known)
+        score = self.score(program, task, fidelity, path)
+        self.cache.put(key, score_to_json(score))
+        return score
+
+    def key(self, program: Program, task: str, fidelity: Fidelity, path: Path) -> str:
+        """What a score depends on: program, task version, fidelity, path, JAX and platform."""
+        return json.dumps(
+            [
+                program_digest(program),
+                task,
+                self.trainers[task].task.version,
+                asdict(fidelity),
+                path,
+                jax.__version__,
+                jax.default_backend(),
+            ]
+        )
+
+
+def score_to_json(score: TaskScore) -> str:
+    """Exact: numbers are written so that they read back as themselves."""
+    return json.dumps(asdict(score))
+
+
+def score_from_json(text: str) -> TaskScore:
+    """The inverse of `score_to_json`."""
+    data = json.loads(text)
+    return TaskScore(
+        data["task"],
+        tuple(data["learning_rates"]),
+        tuple(data["seeds"]),
+        tuple(tuple(row) for row in data["scores"]),
+    )
+
+

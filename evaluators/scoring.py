@@ -1,0 +1,132 @@
+"""Scores: every rule gets the same learning rates and seeds, and is compared with tuned AdamW."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from .training import TrainingResult
+
+# Half a decade apart, wide enough for AdamW (1e-3), Lion (1e-4) and SGD (1) alike.
+LEARNING_RATES: tuple[float, ...] = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
+
+
+@dataclass(frozen=True)
+class TaskScore:
+    """How a rule does on a task with its learning rate tuned.
+
+    Attributes:
+      task: the task's name.
+      learning_rates: the grid, L numbers.
+      seeds: S numbers.
+      scores: validation loss, shape (S, L) as nested tuples; inf where the run diverged.
+    """
+
+    task: str
+    learning_rates: tuple[float, ...]
+    seeds: tuple[int, ...]
+    scores: tuple[tuple[float, ...], ...]
+
+    @property
+    def means(self) -> tuple[float, ...]:
+        """Mean over seeds for each learning rate; inf where any seed diverged."""
+        return tuple(float(np.mean(column)) for column in zip(*self.scores, strict=True))
+
+    @property
+    def best(self) -> int:
+        """Index of the learning rate with the lowest mean."""
+        return int(np.argmin(self.means))
+
+    @property
+    def learning_rate(self) -> float:
+        """The tuned learning rate."""
+        return self.learning_rates[self.best]
+
+    @property
+    def value(self) -> float:
+        """Mean validation loss at the tuned learning rate; inf if every rate diverged."""
+        return self.means[self.best]
+
+    @property
+    def by_seed(self) -> tuple[float, ...]:
+        """Validation loss of each seed at the tuned learning rate."""
+        return tuple(row[self.best] for row in self.scores)
+
+    @property
+    def diverged(self) -> bool:
+        """Whether no learning rate gave a finite score with every seed."""
+        return not math.isfinite(self.value)
+
+    @property
+    def at_edge(self) -> bool:
+        """Whether the tuned learning rate is the grid's lowest or highest, so may not be tuned."""
+        return len(self.learning_rates) > 1 and self.best in (0, len(self.learning_rates) - 1)
+
+
+def task_score(
+    task: str,
+    result: TrainingResult,
+    learning_rates: Sequence[float],
+    seeds: Sequence[int],
+) -> TaskScore:
+    """The score of a training result."""
+    rows = tuple(tuple(float(x) for x in row) for row in result.score)
+    return TaskScore(task, tuple(learning_rates), tuple(seeds), rows)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The log-ratio of validation losses, rule over baseline; negative is better.
+
+    Attributes:
+      mean: over seeds. low, high: its 95 % confidence interval from a paired t-test over seeds
+        (infinite with one seed). p: the test's two-sided p-value.
+    """
+
+    mean: float
+    low: float
+    high: float
+    p: float
+
+    @property
+    def percent(self) -> float:
+        """How much higher the rule's loss is, in percent (negative: lower)."""
+        return 100 * math.expm1(self.mean)
+
+
+def log_ratio(rule: TaskScore, baseline: TaskScore) -> float:
+    """Mean over seeds of log(rule / baseline); inf if the rule diverged."""
+    if rule.diverged:
+        return math.inf
+    return float(np.mean(np.log(_positive(rule.by_seed)) - np.log(_positive(baseline.by_seed))))
+
+
+def compare(rule: TaskScore, baseline: TaskScore) -> Comparison:
+    """Compares two rules on a task, seed by seed, each at its own tuned learning rate."""
+    if rule.diverged or baseline.diverged:
+        return Comparison(math.inf if rule.diverged else -math.inf, -math.inf, math.inf, math.nan)
+    return interval(np.log(_positive(rule.by_seed)) - np.log(_positive(baseline.by_seed)))
+
+
+def interval(differences: np.ndarray) -> Comparison:
+    """Mean and 95 % t-interval of paired differences."""
+    mean = float(np.mean(differences))
+    if len(differences) < 2 or np.ptp(differences) == 0:
+        return Comparison(mean, -math.inf, math.inf, math.nan)
+    test = stats.ttest_1samp(differences, 0.0)
+    bounds = test.confidence_interval(0.95)
+    return Comparison(mean, float(bounds.low), float(bounds.high), float(test.pvalue))
+
+
+def _positive(values: Sequence[float]) -> np.ndarray:
+    # A loss of exactly zero has no logarithm; anything below 1e-12 counts as that.
+    return np.maximum(np.asarray(values, np.float64), 1e-12)
+
+
+def fitness(scores: Mapping[str, TaskScore], baselines: Mapping[str, TaskScore]) -> float:
+    """Mean log-ratio to the baseline over tasks; negative beats tuned AdamW; inf if any diverged."""
+    return float(np.mean([log_ratio(score, baselines[name]) for name, score in scores.items()]))

@@ -1,0 +1,249 @@
+"""The ledger: a run's one database, SQLite.
+
+It is cache, resume point, lineage and audit trail at once. One process writes; everyone else
+opens it read-only. Proposals are rows before they are trained, results are idempotent upserts, so
+that a run killed at any moment and resumed ends with the same content as one that was not.
+Clock times live in the table `sessions` alone, which `content` leaves out. Nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from ..dsl.errors import UserError
+from ..dsl.syntax import format_program
+from .evolution import Proposal, Status
+
+FILE = "ledger.sqlite"
+APPLICATION_ID = 0x65766F70  # "evop", so that a foreign database is recognised
+SCHEMA = 1
+
+_TABLES = """
+create table facts (key text primary key, value text not null);
+create table candidates (
+  ordinal integer primary key, parent integer, change text not null, program text not null,
+  digest text not null, status text not null, reason text not null, twin integer, fitness real
+);
+create index candidates_digest on candidates (digest);
+create table results (
+  digest text, task text, version integer, fidelity text, path text, scores text not null,
+  primary key (digest, task, version, fidelity, path)
+);
+create table sessions (id integer primary key, started real not null, seconds real not null);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A row of the ledger. `fitness` is None until trained (or found a duplicate), inf when the
+    candidate diverged.
+    """
+
+    ordinal: int
+    parent: int | None
+    change: str
+    program: str
+    digest: str
+    status: str
+    reason: str
+    twin: int | None
+    fitness: float | None
+
+
+class Ledger:
+    """An open ledger. Use `create`, `open_to_write` or `open_to_read`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+        self._session: int | None = None
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._db.close()
+
+    # --- writing ---
+
+    def start_session(self) -> None:
+        """Begins to count the time of this session."""
+        with self._db:
+            cursor = self._db.execute(
+                "insert into sessions (started, seconds) values (?, 0)", [time.time()]
+            )
+        self._session = cursor.lastrowid
+
+    def add_seconds(self, seconds: float) -> None:
+        """Sets how long this session has searched."""
+        with self._db:
+            self._db.execute(
+                "update sessions set seconds = ? where id = ?", [seconds, self._session]
+            )
+
+    def set_fact(self, key: str, value: Any) -> None:
+        """Stores something about the run as JSON, replacing what was there."""
+        with self._db:
+            self._db.execute("insert or replace into facts values (?, ?)", [key, _dump(value)])
+
+    def propose(self, proposals: Iterable[Proposal]) -> None:
+        """Stores proposals before they are trained.
+
+        Raises:
+          UserError: if the ledger holds something else under an ordinal, which means that it was
+            written by a version of evoptax that searches differently.
+        """
+        with self._db:
+            for p in proposals:
+                row = (p.ordinal, p.parent, p.change, format_program(p.program), p.digest)
+                row += (p.status.value, p.reason, p.twin)
+                self._db.execute(
+                    "insert or ignore into candidates values (?,?,?,?,?,?,?,?,null)", row
+                )
+                stored = self._db.execute(
+                    "select ordinal, parent, change, program, digest, status, reason, twin"
+                    " from candidates where ordinal = ?",
+                    [p.ordinal],
+                ).fetchone()
+                if stored != row:
+                    raise UserError(
+                        f"this run cannot be continued: candidate {p.ordinal} in its ledger is not"
+                        " the one that this version of evoptax proposes; start a new run"
+                    )
+
+    def record(
+        self, digest: str, task: str, version: int, fidelity: str, path: str, scores: str
+    ) -> None:
+        """Stores a training result; storing it again changes nothing."""
+        with self._db:
+            self._db.execute(
+                "insert or ignore into results values (?,?,?,?,?,?)",
+                [digest, task, version, fidelity, path, scores],
+            )
+
+    def commit_fitness(self, fitness: Mapping[int, float]) -> None:
+        """Stores the fitness of candidates by ordinal."""
+        with self._db:
+            self._db.executemany(
+                "update candidates set fitness = ? where ordinal = ?",
+                [(value, ordinal) for ordinal, value in fitness.items()],
+            )
+
+    # --- reading ---
+
+    def fact(self, key: str, default: Any = None) -> Any:
+        """Something stored about the run."""
+        row = self._db.execute("select value from facts where key = ?", [key]).fetchone()
+        return default if row is None else json.loads(row[0])
+
+    def seconds(self) -> float:
+        """How long the run has searched, over all sessions."""
+        return self._db.execute("select coalesce(sum(seconds), 0) from sessions").fetchone()[0]
+
+    def result(
+        self, digest: str, task: str, version: int, fidelity: str, path: str
+    ) -> str | None:
+        """A stored training result."""
+        row = self._db.execute(
+            "select scores from results where"
+            " digest = ? and task = ? and version = ? and fidelity = ? and path = ?",
+            [digest, task, version, fidelity, path],
+        ).fetchone()
+        return None if row is None else row[0]
+
+    def candidates(self) -> Iterator[Candidate]:
+        """All candidates by ordinal."""
+        for row in self._db.execute("select * from candidates order by ordinal"):
+            yield Candidate(*row)
+
+    def candidate(self, ordinal: int) -> Candidate | None:
+        """One candidate."""
+        row = self._db.execute("select * from candidates where ordinal = ?", [ordinal]).fetchone()
+        return None if row is None else Candidate(*row)
+
+    def counts(self) -> dict[str, int]:
+        """Number of candidates by status."""
+        rows = self._db.execute("select status, count(*) from candidates group by status")
+        return dict.fromkeys((s.value for s in Status), 0) | dict(rows)
+
+    def content(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Everything but clock times, in a fixed order; equal for equal runs."""
+        tables = {"facts": "key", "candidates": "ordinal", "results": "digest, task, path, fidelity"}
+        return {
+            table: list(self._db.execute(f"select * from {table} order by {order}"))
+            for table, order in tables.items()
+        }
+
+
+def create(path: Path) -> Ledger:
+    """Creates an empty ledger.
+
+    Raises:
+      UserError: the file exists or cannot be written.
+    """
+    if path.exists():
+        raise UserError(f"'{path}' exists already")
+    try:
+        connection = _connect(path)
+        with connection:
+            connection.executescript(
+                f"pragma application_id = {APPLICATION_ID}; pragma user_version = {SCHEMA};"
+                + _TABLES
+            )
+    except sqlite3.Error as error:
+        raise UserError(f"cannot create '{path}': {error}") from None
+    return Ledger(connection)
+
+
+def open_to_write(path: Path) -> Ledger:
+    """Opens a run's ledger to continue it. Raises UserError as `open_to_read` does."""
+    open_to_read(path).close()
+    return Ledger(_connect(path))
+
+
+def open_to_read(path: Path) -> Ledger:
+    """Opens a ledger without ever changing it.
+
+    Raises:
+      UserError: the file is missing, unreadable, no SQLite database, or not a ledger of ours.
+    """
+    if not path.is_file():
+        raise UserError(f"no ledger at '{path}'; a run folder holds {FILE}")
+    try:
+        connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=30)
+        application = connection.execute("pragma application_id").fetchone()[0]
+        version = connection.execute("pragma user_version").fetchone()[0]
+    except sqlite3.Error as error:
+        raise UserError(f"cannot read '{path}' as a ledger: {error}") from None
+    if application != APPLICATION_ID:
+        connection.close()
+        raise UserError(f"'{path}' is a database, but not a ledger of evoptax")
+    if version != SCHEMA:
+        connection.close()
+        raise UserError(
+            f"'{path}' has ledger format {version}; this version of evoptax reads {SCHEMA}"
+        )
+    return Ledger(connection)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # The engine's main thread alone writes; workers hand their numbers to it.
+    connection = sqlite3.connect(path, timeout=30)
+    connection.execute("pragma journal_mode = wal")
+    connection.execute("pragma synchronous = normal")
+    return connection
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def read_content(path: Path) -> dict[str, list[tuple[Any, ...]]]:
+    """The content of a ledger file; see `Ledger.content`."""
+    with closing(open_to_read(path)) as ledger:
+        return ledger.content()

@@ -1,0 +1,156 @@
+"""The three ways to run a program on a given sequence of gradients and losses.
+
+Each gives one array (steps, 2, N): for every step the flat weights after it and the point where
+the model is to be evaluated. `Machine` compiles once for all programs and counts its traces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from evoptax.dsl import machine
+from evoptax.dsl.arrays import Leaves, Rule, bind
+from evoptax.dsl.bytecode import assemble
+from evoptax.dsl.fused import bind_jax
+from evoptax.dsl.program import LEARNING_RATE, Program
+from jax import lax
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Initial weights, gradients and losses.
+
+    Attributes:
+      w: one array per tensor.
+      g: for each step, one array per tensor.
+      loss: one number per step.
+    """
+
+    w: tuple[np.ndarray, ...]
+    g: tuple[tuple[np.ndarray, ...], ...]
+    loss: tuple[float, ...]
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        return tuple(x.shape for x in self.w)
+
+    @property
+    def segments(self) -> tuple[tuple[int, int], ...]:
+        ends = np.cumsum([x.size for x in self.w])
+        return tuple((int(end) - x.size, x.size) for end, x in zip(ends, self.w, strict=True))
+
+    def flat_gradients(self) -> np.ndarray:
+        """Shape (steps, N)."""
+        return np.stack([flat(g) for g in self.g])
+
+
+def flat(leaves: Sequence[Any]) -> np.ndarray:
+    """All numbers of a model as one vector."""
+    return np.concatenate([np.ravel(np.asarray(leaf)) for leaf in leaves])
+
+
+def fixed_problem(
+    shapes: Sequence[tuple[int, ...]] = ((4, 3), (3,), (2, 5)), steps: int = 20, seed: int = 0
+) -> Problem:
+    """Numbers that float32 holds exactly, of sizes 0.01 to 10, so that nothing is denormal."""
+    rng = np.random.default_rng(seed)
+
+    def draw(shape: tuple[int, ...], scale: float) -> np.ndarray:
+        sizes = scale * 10.0 ** rng.uniform(-1.0, 0.5, shape)
+        signs = rng.choice([-1.0, 1.0], shape)
+        return np.asarray(sizes * signs, np.float32).astype(np.float64)
+
+    return Problem(
+        tuple(draw(shape, 1.0) for shape in shapes),
+        tuple(tuple(draw(shape, 0.3) for shape in shapes) for _ in range(steps)),
+        tuple(float(np.float32(2.5 * 0.9**i + 0.1)) for i in range(steps)),
+    )
+
+
+def run_rule(rule: Rule, problem: Problem, hyper: Mapping[str, float] | None = None) -> np.ndarray:
+    """Steps a rule that is bound to NumPy."""
+    found = []
+    with np.errstate(all="ignore"):
+        w = Leaves(problem.w)
+        state = rule.init(w)
+        for t, (g, loss) in enumerate(zip(problem.g, problem.loss, strict=True), start=1):
+            w, state, eval_w = rule.step(
+                w, Leaves(g), state, t=t, T=len(problem.g), loss=loss, hyper=hyper
+            )
+            found.append(np.stack([flat(w), flat(eval_w)]))
+    return np.stack(found).astype(np.float64)
+
+
+def run_reference(
+    program: Program, problem: Problem, hyper: Mapping[str, float] | None = None
+) -> np.ndarray:
+    """NumPy in float64."""
+    return run_rule(bind(program, np, np.float64), problem, hyper)
+
+
+def run_fused(program: Program, problem: Problem, dtype: Any) -> np.ndarray:
+    """Compiles the program into a scan over the steps. Float64 needs `jax.enable_x64`."""
+    rule = bind_jax(program, dtype)
+
+    def over_steps(w: Leaves, gradients: Leaves, losses: Any) -> Any:
+        def step(carry: Any, xs: Any) -> Any:
+            w, state = carry
+            t, g, loss = xs
+            w, state, eval_w = rule.step(w, g, state, t=t, T=len(problem.g), loss=loss)
+            return (w, state), (w, eval_w)
+
+        times = jnp.arange(1, len(problem.g) + 1)
+        return lax.scan(step, (w, rule.init(w)), (times, gradients, losses))[1]
+
+    arrays = Leaves(jnp.asarray(x, dtype) for x in problem.w)
+    gradients = Leaves(jnp.asarray(np.stack(g), dtype) for g in zip(*problem.g, strict=True))
+    ws, evals = jax.jit(over_steps)(arrays, gradients, jnp.asarray(problem.loss, dtype))
+    found = [np.concatenate([_rows(leaf) for leaf in leaves], axis=1) for leaves in (ws, evals)]
+    return np.stack(found, axis=1).astype(np.float64)
+
+
+def _rows(leaf: Any) -> np.ndarray:
+    return np.asarray(leaf).reshape(len(leaf), -1)
+
+
+class Machine:
+    """The machine compiled for one problem and dtype. Float64 needs `jax.enable_x64`."""
+
+    def __init__(self, problem: Problem, dtype: Any) -> None:
+        self.traces = 0
+        self.problem = problem
+        self.dtype = dtype
+        self._run = jax.jit(self._over_steps)
+
+    def _over_steps(self, tables: Any, w: Any, gradients: Any, losses: Any, lr: Any) -> Any:
+        self.traces += 1
+        steps = len(gradients)
+
+        def step(carry: Any, xs: Any) -> Any:
+            banks, w = carry
+            t, g, loss = xs
+            banks, w = machine.step(tables, banks, self.problem.segments, w, g[None], loss, t)
+            return (banks, w), (w[0], machine.evaluation_point(tables, banks, w)[0])
+
+        banks = machine.init(tables, w, lr, steps)
+        times = jnp.arange(1, steps + 1)
+        return lax.scan(step, (banks, w), (times, gradients, losses[:, None]))[1]
+
+    def run(self, program: Program) -> np.ndarray:
+        """Raises TooLarge, as `assemble` does."""
+        tables = assemble(program).arrays()
+        problem = self.problem
+        learning_rate = program.defaults.get(LEARNING_RATE, 0.0)
+        ws, evals = self._run(
+            tables,
+            jnp.asarray(flat(problem.w)[None], self.dtype),
+            jnp.asarray(problem.flat_gradients(), self.dtype),
+            jnp.asarray(problem.loss, self.dtype),
+            jnp.asarray([learning_rate], self.dtype),
+        )
+        return np.stack([np.asarray(ws), np.asarray(evals)], axis=1).astype(np.float64)
