@@ -133,9 +133,7 @@ class _Assembler:
             tensors: set[Term] = set()
             for term in postorder(self.meaning.outputs()):
                 if term.head == SYMBOL:
-                    in_v = term.name in self.tensor_states or (
-                        INPUTS.get(term.name) is Kind.TENSOR
-                    )
+                    in_v = term.name in self.tensor_states or (INPUTS.get(term.name) is Kind.TENSOR)
                 else:
                     in_v = any(arg in tensors for arg in term.args)
                 if in_v:
@@ -295,9 +293,7 @@ class _Assembler:
         self.v_code.append(_row(_V_OPCODE[operation, banks], destination, operands))
 
 
-def _ternaries_spread(
-    terms: list[Term], tensors: set[Term]
-) -> list[tuple[Term, frozenset[int]]]:
+def _ternaries_spread(terms: list[Term], tensors: set[Term]) -> list[tuple[Term, frozenset[int]]]:
     """With each term, the positions of scalar arguments that must be broadcast first."""
     found = []
     for term in terms:

@@ -50,9 +50,7 @@ def symbols(roots: Iterable[Term]) -> set[str]:
     return found
 
 
-def meaning(
-    program: Program, level: Level, *, bound_hyperparameters: bool = False
-) -> Meaning:
+def meaning(program: Program, level: Level, *, bound_hyperparameters: bool = False) -> Meaning:
     """The terms of a program's outputs; state that no output depends on is left out.
 
     Args:

@@ -27,9 +27,7 @@ def update_depends_on(program: Program) -> frozenset[str]:
     outcome = interpret(program, DependencyDomain(), {n: frozenset({n}) for n in names})
     reached = outcome.result
     while True:
-        further = reached.union(
-            *(outcome.env[s.name] for s in program.state if s.name in reached)
-        )
+        further = reached.union(*(outcome.env[s.name] for s in program.state if s.name in reached))
         if further == reached:
             return reached
         reached = further

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+import warnings
 
 from .errors import ProgramError, did_you_mean
 from .primitives import ALIASES, INFIX, PRIMITIVES, Primitive
@@ -11,6 +12,8 @@ from .program import Call, Constant, Expr, Name
 
 # Deeper nesting than any readable rule; keeps every recursive analysis within Python's stack.
 MAX_DEPTH = 60
+
+_FINITE = "constants must be finite and below 1.8e308"
 
 _BINARY: dict[type[ast.AST], str] = {
     ast.Add: "+",
@@ -120,8 +123,11 @@ class Reader:
             return self._infix(symbol, node.left, node.comparators[0], depth)
         if isinstance(node, ast.Call):
             return self._call(node, depth)
-        accepted = "an expression is a number, a name, arithmetic or a call"
-        raise self.error(node, f"not in the language: {_INSTEAD.get(type(node), accepted)}")
+        refused = _INSTEAD.get(type(node), "this expression")
+        accepted = "an expression is a number, a name, arithmetic or a call of a primitive"
+        if ";" not in refused:
+            refused = f"{refused}; {accepted}"
+        raise self.error(node, f"not in the language: {refused}")
 
     def number(self, node: ast.AST) -> float:
         """The value of a number literal, with an optional sign."""
@@ -135,7 +141,7 @@ class Reader:
         except OverflowError:
             number = math.inf
         if not math.isfinite(number):
-            raise self.error(node, "constants must be finite and below 1.8e308")
+            raise self.error(node, _FINITE)
         return number
 
     def _unary(self, node: ast.UnaryOp, depth: int) -> Expr:
@@ -183,20 +189,27 @@ def _operators_accepted() -> str:
 def parse_syntax_tree(source: str) -> ast.Module:
     """Python's own parser, with every way it can fail turned into a ProgramError."""
     try:
-        return ast.parse(source)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of escape sequences in docstrings
+            return ast.parse(source)
     except SyntaxError as error:
+        reason = f"not Python syntax: {error.msg}"
+        if "int_max_str_digits" in error.msg:
+            reason = _FINITE
         raise ProgramError(
-            f"not Python syntax: {error.msg}",
+            reason,
             line=error.lineno or 1,
             column=error.offset or 1,
             text=(error.text or "").strip()[:60],
         ) from None
     except (RecursionError, MemoryError):
         raise ProgramError(
-            f"the text nests too deeply to be read; at most {MAX_DEPTH} levels"
+            f"the text nests too deeply to be read; at most {MAX_DEPTH} levels are accepted",
+            line=1,
+            column=1,
         ) from None
     except ValueError as error:  # null bytes
-        raise ProgramError(f"the text is not Python source: {error}") from None
+        raise ProgramError(f"the text is not Python source: {error}", line=1, column=1) from None
 
 
 def parse_expression(text: str) -> Expr:

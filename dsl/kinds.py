@@ -73,7 +73,8 @@ def kinds_of(program: Program) -> ProgramKinds:
     if EVAL_W in outcome.env and outcome.env[EVAL_W] is not Kind.TENSOR:
         raise ProgramError(
             f"{EVAL_W} is the point where the model is evaluated and must be a tensor,"
-            f" but it is a {outcome.env[EVAL_W]}"
+            f" but it is a {outcome.env[EVAL_W]}",
+            node=next(s.value for s in reversed(program.body) if s.target == EVAL_W),
         )
     return ProgramKinds(state, dict(outcome.env), outcome.result)
 

@@ -115,9 +115,7 @@ class Program:
     @property
     def size(self) -> int:
         """Number of primitive calls, the usual measure of complexity."""
-        return sum(
-            isinstance(e, Call) for root in self.expressions() for e in subexpressions(root)
-        )
+        return sum(isinstance(e, Call) for root in self.expressions() for e in subexpressions(root))
 
     def expressions(self) -> Iterator[Expr]:
         """The right-hand sides in order, the result last."""

@@ -55,9 +55,7 @@ def _once(program: Program, level: Level) -> Program:
     body: list[Statement] = []
     for statement in program.body:
         value = evaluate(statement.value, domain, terms)
-        body.append(
-            Statement(statement.target, _written(value, terms, rank) or statement.value)
-        )
+        body.append(Statement(statement.target, _written(value, terms, rank) or statement.value))
         terms[statement.target] = value
     result_term = evaluate(program.result, domain, terms)
     result = _written(result_term, terms, rank) or program.result
@@ -89,7 +87,9 @@ def _written(term: Term, variables: Mapping[str, Term], rank: Mapping[str, int])
         if t not in memo:
             args = [write(a) for a in t.args]
             found = [a for a in args if a is not None]
-            memo[t] = _ordered(Call(t.head, tuple(found)), rank) if len(found) == len(args) else None
+            memo[t] = (
+                _ordered(Call(t.head, tuple(found)), rank) if len(found) == len(args) else None
+            )
         return memo[t]
 
     return write(term)

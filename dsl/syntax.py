@@ -26,6 +26,8 @@ from .program import (
 MAX_STATEMENTS = 500
 MAX_CHARACTERS = 100_000
 
+_ANNOTATION = "type annotations are not in the language; write plain names, as in m=0"
+_PLAIN = "write target = value"
 _STATEMENT_INSTEAD: dict[type[ast.AST], str] = {
     ast.For: "loops are not in the language; a rule is one step",
     ast.While: "loops are not in the language; a rule is one step",
@@ -33,18 +35,18 @@ _STATEMENT_INSTEAD: dict[type[ast.AST], str] = {
     ast.Import: "imports are not in the language; primitives are called by their bare name",
     ast.ImportFrom: "imports are not in the language; primitives are called by their bare name",
     ast.AugAssign: "write the operation out, as in m = m + g",
-    ast.AnnAssign: "type annotations are not in the language; write target = value",
-    ast.Delete: "del is not in the language",
+    ast.AnnAssign: f"type annotations are not in the language; {_PLAIN}",
+    ast.Delete: f"del is not in the language; {_PLAIN}",
     ast.Global: "global is not in the language; state is a parameter with a default",
     ast.Nonlocal: "nonlocal is not in the language; state is a parameter with a default",
-    ast.FunctionDef: "functions inside a rule are not in the language",
-    ast.ClassDef: "classes are not in the language",
+    ast.FunctionDef: f"functions inside a rule are not in the language; {_PLAIN}",
+    ast.ClassDef: f"classes are not in the language; {_PLAIN}",
     ast.Try: "try is not in the language; non-finite values are outcomes, not errors",
-    ast.With: "with is not in the language",
-    ast.Raise: "raise is not in the language",
-    ast.Assert: "assert is not in the language",
+    ast.With: f"with is not in the language; {_PLAIN}",
+    ast.Raise: f"raise is not in the language; {_PLAIN}",
+    ast.Assert: f"assert is not in the language; {_PLAIN}",
     ast.Pass: "pass does nothing; leave it out",
-    ast.Expr: "a bare expression does nothing; write target = value",
+    ast.Expr: f"a bare expression does nothing; {_PLAIN}",
 }
 
 
@@ -56,13 +58,20 @@ def parse(text: str) -> Program:
     """
     if len(text) > MAX_CHARACTERS:
         raise ProgramError(
-            f"the program has {len(text)} characters; at most {MAX_CHARACTERS} are accepted"
+            f"the program has {len(text)} characters; at most {MAX_CHARACTERS} are accepted",
+            line=1,
+            column=1,
         )
     module = parse_syntax_tree(text)
     if len(module.body) != 1 or not isinstance(module.body[0], ast.FunctionDef):
-        raise ProgramError(
-            f"expected one function, `def rule(w, g): ...`, and nothing else;"
-            f" found {len(module.body)} top-level statements"
+        wrong = next(
+            (n for i, n in enumerate(module.body) if i or not isinstance(n, ast.FunctionDef)),
+            ast.Module(),
+        )
+        raise Reader(text).error(
+            wrong,
+            "expected one function, `def rule(w, g): ...`, and nothing else;"
+            f" found {len(module.body)} top-level statements",
         )
     return _ProgramReader(text, module.body[0]).program()
 
@@ -80,9 +89,12 @@ class _ProgramReader:
     def program(self) -> Program:
         function = self.function
         if function.decorator_list:
-            self.fail(function.decorator_list[0], "decorators are not in the language")
+            self.fail(
+                function.decorator_list[0],
+                "decorators are not in the language; a rule is one plain function",
+            )
         if function.returns is not None:
-            self.fail(function.returns, "type annotations are not in the language")
+            self.fail(function.returns, _ANNOTATION)
         self.check_name(function, function.name)
         inputs, state = self.positional()
         hyperparameters = self.keyword_only()
@@ -91,9 +103,10 @@ class _ProgramReader:
         if _is_docstring(statements[0]):
             statements = statements[1:]
         if len(statements) > MAX_STATEMENTS:
-            raise ProgramError(
+            self.fail(
+                statements[MAX_STATEMENTS],
                 f"the program has {len(statements)} statements;"
-                f" at most {MAX_STATEMENTS} are accepted"
+                f" at most {MAX_STATEMENTS} are accepted",
             )
         if not statements or not isinstance(statements[-1], ast.Return):
             self.fail(function, "a rule ends with `return update`, which is subtracted from w")
@@ -123,9 +136,13 @@ class _ProgramReader:
         if args.posonlyargs or args.vararg or args.kwarg:
             node = args.vararg or args.kwarg or args.posonlyargs[0]
             self.fail(node, "parameters are plain names; *args, **kwargs and / are not accepted")
+        seen: set[str] = set()
         for arg in [*args.args, *args.kwonlyargs]:
             if arg.annotation is not None:
-                self.fail(arg, "type annotations are not in the language")
+                self.fail(arg, _ANNOTATION)
+            if arg.arg in seen:  # Python itself says so only when it compiles
+                self.fail(arg, f"'{arg.arg}' is a parameter twice; each name is accepted once")
+            seen.add(arg.arg)
         count = len(args.args) - len(args.defaults)
         for arg in args.args[:count]:
             if arg.arg not in INPUTS:
@@ -175,7 +192,7 @@ class _ProgramReader:
             self.fail(
                 node,
                 _STATEMENT_INSTEAD.get(
-                    type(node), "this statement is not in the language; write target = value"
+                    type(node), f"this statement is not in the language; {_PLAIN}"
                 ),
             )
         target = node.targets[0]

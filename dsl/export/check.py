@@ -73,19 +73,26 @@ def check_export(program: Program, source: str) -> float:
     losses = rng.uniform(0.1, 2.0, STEPS)
     largest = 0.0
     with jax.enable_x64(True):
+        before = {what: w for what in ("weights", "evaluation point")}
         expected = _interpreted(program, w, gradients, losses)
-        for step, points in enumerate(_exported(program, source, w, gradients, losses), start=1):
-            for what, tensors in points.items():
+        found = _exported(program, source, w, gradients, losses)
+        for step in range(STEPS):
+            for what, tensors in found[step].items():
                 for name, tensor in tensors.items():
-                    difference = _difference(np.asarray(tensor), expected[step - 1][what][name])
+                    reference = expected[step][what][name]
+                    # The step is a difference, whose rounding errors have the size of its terms.
+                    scale = max(_size(reference), _size(before[what][name]))
+                    difference = _difference(np.asarray(tensor), reference, scale)
                     if difference > TOLERANCE:
                         raise ExportError(
                             f"the Optax file of {program.name} differs from its program by"
-                            f" {difference:.3g} in the {what} of tensor '{name}' after step {step};"
-                            f" at most {TOLERANCE:g} is accepted. A rule that depends on rounding"
-                            " errors, as sign(x - x * 1.1 / 1.1) does, cannot be exported"
+                            f" {difference:.3g} in the {what} of tensor '{name}' after step"
+                            f" {step + 1}; at most {TOLERANCE:g} is accepted. A rule that depends"
+                            " on rounding errors, as sign(g - g * 1.1 / 1.1) does, cannot be"
+                            " exported"
                         )
                     largest = max(largest, difference)
+            before = expected[step]
     return largest
 
 
@@ -131,16 +138,19 @@ def _exported(
     return trajectory
 
 
-def _difference(found: np.ndarray, expected: np.ndarray) -> float:
-    """The largest difference relative to the largest number; inf if only one is finite."""
+def _size(tensor: np.ndarray) -> float:
+    """The largest finite absolute value, or 0."""
+    finite = np.abs(tensor[np.isfinite(tensor)])
+    return float(finite.max(initial=0.0))
+
+
+def _difference(found: np.ndarray, expected: np.ndarray, scale: float) -> float:
+    """The largest difference in units of `scale`; inf where only one of both is finite."""
     finite = np.isfinite(expected)
     if found.shape != expected.shape or not np.array_equal(finite, np.isfinite(found)):
         return np.inf
-    if not finite.any():
-        return 0.0
-    found, expected = found[finite], expected[finite]
-    scale = max(np.abs(found).max(), np.abs(expected).max())
+    scale = max(scale, _size(found))
     if scale == 0:
         return 0.0
     # Scaled first, because the difference of two huge numbers can overflow.
-    return float(np.abs(found / scale - expected / scale).max())
+    return float(np.abs(found[finite] / scale - expected[finite] / scale).max(initial=0.0))

@@ -166,10 +166,9 @@ class _File:
     def start(self, state: State) -> str:
         """The expression of a state's start value."""
         kind = self.plan.values[f"{state.name}@0"].kind
-        if state.init == "w":
+        if isinstance(state.init, str):  # w, the only name accepted
             return "jax.tree.map(jnp.copy, params)"
-        # There is no gradient yet: a state that starts as g starts from zeros.
-        if isinstance(state.init, str) or (kind is Kind.TENSOR and state.init == 0):
+        if kind is Kind.TENSOR and state.init == 0:
             return "optax.tree.zeros_like(params)"
         number = format_number(state.init)
         if kind is Kind.TENSOR:

@@ -71,6 +71,7 @@ class Names:
         if self.plan.eval_w is None:
             return ""
         for state in self.program.state:
-            if state.init == "w" and self.plan.next_state[state.name] == self.plan.eval_w:
+            starts_as_w = isinstance(state.init, str)
+            if starts_as_w and self.plan.next_state[state.name] == self.plan.eval_w:
                 return self.bases[state.name]
         return OWN_EVAL_FIELD

@@ -43,12 +43,12 @@ def weights(*shape: int, gain: float = 1.0) -> Normal:
 
 def dense_weights(inputs: int, outputs: int, gain: float = 1.0) -> Params:
     """A matrix [inputs, outputs] and a zero bias [outputs]."""
-    return {"w": weights(inputs, outputs, gain=gain), "b": jnp.zeros(outputs)}
+    return {"w": weights(inputs, outputs, gain=gain), "b": jnp.zeros(outputs, jnp.float32)}
 
 
 def conv_weights(inputs: int, outputs: int, gain: float = 1.0) -> Params:
     """A 3x3 kernel [3, 3, inputs, outputs] and a zero bias [outputs]."""
-    return {"w": weights(3, 3, inputs, outputs, gain=gain), "b": jnp.zeros(outputs)}
+    return {"w": weights(3, 3, inputs, outputs, gain=gain), "b": jnp.zeros(outputs, jnp.float32)}
 
 
 def mlp_weights(*sizes: int, gain: float) -> list[Params]:
@@ -68,7 +68,7 @@ def initializer(model: Params) -> Callable[[Array], Params]:
     ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
 
     def init(key: Array) -> Params:
-        drawn = jax.random.normal(key, (sum(sizes),))
+        drawn = jax.random.normal(key, (sum(sizes),), jnp.float32)
         return jax.tree.unflatten(
             structure,
             [

@@ -53,7 +53,7 @@ def photo_denoiser() -> Functions:
         top = jax.random.randint(key_top, (BATCH, 1, 1), 0, height - SIZE + 1)
         left = jax.random.randint(key_left, (BATCH, 1, 1), 0, width - SIZE + 1)
         clean = photo[top + jnp.arange(SIZE)[:, None], left + jnp.arange(SIZE)]
-        return pair(clean, jax.random.normal(key_noise, clean.shape))
+        return pair(clean, jax.random.normal(key_noise, clean.shape, jnp.float32))
 
     def loss(params: Params, batch: Batch) -> Array:
         noisy, noise = batch

@@ -39,7 +39,7 @@ def quadratic() -> Functions:
         return jnp.concatenate([SCALES[name] * params[name].ravel() for name in SHAPES])
 
     def batch(key: Array) -> Batch:
-        drawn = jax.random.normal(key, (BATCH, DIMENSION + 1))
+        drawn = jax.random.normal(key, (BATCH, DIMENSION + 1), jnp.float32)
         inputs = drawn[:, :-1] @ root
         return inputs, inputs @ target + NOISE * drawn[:, -1]
 

@@ -68,7 +68,7 @@ def _transformer(width: int, length: int, blocks: int, batch_size: int) -> Funct
 
 
 def _norm_weights(width: int) -> Params:
-    return {"scale": jnp.ones(width), "bias": jnp.zeros(width)}
+    return {"scale": jnp.ones(width, jnp.float32), "bias": jnp.zeros(width, jnp.float32)}
 
 
 def _norm(params: Params, x: Array) -> Array:

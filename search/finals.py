@@ -1,0 +1,267 @@
+"""Choosing the best rule: validation, confirmation by an independent path, final comparison.
+
+What the evolution optimized proves nothing: it fits its few proxies. So the finalists are ranked on
+validation tasks that the evolution never saw; the first of them that the fused path confirms on
+fresh seeds is the best rule; and target tasks, by which nothing is chosen, say how good it is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from ..dsl.canonical import program_digest
+from ..dsl.program import LEARNING_RATE, Program
+from ..dsl.rewriting import Level
+from ..dsl.simplifier import simplify
+from ..dsl.syntax import format_program, parse
+from ..evaluators.scoring import TaskScore, compare, log_ratio
+from ..known_algorithms.catalogue import get_known
+from .config import SearchConfig, Stage
+from .funnel import FRESH_SEED, Trials, jobs_of, stage_fitness
+from .ledger import Ledger
+
+Say = Callable[[str, str], None]
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A candidate that reached validation.
+
+    Attributes:
+      ordinal: of the candidate; fitness: on the proxies; validation: mean log-ratio to the
+        baseline on the validation tasks; confirmation: the same by the fused path on fresh seeds
+        of the proxies (None if not tried).
+    """
+
+    ordinal: int
+    fitness: float
+    validation: float
+    confirmation: float | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A rule on an unseen task, tuned as everyone: a line of the final comparison.
+
+    Attributes:
+      loss: mean validation loss at the tuned learning rate (inf: diverged at every rate).
+      log_ratio, low, high: to the baseline, with a 95 % interval from a paired t-test over seeds
+        (None where it has no meaning, as for the baseline itself or with one seed).
+    """
+
+    rule: str
+    task: str
+    learning_rate: float
+    loss: float
+    seeds: int
+    log_ratio: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a search found.
+
+    Attributes:
+      ordinal: the candidate that won; a starter's if nothing better was confirmed.
+      program: text of the best rule as evolved. simplified: the same rule, simplified; this is
+        what was confirmed, compared and exported.
+      fitness: mean log-ratio to the baseline on the proxies.
+      confirmed: whether the fused path found it no worse than the baseline on fresh seeds.
+      finalists: best validation first. comparison: on target tasks, fresh seeds.
+    """
+
+    ordinal: int
+    program: str
+    simplified: str
+    fitness: float
+    confirmed: bool
+    finalists: tuple[Finalist, ...]
+    comparison: tuple[Row, ...]
+
+
+def outcome_from_json(data: dict[str, Any]) -> Outcome:
+    """Reads back what `decide` stored."""
+    return Outcome(
+        **data
+        | {
+            "finalists": tuple(Finalist(**f) for f in data["finalists"]),
+            "comparison": tuple(Row(**r) for r in data["comparison"]),
+        }
+    )
+
+
+def decide(
+    config: SearchConfig,
+    ledger: Ledger,
+    trials: Trials,
+    say: Say,
+    should_stop: Callable[[], bool],
+) -> Outcome | None:
+    """Chooses the best rule of a finished evolution and stores the outcome as a fact.
+
+    Returns:
+      The outcome, or None when stopped.
+    """
+    if stored := ledger.fact("outcome"):
+        return outcome_from_json(stored)
+    stages = _Stages(config, trials, say)
+    finalists = stages.validate(_finalists(config, ledger))
+    if should_stop():
+        return None
+    winner = None
+    for place, (finalist, program) in enumerate(finalists):
+        value = stages.confirm(program)
+        if should_stop():
+            return None
+        finalists[place] = (dataclasses.replace(finalist, confirmation=value), program)
+        if value <= 0:
+            winner = place
+            break
+    if winner is None:
+        # Nothing was better than the baseline where it counts: say so by keeping the starter.
+        candidate = ledger.candidate(0)
+        assert candidate is not None
+        program = parse(candidate.program)
+        ordinal, fitness = 0, candidate.fitness or 0.0
+    else:
+        ordinal = finalists[winner][0].ordinal
+        fitness, program = finalists[winner][0].fitness, finalists[winner][1]
+    program = stages.with_tuned_rate(program)
+    candidate = ledger.candidate(ordinal)
+    assert candidate is not None
+    outcome = Outcome(
+        ordinal,
+        candidate.program,
+        format_program(program),
+        fitness,
+        winner is not None,
+        tuple(f for f, _ in finalists),
+        stages.comparison(program),
+    )
+    if should_stop():
+        return None
+    ledger.set_fact("outcome", json.loads(json.dumps(asdict(outcome))))
+    return outcome
+
+
+def _finalists(config: SearchConfig, ledger: Ledger) -> list[tuple[Finalist, Program]]:
+    """The best distinct candidates, simplified; distinct also under real-number identities."""
+    trained = [
+        c
+        for c in ledger.candidates()
+        if c.status == "new" and c.fitness is not None and math.isfinite(c.fitness)
+    ]
+    trained.sort(key=lambda c: (c.fitness, c.ordinal))
+    seen: set[str] = set()
+    found: list[tuple[Finalist, Program]] = []
+    for candidate in trained:
+        assert candidate.fitness is not None
+        program = simplify(parse(candidate.program))
+        digest = program_digest(program, Level.REAL)
+        if digest in seen:
+            continue
+        seen.add(digest)
+        name = f"evolved_{candidate.ordinal}" if candidate.parent is not None else program.name
+        program = dataclasses.replace(
+            program,
+            name=name,
+            doc=program.doc
+            if candidate.parent is None
+            else f"Found by evoptax, starting from {', '.join(config.start)}.",
+        )
+        found.append((Finalist(candidate.ordinal, candidate.fitness, math.inf), program))
+        if len(found) == config.funnel.finalists:
+            break
+    return found
+
+
+class _Stages:
+    """The stages after the evolution."""
+
+    def __init__(self, config: SearchConfig, trials: Trials, say: Say) -> None:
+        self.funnel = config.funnel
+        self.baseline = get_known(config.baseline).program
+        self.rivals = [get_known(name).program for name in config.rivals]
+        self.trials = trials
+        self.say = say
+
+    def validate(
+        self, finalists: list[tuple[Finalist, Program]]
+    ) -> list[tuple[Finalist, Program]]:
+        """Finalists with their validation score, best first."""
+        stage = self.funnel.validation
+        if not stage.tasks:
+            return finalists
+        self.say("validating", f"{len(finalists)} finalists on {', '.join(stage.tasks)}")
+        base = self.trials.run([*jobs_of(self.baseline, stage, "machine")])
+        jobs = [job for _, program in finalists for job in jobs_of(program, stage, "machine")]
+        scores = self.trials.run(jobs)
+        width = len(stage.tasks)
+        ranked = []
+        for i, (finalist, program) in enumerate(finalists):
+            value = stage_fitness(scores[i * width : (i + 1) * width], base)
+            ranked.append((dataclasses.replace(finalist, validation=value), program))
+        return sorted(ranked, key=lambda f: (f[0].validation, f[0].fitness, f[0].ordinal))
+
+    def confirm(self, program: Program) -> float:
+        """Mean log-ratio to the baseline on the proxies, fused path, seeds never used before."""
+        stages = (self.funnel.screen, self.funnel.proxy)
+        self.say("confirming", f"{program.name} by the compiled path on fresh seeds")
+        base = self._fused(self.baseline, stages, cached=True)
+        self.confirmed_scores = self._fused(program, stages)
+        return stage_fitness(self.confirmed_scores, base)
+
+    def _fused(
+        self, program: Program, stages: tuple[Stage, ...], cached: bool = False
+    ) -> list[TaskScore]:
+        jobs = [job for s in stages for job in jobs_of(program, s, "fused", FRESH_SEED)]
+        return self.trials.run(jobs, cached=cached)
+
+    def with_tuned_rate(self, program: Program) -> Program:
+        """The rule with a default learning rate that suits: the median of its tuned ones."""
+        rates = [s.learning_rate for s in self.confirmed_scores if not s.diverged]
+        if not rates or LEARNING_RATE not in program.defaults:
+            return program
+        return program.with_defaults(lr=float(f"{np.exp(np.median(np.log(rates))):.1g}"))
+
+    def comparison(self, program: Program) -> tuple[Row, ...]:
+        """The best rule, the baseline and its rivals on the target tasks."""
+        stage = self.funnel.target
+        rules = [self.baseline, *self.rivals]
+        self.say("comparing", f"{program.name} with tuned AdamW and others on unseen tasks")
+        jobs = [job for rule in rules for job in jobs_of(rule, stage, "fused", FRESH_SEED)]
+        own = [*jobs_of(program, stage, "fused", FRESH_SEED)]
+        # The known rules' scores are the same in every run, so they are kept between runs.
+        known = self.trials.run(jobs, cached=True)
+        scores = [*self.trials.run(own), *known]
+        names = [program.name, *(rule.name for rule in rules)]
+        width = len(stage.tasks)
+        rows = []
+        for place, name in enumerate(names):
+            for task in range(width):
+                score, base = scores[place * width + task], scores[width + task]
+                rows.append(_row(name, score, base, is_baseline=place == 1))
+        return tuple(rows)
+
+
+def _row(rule: str, score: TaskScore, base: TaskScore, *, is_baseline: bool) -> Row:
+    row = Row(rule, score.task, score.learning_rate, score.value, len(score.seeds))
+    if is_baseline or score.diverged or base.diverged:
+        return row
+    result = compare(score, base)
+    bounded = math.isfinite(result.low)
+    return dataclasses.replace(
+        row,
+        log_ratio=log_ratio(score, base),
+        low=result.low if bounded else None,
+        high=result.high if bounded else None,
+    )

@@ -1,0 +1,183 @@
+"""The funnel: many cheap trials, few thorough ones, and an independent path for the winner.
+
+screen → proxy (during evolution) → validation (chooses a finalist) → confirmation (fused path,
+fresh seeds) → target (the final comparison, by which nothing is chosen). Training results pass
+through `Results`, so that a resumed run never trains what it has trained before.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from ..dsl.canonical import program_digest
+from ..dsl.program import Program
+from ..evaluators.evaluate import Evaluator, Fidelity, Path, score_from_json, score_to_json
+from ..evaluators.scoring import LEARNING_RATES, TaskScore, fitness, log_ratio
+from .config import SearchConfig, Stage
+
+# A candidate that fails the screen ranks behind one that passed and did this much worse.
+UNPROMOTED_PENALTY = 0.5
+# Seeds of confirmation and final comparison, which no selection has seen.
+FRESH_SEED = 10_000
+
+
+class Results(Protocol):
+    """Where training results are kept (the ledger)."""
+
+    def result(
+        self, digest: str, task: str, version: int, fidelity: str, path: str
+    ) -> str | None:
+        """A stored result, or None."""
+        ...
+
+    def record(
+        self, digest: str, task: str, version: int, fidelity: str, path: str, scores: str
+    ) -> None:
+        """Stores a result."""
+        ...
+
+
+def fidelity(stage: Stage, first_seed: int = 0) -> Fidelity:
+    """The learning rates and seeds of a stage."""
+    rates = stage.learning_rates or LEARNING_RATES
+    return Fidelity(rates, tuple(range(first_seed, first_seed + stage.seeds)))
+
+
+@dataclass(frozen=True)
+class Job:
+    """One rule to be trained on one task."""
+
+    program: Program
+    task: str
+    fidelity: Fidelity
+    path: Path
+
+
+Submit = Callable[[Callable[[], Any]], Any]  # runs a function on a worker, gives a future
+
+
+class Trials:
+    """Trains rules through workers, with every result kept."""
+
+    def __init__(self, evaluator: Evaluator, results: Results, submit: Submit) -> None:
+        self.evaluator = evaluator
+        self._results = results
+        self._submit = submit
+
+    def known(self, job: Job) -> TaskScore | None:
+        """The score, if this run has it already."""
+        text = self._results.result(*self._key(job))
+        return None if text is None else score_from_json(text)
+
+    def keep(self, job: Job, score: TaskScore) -> None:
+        """Stores a score."""
+        self._results.record(*self._key(job), score_to_json(score))
+
+    def _key(self, job: Job) -> tuple[str, str, int, str, str]:
+        version = self.evaluator.trainers[job.task].task.version
+        fidelity = json.dumps(asdict(job.fidelity))
+        return program_digest(job.program), job.task, version, fidelity, job.path
+
+    def run(
+        self, jobs: Sequence[Job], *, cached: bool = False, done: Callable[[Job], None] | None = None
+    ) -> list[TaskScore]:
+        """Scores all jobs, several at a time, in order.
+
+        Args:
+          jobs: what to train.
+          cached: whether scores may come from, and go to, the evaluator's cache between runs.
+          done: called as each job's score is there.
+        """
+        train = self.evaluator.cached_score if cached else self.evaluator.score
+        waiting: list[tuple[Job, Any]] = []
+        for job in jobs:
+            score = self.known(job)
+            if score is None:
+                args = (job.program, job.task, job.fidelity, job.path)
+                waiting.append((job, self._submit(lambda args=args: train(*args))))
+            else:
+                waiting.append((job, score))
+        scores = []
+        for job, found in waiting:
+            if isinstance(found, TaskScore):
+                score = found
+            else:
+                score = found.result()
+                self.keep(job, score)
+            scores.append(score)
+            if done:
+                done(job)
+        return scores
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training a candidate gave: its fitness and all its scores."""
+
+    fitness: float
+    scores: tuple[tuple[Job, TaskScore], ...]
+
+
+class CandidateTrainer:
+    """Screen, then proxies for those that pass. Safe to call from several threads."""
+
+    def __init__(
+        self,
+        evaluator: Evaluator,
+        config: SearchConfig,
+        baselines: Mapping[str, TaskScore],
+    ) -> None:
+        self._evaluator = evaluator
+        self._funnel = config.funnel
+        self._baselines = baselines
+
+    def jobs(self, program: Program) -> tuple[list[Job], list[Job]]:
+        """The jobs of the screen and of the proxy stage."""
+        stages = (self._funnel.screen, self._funnel.proxy)
+        screen, proxy = ([*jobs_of(program, stage, "machine")] for stage in stages)
+        return screen, proxy
+
+    def train(self, program: Program, known: Mapping[str, TaskScore]) -> Trained:
+        """Trains a candidate.
+
+        Args:
+          program: the candidate.
+          known: scores by task that need not be computed again.
+        """
+        scores: dict[str, TaskScore] = {}
+        found: list[tuple[Job, TaskScore]] = []
+
+        def score(jobs: Iterable[Job]) -> float:
+            for job in jobs:
+                if job.task not in known:
+                    args = (job.program, job.task, job.fidelity, job.path)
+                    found.append((job, self._evaluator.score(*args)))
+                value = known[job.task] if job.task in known else found[-1][1]
+                scores[job.task] = value
+                if value.diverged:
+                    return math.inf
+            return fitness(scores, self._baselines)
+
+        screen, proxy = self.jobs(program)
+        value = score(screen)
+        if value > self._funnel.promote_within:
+            return Trained(value + UNPROMOTED_PENALTY, tuple(found))
+        return Trained(score(proxy), tuple(found))
+
+
+def jobs_of(program: Program, stage: Stage, path: Path, first_seed: int = 0) -> Iterable[Job]:
+    """The jobs of one rule in one stage."""
+    for task in stage.tasks:
+        yield Job(program, task, fidelity(stage, first_seed), path)
+
+
+def stage_fitness(
+    scores: Iterable[TaskScore], baselines: Iterable[TaskScore]
+) -> float:
+    """Mean log-ratio over tasks; inf if the rule diverged on any."""
+    ratios = [log_ratio(s, b) for s, b in zip(scores, baselines, strict=True)]
+    return sum(ratios) / len(ratios)

@@ -1,0 +1,134 @@
+"""Run folders: where they are and what they hold."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from ..dsl.errors import UserError, did_you_mean
+from ..dsl.program import Program
+from ..dsl.syntax import parse
+from . import ledger
+from .config import SearchConfig, config_from_dict, config_to_dict, config_to_toml
+from .ledger import Ledger
+
+CONFIG = "config.toml"
+REPORT = "report.html"
+BEST_RULE = "best_rule.py"
+BEST_OPTAX = "best_rule_optax.py"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.folder.name
+
+    @property
+    def ledger_path(self) -> Path:
+        """The ledger's file."""
+        return self.folder / ledger.FILE
+
+    def read(self) -> Ledger:
+        """The ledger, read-only. Raises UserError if it cannot be read."""
+        return ledger.open_to_read(self.ledger_path)
+
+
+def create_run(runs_dir: Path, name: str | None, config: SearchConfig) -> Run:
+    """Makes a run folder with its configuration and an empty ledger.
+
+    Raises:
+      UserError: the name is taken or not usable, or the folder cannot be written.
+    """
+    name = name or _fresh_name(runs_dir)
+    if not name or name != os.path.basename(name) or name.startswith(".") or ":" in name:
+        raise UserError(
+            f"'{name}' cannot be the name of a run; accepted: a folder name without / and :"
+        )
+    run = Run(runs_dir / name)
+    if run.ledger_path.exists():
+        raise UserError(
+            f"run '{name}' exists already; continue it with `evoptax resume {name}`,"
+            " or give another --name"
+        )
+    try:
+        run.folder.mkdir(parents=True, exist_ok=True)
+        (run.folder / CONFIG).write_text(config_to_toml(config), encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write to '{run.folder}': {error.strerror}") from None
+    with closing(ledger.create(run.ledger_path)) as created:
+        created.set_fact("config", config_to_dict(config))
+    return run
+
+
+def _fresh_name(runs_dir: Path) -> str:
+    stem = datetime.now().strftime("%Y-%m-%d-%H%M%S")
+    names = [stem, *(f"{stem}-{i}" for i in range(2, 1000))]
+    return next(name for name in names if not (runs_dir / name).exists())
+
+
+def stored_config(opened: Ledger) -> SearchConfig:
+    """The configuration that a run was started with."""
+    stored = opened.fact("config")
+    if stored is None:
+        raise UserError("this ledger has no configuration; it was never started")
+    return config_from_dict(stored, where="the run's configuration")
+
+
+def list_runs(runs_dir: Path) -> Iterator[Run]:
+    """All runs in a folder, newest first by name."""
+    if not runs_dir.is_dir():
+        return
+    for folder in sorted(runs_dir.iterdir(), reverse=True):
+        if (folder / ledger.FILE).is_file():
+            yield Run(folder)
+
+
+def find_run(runs_dir: Path, name: str) -> Run:
+    """A run by name, or by the path of its folder.
+
+    Raises:
+      UserError: naming the runs there are.
+    """
+    for folder in (runs_dir / name, Path(name)):
+        if (folder / ledger.FILE).is_file():
+            return Run(folder)
+    names = [run.name for run in list_runs(runs_dir)]
+    accepted = f"runs in '{runs_dir}': {', '.join(names)}" if names else f"'{runs_dir}' has no runs"
+    raise UserError(f"no run '{name}'{did_you_mean(name, names)}; {accepted}")
+
+
+def rule_of_run(run: Run, which: str) -> Program:
+    """A rule of a run: `best`, or a candidate's ordinal.
+
+    Raises:
+      UserError: there is no such candidate, or no best rule yet.
+    """
+    with closing(run.read()) as opened:
+        if which == "best":
+            outcome = opened.fact("outcome")
+            if outcome:
+                return parse(outcome["program"])
+            trained = [c for c in opened.candidates() if c.fitness is not None]
+            if not trained:
+                raise UserError(f"run '{run.name}' has no trained candidate yet")
+            return parse(min(trained, key=lambda c: (c.fitness, c.ordinal)).program)
+        if not which.isdecimal():
+            raise UserError(
+                f"'{which}' is no rule of run '{run.name}'; accepted: best, or a candidate's number"
+            )
+        candidate = opened.candidate(int(which))
+        if candidate is None:
+            raise UserError(
+                f"run '{run.name}' has no candidate {which}; it has {sum(opened.counts().values())}"
+            )
+        return parse(candidate.program)
