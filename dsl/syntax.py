@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import keyword
+import math
 from collections.abc import Iterator
 from typing import NoReturn
 
@@ -17,10 +18,12 @@ from .primitives import PRIMITIVES
 from .program import (
     EVAL_W,
     INPUTS,
+    Constant,
     Hyperparameter,
     Program,
     State,
     Statement,
+    subexpressions,
 )
 
 MAX_STATEMENTS = 500
@@ -66,7 +69,7 @@ def parse(text: str) -> Program:
     if len(module.body) != 1 or not isinstance(module.body[0], ast.FunctionDef):
         wrong = next(
             (n for i, n in enumerate(module.body) if i or not isinstance(n, ast.FunctionDef)),
-            ast.Module(),
+            ast.Pass(),
         )
         raise Reader(text).error(
             wrong,
@@ -163,7 +166,7 @@ class _ProgramReader:
         if arg.arg in INPUTS or arg.arg == EVAL_W:
             self.fail(arg, f"'{arg.arg}' is a reserved name and cannot be a state")
         if isinstance(default, ast.Name):
-            # The gradient does not exist yet when state starts; where(t == 1, g, m) reads the first.
+            # No gradient exists yet when state starts; where(t == 1, g, m) reads the first.
             if default.id != "w" or "w" not in inputs:
                 self.fail(
                     default,
@@ -221,6 +224,18 @@ def check(program: Program) -> None:
     for name in names:
         if not name.isidentifier() or keyword.iskeyword(name) or name in PRIMITIVES:
             raise ProgramError(f"'{name}' cannot be a name in a program")
+    own = [*(s.name for s in program.state), *program.defaults]
+    parameters = [*program.inputs, *own]
+    for name in own:
+        if name in INPUTS or name == EVAL_W or parameters.count(name) > 1:
+            raise ProgramError(f"'{name}' is reserved or a parameter already")
+    numbers = [s.init for s in program.state if not isinstance(s.init, str)]
+    numbers += program.defaults.values()
+    for root in program.expressions():
+        numbers += [e.value for e in subexpressions(root) if isinstance(e, Constant)]
+    for number in numbers:
+        if not math.isfinite(number):
+            raise ProgramError(f"constants must be finite, not {number}")
     if len(program.body) > MAX_STATEMENTS:
         raise ProgramError(f"the program has {len(program.body)} statements, over {MAX_STATEMENTS}")
     kinds_of(program)

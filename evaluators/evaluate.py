@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal, Protocol
 
@@ -113,5 +113,3 @@ def score_from_json(text: str) -> TaskScore:
         tuple(data["seeds"]),
         tuple(tuple(row) for row in data["scores"]),
     )
-
-

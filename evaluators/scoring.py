@@ -128,5 +128,5 @@ def _positive(values: Sequence[float]) -> np.ndarray:
 
 
 def fitness(scores: Mapping[str, TaskScore], baselines: Mapping[str, TaskScore]) -> float:
-    """Mean log-ratio to the baseline over tasks; negative beats tuned AdamW; inf if any diverged."""
+    """Mean log-ratio to the baseline over tasks; negative is better; inf if any diverged."""
     return float(np.mean([log_ratio(score, baselines[name]) for name, score in scores.items()]))

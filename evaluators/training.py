@@ -105,7 +105,7 @@ class Trainer:
     ) -> TrainingResult:
         """Trains with a program handed to the machine as data.
 
-        Compiles once for each (number of seeds, number of learning rates).
+        Compiles once for each number of learning rates; seeds are trained one after the other.
 
         Args:
           program: the rule; its `lr` takes the values of `learning_rates`.
@@ -116,8 +116,13 @@ class Trainer:
         Raises:
           TooLarge: when the program does not fit the machine.
         """
-        tables = assemble(program).arrays()
-        return self._run(partial(self._machine, tables), learning_rates, seeds, steps)
+        loop = partial(self._machine, assemble(program).arrays())
+        runs = [self._run(loop, learning_rates, [seed], steps) for seed in seeds]
+        return TrainingResult(
+            np.concatenate([run.score for run in runs]),
+            np.concatenate([run.diverged for run in runs]),
+            max(run.steps for run in runs),
+        )
 
     def fused(
         self,

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..dsl.program import Program
 from ..evaluators.cache import ScoreStore
@@ -149,7 +150,9 @@ class _Engine:
         started = time.monotonic()
         program = get_known(self.config.baseline).program
         funnel = self.config.funnel
-        jobs = [j for stage in (funnel.screen, funnel.proxy) for j in jobs_of(program, stage, "machine")]
+        jobs = [
+            j for stage in (funnel.screen, funnel.proxy) for j in jobs_of(program, stage, "machine")
+        ]
         left = [job.task for job in jobs]
 
         def show() -> None:
@@ -214,9 +217,7 @@ class _Engine:
             if proposal.status is not Status.NEW:
                 continue
             known = self._known(trainer, proposal.program)
-            futures[proposal.ordinal] = self.workers.submit(
-                trainer.train, proposal.program, known
-            )
+            futures[proposal.ordinal] = self.workers.submit(trainer.train, proposal.program, known)
         fitness: dict[int, float] = {}
         for ordinal, future in futures.items():
             while not future.done():
@@ -276,6 +277,6 @@ class _Engine:
         )
 
 
-def _wait(future: Future[object], seconds: float) -> None:
+def _wait(future: Future[Any], seconds: float) -> None:
     """Waits for a future without raising, so that Ctrl-C and the clock are looked at."""
     wait([future], timeout=seconds)

@@ -13,7 +13,7 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from types import MappingProxyType
 
 from ..dsl.canonical import program_digest
@@ -28,7 +28,7 @@ from .randomness import derive
 MOST_PROPOSALS = 200
 
 
-class Status(str, Enum):
+class Status(StrEnum):
     """What became of a proposal when it was made."""
 
     NEW = "new"  # to be trained
@@ -155,10 +155,9 @@ def _propose(state: SearchState, ordinal: int, first: Mapping[str, int]) -> Prop
     settings = state.settings
     rng = derive(state.seed, ordinal, "propose")
     count = min(settings.tournament, len(state.population))
-    parent = min(
-        rng.sample(state.population, count), key=lambda i: (i.fitness, -i.ordinal)
-    )
-    program, changes = parent.program, []
+    parent = min(rng.sample(state.population, count), key=lambda i: (i.fitness, -i.ordinal))
+    program = parent.program
+    changes: list[str] = []
     # A geometric number of mutations with the configured mean.
     while not changes or rng.random() < 1 - 1 / settings.mutations:
         mutated = mutate(program, rng, max_state=settings.max_state)
@@ -167,9 +166,7 @@ def _propose(state: SearchState, ordinal: int, first: Mapping[str, int]) -> Prop
         program = mutated.program
         changes.append(mutated.change)
     digest = program_digest(program)
-    proposal = Proposal(
-        ordinal, parent.ordinal, "; ".join(changes), program, digest, Status.NEW
-    )
+    proposal = Proposal(ordinal, parent.ordinal, "; ".join(changes), program, digest, Status.NEW)
     if digest in first:
         return dataclasses.replace(proposal, status=Status.DUPLICATE, twin=first[digest])
     if reason := rejection(program, max_size=settings.max_size):

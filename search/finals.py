@@ -194,9 +194,7 @@ class _Stages:
         self.trials = trials
         self.say = say
 
-    def validate(
-        self, finalists: list[tuple[Finalist, Program]]
-    ) -> list[tuple[Finalist, Program]]:
+    def validate(self, finalists: list[tuple[Finalist, Program]]) -> list[tuple[Finalist, Program]]:
         """Finalists with their validation score, best first."""
         stage = self.funnel.validation
         if not stage.tasks:

@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from ..dsl.canonical import program_digest
@@ -28,9 +29,7 @@ FRESH_SEED = 10_000
 class Results(Protocol):
     """Where training results are kept (the ledger)."""
 
-    def result(
-        self, digest: str, task: str, version: int, fidelity: str, path: str
-    ) -> str | None:
+    def result(self, digest: str, task: str, version: int, fidelity: str, path: str) -> str | None:
         """A stored result, or None."""
         ...
 
@@ -83,7 +82,11 @@ class Trials:
         return program_digest(job.program), job.task, version, fidelity, job.path
 
     def run(
-        self, jobs: Sequence[Job], *, cached: bool = False, done: Callable[[Job], None] | None = None
+        self,
+        jobs: Sequence[Job],
+        *,
+        cached: bool = False,
+        done: Callable[[Job], None] | None = None,
     ) -> list[TaskScore]:
         """Scores all jobs, several at a time, in order.
 
@@ -97,8 +100,8 @@ class Trials:
         for job in jobs:
             score = self.known(job)
             if score is None:
-                args = (job.program, job.task, job.fidelity, job.path)
-                waiting.append((job, self._submit(lambda args=args: train(*args))))
+                call = partial(train, job.program, job.task, job.fidelity, job.path)
+                waiting.append((job, self._submit(call)))
             else:
                 waiting.append((job, score))
         scores = []
@@ -175,9 +178,7 @@ def jobs_of(program: Program, stage: Stage, path: Path, first_seed: int = 0) -> 
         yield Job(program, task, fidelity(stage, first_seed), path)
 
 
-def stage_fitness(
-    scores: Iterable[TaskScore], baselines: Iterable[TaskScore]
-) -> float:
+def stage_fitness(scores: Iterable[TaskScore], baselines: Iterable[TaskScore]) -> float:
     """Mean log-ratio over tasks; inf if the rule diverged on any."""
     ratios = [log_ratio(s, b) for s, b in zip(scores, baselines, strict=True)]
     return sum(ratios) / len(ratios)

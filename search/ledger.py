@@ -100,8 +100,10 @@ class Ledger:
         """
         with self._db:
             for p in proposals:
-                row = (p.ordinal, p.parent, p.change, format_program(p.program), p.digest)
-                row += (p.status.value, p.reason, p.twin)
+                row = (
+                    *(p.ordinal, p.parent, p.change, format_program(p.program), p.digest),
+                    *(p.status.value, p.reason, p.twin),
+                )
                 self._db.execute(
                     "insert or ignore into candidates values (?,?,?,?,?,?,?,?,null)", row
                 )
@@ -145,9 +147,7 @@ class Ledger:
         """How long the run has searched, over all sessions."""
         return self._db.execute("select coalesce(sum(seconds), 0) from sessions").fetchone()[0]
 
-    def result(
-        self, digest: str, task: str, version: int, fidelity: str, path: str
-    ) -> str | None:
+    def result(self, digest: str, task: str, version: int, fidelity: str, path: str) -> str | None:
         """A stored training result."""
         row = self._db.execute(
             "select scores from results where"
@@ -166,6 +166,10 @@ class Ledger:
         row = self._db.execute("select * from candidates where ordinal = ?", [ordinal]).fetchone()
         return None if row is None else Candidate(*row)
 
+    def best_fitness(self) -> float | None:
+        """The lowest fitness so far; None before anything was trained."""
+        return self._db.execute("select min(fitness) from candidates").fetchone()[0]
+
     def counts(self) -> dict[str, int]:
         """Number of candidates by status."""
         rows = self._db.execute("select status, count(*) from candidates group by status")
@@ -173,7 +177,11 @@ class Ledger:
 
     def content(self) -> dict[str, list[tuple[Any, ...]]]:
         """Everything but clock times, in a fixed order; equal for equal runs."""
-        tables = {"facts": "key", "candidates": "ordinal", "results": "digest, task, path, fidelity"}
+        tables = {
+            "facts": "key",
+            "candidates": "ordinal",
+            "results": "digest, task, path, fidelity",
+        }
         return {
             table: list(self._db.execute(f"select * from {table} order by {order}"))
             for table, order in tables.items()

@@ -164,9 +164,7 @@ def _random_call(program: Program, position: int, rng: random.Random) -> Call:
     return Call(row.name, tuple(_random_leaf(program, position, rng) for _ in range(arity)))
 
 
-def _other_call(
-    node: Call, program: Program, position: int, rng: random.Random
-) -> Expr | None:
+def _other_call(node: Call, program: Program, position: int, rng: random.Random) -> Expr | None:
     """The same arguments under another primitive, or one of the arguments alone."""
     if node.args and rng.random() < 0.3:
         return rng.choice(node.args)

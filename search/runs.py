@@ -107,28 +107,41 @@ def find_run(runs_dir: Path, name: str) -> Run:
     raise UserError(f"no run '{name}'{did_you_mean(name, names)}; {accepted}")
 
 
-def rule_of_run(run: Run, which: str) -> Program:
-    """A rule of a run: `best`, or a candidate's ordinal.
+def ordinal_in_run(run: Run, which: str) -> int:
+    """The number of a run's candidate: `best`, or a number.
 
     Raises:
-      UserError: there is no such candidate, or no best rule yet.
+      UserError: there is no such candidate, or nothing was trained yet.
     """
     with closing(run.read()) as opened:
         if which == "best":
-            outcome = opened.fact("outcome")
-            if outcome:
-                return parse(outcome["program"])
+            if outcome := opened.fact("outcome"):
+                return outcome["ordinal"]
             trained = [c for c in opened.candidates() if c.fitness is not None]
             if not trained:
                 raise UserError(f"run '{run.name}' has no trained candidate yet")
-            return parse(min(trained, key=lambda c: (c.fitness, c.ordinal)).program)
+            return min(trained, key=lambda c: (c.fitness, c.ordinal)).ordinal
         if not which.isdecimal():
             raise UserError(
                 f"'{which}' is no rule of run '{run.name}'; accepted: best, or a candidate's number"
             )
-        candidate = opened.candidate(int(which))
-        if candidate is None:
+        if opened.candidate(int(which)) is None:
             raise UserError(
                 f"run '{run.name}' has no candidate {which}; it has {sum(opened.counts().values())}"
             )
+        return int(which)
+
+
+def rule_of_run(run: Run, which: str) -> Program:
+    """A rule of a run: `best` (simplified and tuned, once the run is done), or a number.
+
+    Raises:
+      UserError: as `ordinal_in_run` does.
+    """
+    ordinal = ordinal_in_run(run, which)
+    with closing(run.read()) as opened:
+        if which == "best" and (outcome := opened.fact("outcome")):
+            return parse(outcome["simplified"])
+        candidate = opened.candidate(ordinal)
+        assert candidate is not None
         return parse(candidate.program)

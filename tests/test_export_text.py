@@ -47,8 +47,8 @@ def lion(w, g, m=0, *, lr=1e-4, b1=0.9, b2=0.99, wd=0.1):
 # Random programs.
 
 # Where a rounding error decides between two branches, two correct programs differ.
-_JUMPS = {"sign", "mod", "invert", "equal", "not_equal", "tan"}
-_SMOOTH = sorted(set(PRIMITIVES) - _JUMPS)
+JUMPS = {"sign", "mod", "invert", "equal", "not_equal", "tan"}
+SMOOTH = sorted(set(PRIMITIVES) - JUMPS)
 
 
 def expressions(names: list[str], primitives: list[str], depth: int = 3) -> st.SearchStrategy[Expr]:

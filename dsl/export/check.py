@@ -6,6 +6,7 @@ Nothing here imports JAX at import time.
 from __future__ import annotations
 
 import types
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -71,29 +72,33 @@ def check_export(program: Program, source: str) -> float:
         {name: rng.normal(size=shape) for name, shape in SHAPES.items()} for _ in range(STEPS)
     ]
     losses = rng.uniform(0.1, 2.0, STEPS)
-    largest = 0.0
     with jax.enable_x64(True):
-        before = {what: w for what in ("weights", "evaluation point")}
         expected = _interpreted(program, w, gradients, losses)
         found = _exported(program, source, w, gradients, losses)
-        for step in range(STEPS):
-            for what, tensors in found[step].items():
-                for name, tensor in tensors.items():
-                    reference = expected[step][what][name]
-                    # The step is a difference, whose rounding errors have the size of its terms.
-                    scale = max(_size(reference), _size(before[what][name]))
-                    difference = _difference(np.asarray(tensor), reference, scale)
-                    if difference > TOLERANCE:
-                        raise ExportError(
-                            f"the Optax file of {program.name} differs from its program by"
-                            f" {difference:.3g} in the {what} of tensor '{name}' after step"
-                            f" {step + 1}; at most {TOLERANCE:g} is accepted. A rule that depends"
-                            " on rounding errors, as sign(g - g * 1.1 / 1.1) does, cannot be"
-                            " exported"
-                        )
-                    largest = max(largest, difference)
-            before = expected[step]
+    largest, place = max(_differences(found, expected, w))
+    if largest > TOLERANCE:
+        raise ExportError(
+            f"the Optax file of {program.name} differs from its program by {largest:.3g} in the"
+            f" {place}; at most {TOLERANCE:g} is accepted. A rule that depends on rounding errors,"
+            " as sign(g - g * 1.1 / 1.1) does, cannot be exported"
+        )
     return largest
+
+
+def _differences(
+    found: list[dict[str, Any]], expected: list[dict[str, Any]], start: dict[str, np.ndarray]
+) -> Iterator[tuple[float, str]]:
+    """For each step and tensor, how much they differ and where that is."""
+    before = {what: start for what in expected[0]}
+    for step, points in enumerate(found):
+        for what, tensors in points.items():
+            for name, tensor in tensors.items():
+                reference = expected[step][what][name]
+                # A step is a difference, whose rounding errors have the size of its terms.
+                scale = max(_size(reference), _size(before[what][name]))
+                difference = _difference(np.asarray(tensor), reference, scale)
+                yield difference, f"{what} of tensor '{name}' after step {step + 1}"
+        before = expected[step]
 
 
 def _interpreted(

@@ -54,8 +54,9 @@ def _transformer(width: int, length: int, blocks: int, batch_size: int) -> Funct
 
     def loss(params: Params, batch: Batch) -> Array:
         # Embedding by a product with a one-hot matrix: its gradient is a product too, where a
-        # gather's is a scatter, slow on a CPU.
-        x = jax.nn.one_hot(batch[:, :-1], data.VOCABULARY) @ params["embedding"]
+        # gather's is a scatter.
+        embedding = params["embedding"]
+        x = jax.nn.one_hot(batch[:, :-1], data.VOCABULARY, dtype=embedding.dtype) @ embedding
         x = x + params["position"]
         for block in params["blocks"]:
             x = _block(block, x)

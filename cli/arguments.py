@@ -1,0 +1,95 @@
+"""Arguments that several commands share, and what they stand for."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..dsl.errors import UserError, did_you_mean
+from ..dsl.program import Program
+from ..dsl.syntax import parse
+from ..known_algorithms.catalogue import KNOWN, get_known
+
+
+def command(
+    subparsers: Any, name: str, help: str, run: Callable[[argparse.Namespace], int]
+) -> argparse.ArgumentParser:
+    """Adds a command."""
+    added = subparsers.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
+    added.set_defaults(run=run)
+    return added
+
+
+def add_runs_dir(parser: argparse.ArgumentParser) -> None:
+    """Adds --runs-dir."""
+    parser.add_argument(
+        "--runs-dir",
+        type=Path,
+        default=Path(os.environ.get("EVOPTAX_RUNS_DIR", "runs")),
+        metavar="DIR",
+        help="where runs are kept (default: $EVOPTAX_RUNS_DIR or ./runs)",
+    )
+
+
+def add_format(parser: argparse.ArgumentParser, *formats: str) -> None:
+    """Adds --format with some choices, the first being the default."""
+    parser.add_argument(
+        "--format", choices=formats, default=formats[0], help=f"default: {formats[0]}"
+    )
+
+
+def read_rule(text: str, runs_dir: Path) -> Program:
+    """The program that RULE names: a known name, RUN:best, RUN:NUMBER, or a file.
+
+    Raises:
+      UserError: naming what is not there and what is accepted.
+    """
+    if text in KNOWN:
+        return get_known(text).program
+    if Path(text).is_file():
+        return read_program_file(Path(text))
+    if ":" in text:
+        from ..search.runs import find_run, rule_of_run
+
+        name, _, which = text.rpartition(":")
+        return rule_of_run(find_run(runs_dir, name), which)
+    if text.endswith(".py") or os.sep in text:
+        raise UserError(f"no file '{text}'; a rule file holds one program")
+    raise UserError(
+        f"no rule '{text}'{did_you_mean(text, KNOWN)}; accepted: a known name"
+        " (`evoptax known` lists them), RUN:best, RUN:NUMBER, or a file with one program"
+    )
+
+
+def read_program_file(path: Path) -> Program:
+    """The program in a file. Raises UserError naming the file and what is wrong in it."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot read '{path}': {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"'{path}' is not text in UTF-8; a rule file holds one program") from None
+    try:
+        return parse(text)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def write_output(text: str, path: Path | None) -> None:
+    """Writes to a file, or prints. Raises UserError if the file cannot be written."""
+    if path is None:
+        print(text, end="" if text.endswith("\n") else "\n")
+        return
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write '{path}': {error.strerror}") from None
+
+
+def split_names(values: list[str]) -> list[str]:
+    """Names given with commas, spaces or both, each once, in order."""
+    names = [name.strip() for value in values for name in value.split(",")]
+    return list(dict.fromkeys(name for name in names if name))

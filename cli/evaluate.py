@@ -1,0 +1,154 @@
+"""`evoptax evaluate`: rules on tasks, each with its learning rate tuned in the same way."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from ..dsl.errors import UserError
+from ..dsl.program import Program
+from ..evaluators.tasks import list_tasks
+from .arguments import add_format, add_runs_dir, command, read_rule, split_names
+from .output import percent, print_json, print_table
+
+if TYPE_CHECKING:
+    from ..evaluators.scoring import TaskScore
+    from ..evaluators.task import Task
+
+TIERS = ("proxy", "validation", "target")
+
+
+def add(subparsers: Any) -> None:
+    """Adds the command."""
+    parser = command(subparsers, "evaluate", "compare rules on tasks", run)
+    parser.add_argument("rules", nargs="+", metavar="RULE", help="with spaces or commas between")
+    parser.add_argument(
+        "--tasks",
+        default="proxy",
+        metavar="TASKS",
+        help="proxy, validation, target, task names or FILE.py:NAME, with commas between"
+        " (default: proxy)",
+    )
+    parser.add_argument(
+        "--against",
+        default="adamw",
+        metavar="RULES",
+        help="rules added to the table; scores are relative to the first (default: adamw)",
+    )
+    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="default: 3")
+    add_format(parser, "text", "json")
+    add_runs_dir(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the command."""
+    if args.seeds < 1:
+        raise UserError(f"--seeds is {args.seeds}; accepted: 1 or more")
+    against = split_names([args.against])
+    if not against:
+        raise UserError("--against names no rule; accepted: rules such as adamw")
+    names = list(dict.fromkeys([*split_names(args.rules), *against]))
+    programs = {name: read_rule(name, args.runs_dir) for name in names}
+    tasks = _tasks(args.tasks)
+    scores = _scores(programs, tasks, args.seeds)
+    rows = _rows(programs, tasks, scores, against[0])
+    if args.format == "json":
+        print_json({"baseline": against[0], "rules": rows})
+    else:
+        _print(rows, tasks, against[0], args.seeds)
+    return 0
+
+
+def _tasks(text: str) -> list[Task]:
+    names: list[str] = []
+    for name in split_names([text]):
+        names += [info.name for info in list_tasks(name)] if name in TIERS else [name]
+    from ..evaluators.task import load_task_file
+    from ..evaluators.tasks import get_task
+
+    unique = dict.fromkeys(names)
+    return [load_task_file(n) if ":" in n else get_task(n) for n in unique]
+
+
+def _scores(
+    programs: dict[str, Program], tasks: Sequence[Task], seeds: int
+) -> dict[tuple[str, str], TaskScore]:
+    """Scores by rule and task, kept in the user's cache."""
+    from ..dsl.bytecode import TooLarge
+    from ..evaluators.cache import ScoreStore, enable_compilation_cache
+    from ..evaluators.evaluate import Evaluator, Fidelity
+
+    enable_compilation_cache()
+    evaluator = Evaluator(tasks, ScoreStore())
+    fidelity = Fidelity(seeds=tuple(range(seeds)))
+    pairs = [(name, task) for task in tasks for name in programs]
+    left = len(pairs)
+
+    def score(pair: tuple[str, Task]) -> TaskScore:
+        name, task = pair
+        # Long runs repay a compilation of their own; short ones do not.
+        if task.tier == "proxy":
+            try:
+                return evaluator.cached_score(programs[name], task.name, fidelity)
+            except TooLarge:
+                pass
+        return evaluator.cached_score(programs[name], task.name, fidelity, "fused")
+
+    results = {}
+    with ThreadPoolExecutor() as workers:
+        for pair, result in zip(pairs, workers.map(score, pairs), strict=True):
+            results[pair[0], pair[1].name] = result
+            left -= 1
+            print(f"{pair[0]} on {pair[1].name} done, {left} to go", file=sys.stderr)
+    return results
+
+
+def _rows(
+    programs: dict[str, Program],
+    tasks: Sequence[Task],
+    scores: dict[tuple[str, str], TaskScore],
+    baseline: str,
+) -> list[dict[str, Any]]:
+    """A row per rule, best first."""
+    from ..evaluators.scoring import compare, fitness
+
+    rows = []
+    for name in programs:
+        own = {task.name: scores[name, task.name] for task in tasks}
+        base = {task.name: scores[baseline, task.name] for task in tasks}
+        by_task = {}
+        for task, score in own.items():
+            compared = compare(score, base[task])
+            by_task[task] = {
+                "loss": score.value,
+                "learning_rate": score.learning_rate,
+                "at_edge": score.at_edge,
+                "log_ratio": compared.mean,
+                "low": compared.low,
+                "high": compared.high,
+                "p": compared.p,
+            }
+        rows.append({"rule": name, "log_ratio": fitness(own, base), "tasks": by_task})
+    return sorted(rows, key=lambda row: row["log_ratio"])
+
+
+def _print(rows: list[dict[str, Any]], tasks: Sequence[Task], baseline: str, seeds: int) -> None:
+    headers = ["rule", f"vs {baseline}", *(task.name for task in tasks)]
+    lines = []
+    for row in rows:
+        cells = [row["rule"], percent(row["log_ratio"])]
+        for task in tasks:
+            found = row["tasks"][task.name]
+            edge = "*" if found["at_edge"] else ""
+            cells.append(f"{found['loss']:.4g} @ {found['learning_rate']:g}{edge}")
+        lines.append(cells)
+    print_table(headers, lines)
+    print(
+        f"\nvalidation loss @ tuned learning rate, mean over {seeds} seeds; 'vs' is the geometric"
+    )
+    print("mean over tasks of the loss relative to the baseline's (negative is better).")
+    if any(row["tasks"][t.name]["at_edge"] for row in rows for t in tasks):
+        print("* the best learning rate is at the edge of the grid.")

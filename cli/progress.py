@@ -1,0 +1,70 @@
+"""Live progress: a display that redraws itself on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from .output import percent
+
+if TYPE_CHECKING:
+    from ..search.engine import Progress
+
+SECONDS_BETWEEN_LINES = 5.0
+
+
+@contextmanager
+def progress_display() -> Iterator[Callable[[Progress], None]]:
+    """Gives a function that shows progress on stderr."""
+    if not sys.stderr.isatty():
+        yield _Lines().show
+        return
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(console=Console(stderr=True), refresh_per_second=4, transient=True) as live:
+        lines = _Lines(quiet=True)
+
+        def show(progress: Progress) -> None:
+            lines.show(progress)
+            live.update(Text(describe(progress)))
+
+        yield show
+
+
+class _Lines:
+    """Prints a line when the phase changes and every few seconds within one."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.phase = ""
+        self.last = 0.0
+        self.quiet = quiet
+
+    def show(self, progress: Progress) -> None:
+        now = time.monotonic()
+        due = progress.phase != self.phase or now - self.last >= SECONDS_BETWEEN_LINES
+        if due and not self.quiet:
+            print(describe(progress), file=sys.stderr, flush=True)
+            self.phase, self.last = progress.phase, now
+
+
+def describe(progress: Progress) -> str:
+    """Progress in one line."""
+    if progress.phase != "searching":
+        seconds = f" ({progress.seconds:.0f} s)" if progress.phase == "compiling" else ""
+        return f"{progress.phase} {progress.detail}{seconds}"
+    proposed = max(progress.proposed, 1)
+    parts = [
+        f"searching {progress.seconds:.0f} s",
+        f"{progress.trained} trained ({progress.rate:.1f}/s)",
+        f"best {percent(progress.best)} vs AdamW",
+        f"{100 * progress.duplicates / proposed:.0f} % duplicates",
+        f"{100 * progress.rejected / proposed:.0f} % rejected",
+    ]
+    if progress.fraction is not None:
+        parts.append(f"{100 * min(progress.fraction, 1):.0f} % of budget")
+    return "  ".join(parts)

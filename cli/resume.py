@@ -1,0 +1,31 @@
+"""`evoptax resume`: continue a run."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+from .arguments import add_runs_dir, command
+
+
+def add(subparsers: Any) -> None:
+    """Adds the command."""
+    parser = command(subparsers, "resume", "continue a run that was stopped", run)
+    parser.add_argument("run_name", metavar="RUN")
+    parser.add_argument("--workers", type=int, metavar="N", help="threads that train candidates")
+    add_runs_dir(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the command."""
+    from ..search.runs import find_run, stored_config
+    from .search import carry_out
+
+    found = find_run(args.runs_dir, args.run_name)
+    with closing(found.read()) as opened:
+        config = stored_config(opened)
+    if args.workers is not None:
+        config = replace(config, workers=args.workers)
+    return carry_out(found, config)

@@ -1,0 +1,155 @@
+"""`evoptax search`: start a run."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..dsl.errors import UserError
+from .arguments import add_runs_dir, command
+
+if TYPE_CHECKING:
+    from ..evaluators.task import Task
+    from ..search.config import SearchConfig
+    from ..search.finals import Outcome
+    from ..search.runs import Run
+
+STOPPED = 130
+
+
+def add(subparsers: Any) -> None:
+    """Adds the command."""
+    parser = command(subparsers, "search", "search for optimizers", run)
+    parser.add_argument("config", nargs="?", type=Path, metavar="CONFIG.toml")
+    parser.add_argument("--preset", metavar="NAME", help="quick, standard or lion")
+    parser.add_argument("--name", metavar="RUN", help="name of the run (default: date and time)")
+    parser.add_argument("--seed", type=int, metavar="N")
+    parser.add_argument("--workers", type=int, metavar="N", help="threads (default: one per core)")
+    parser.add_argument("--budget.seconds", dest="seconds", type=float, metavar="S")
+    parser.add_argument("--budget.candidates", dest="candidates", type=int, metavar="N")
+    parser.add_argument(
+        "--task",
+        action="append",
+        default=[],
+        metavar="FILE.py:NAME",
+        help="a task of your own, which every candidate is trained on",
+    )
+    add_runs_dir(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the command."""
+    from ..search.runs import create_run
+
+    config = configuration(args)
+    tasks = load_tasks(config)  # before the run exists, so that a mistake leaves nothing behind
+    return carry_out(create_run(args.runs_dir, args.name, config), config, tasks)
+
+
+def configuration(args: argparse.Namespace) -> SearchConfig:
+    """Preset, then file, then options."""
+    from ..search.config import SearchConfig, config_from_dict, load_config, preset
+
+    config = preset(args.preset) if args.preset else SearchConfig()
+    if args.config is not None:
+        config = load_config(args.config, config)
+    elif not args.preset:
+        raise UserError("give a preset or a configuration, as in `evoptax search --preset quick`")
+    options: dict[str, Any] = {}
+    for key in ("seed", "workers"):
+        if getattr(args, key) is not None:
+            options[key] = getattr(args, key)
+    budget = {key: getattr(args, key) for key in ("seconds", "candidates")}
+    budget = {key: value for key, value in budget.items() if value is not None}
+    if budget:
+        options["budget"] = budget
+    if args.task:
+        options["funnel"] = {"screen": {"tasks": [*config.funnel.screen.tasks, *args.task]}}
+    return config_from_dict(options, config, where="command line")
+
+
+def load_tasks(config: SearchConfig) -> dict[str, Task]:
+    """Every task that the configuration names."""
+    from ..evaluators.tasks import get_task
+
+    funnel = config.funnel
+    names = [
+        name
+        for stage in (funnel.screen, funnel.proxy, funnel.validation, funnel.target)
+        for name in stage.tasks
+    ]
+    tasks = {}
+    for name in dict.fromkeys(names):
+        if ":" in name:
+            from ..evaluators.task import load_task_file
+
+            tasks[name] = replace(load_task_file(name), name=name)
+        else:
+            tasks[name] = get_task(name)
+    return tasks
+
+
+def carry_out(run: Run, config: SearchConfig, tasks: dict[str, Task] | None = None) -> int:
+    """Runs or continues a search, with live progress, and writes its files."""
+    from ..evaluators.cache import enable_compilation_cache
+    from ..search.engine import run_search
+    from .progress import progress_display
+    from .summary import print_outcome
+
+    enable_compilation_cache()
+    tasks = tasks or load_tasks(config)
+    print(f"run {run.name} in {run.folder}", file=sys.stderr)
+    with _stop_on_signals() as stop, progress_display() as report:
+        outcome = run_search(run, config, tasks, report=report, should_stop=lambda: bool(stop))
+    if outcome is None:
+        print(
+            f"\nstopped and saved; continue with `evoptax resume {run.name}`"
+            + ("" if run.folder.parent == Path("runs") else f" --runs-dir {run.folder.parent}"),
+            file=sys.stderr,
+            flush=True,
+        )
+        sys.stdout.flush()
+        # A compilation cannot be interrupted, and everything is saved: leave without waiting.
+        os._exit(STOPPED)
+    write_files(run, outcome)
+    print_outcome(outcome, run)
+    return 0
+
+
+def write_files(run: Run, outcome: Outcome) -> None:
+    """Writes the best rule as text and as Optax code, and the report."""
+    from ..dsl.export.check import export_optax
+    from ..dsl.syntax import parse
+    from ..search.report import write_report
+    from ..search.runs import BEST_OPTAX, BEST_RULE
+
+    (run.folder / BEST_RULE).write_text(outcome.simplified, encoding="utf-8")
+    source = export_optax(parse(outcome.simplified))
+    (run.folder / BEST_OPTAX).write_text(source, encoding="utf-8")
+    write_report(run)
+
+
+@contextmanager
+def _stop_on_signals() -> Iterator[list[int]]:
+    """A list that is empty until Ctrl-C or a request to terminate; a second Ctrl-C is at once."""
+    received: list[int] = []
+
+    def receive(number: int, frame: Any) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+        print("\nstopping after the candidates in training…", file=sys.stderr)
+
+    handlers = {n: signal.signal(n, receive) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

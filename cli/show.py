@@ -1,0 +1,73 @@
+"""`evoptax show`: a run, or a rule."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from ..dsl.errors import UserError
+from ..dsl.syntax import format_program
+from ..known_algorithms.catalogue import KNOWN
+from .arguments import add_format, add_runs_dir, command, read_rule
+from .output import print_json
+
+
+def add(subparsers: Any) -> None:
+    """Adds the command."""
+    parser = command(subparsers, "show", "show a run or a rule", run)
+    parser.add_argument("what", metavar="RUN|RULE")
+    add_format(parser, "text", "latex", "json")
+    add_runs_dir(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the command."""
+    from ..search.runs import find_run
+
+    if args.what not in KNOWN and ":" not in args.what and not Path(args.what).is_file():
+        try:
+            found = find_run(args.runs_dir, args.what)
+        except UserError as error:
+            raise UserError(
+                f"'{args.what}' is neither a run nor a rule: {error};"
+                " `evoptax known` lists the rules"
+            ) from None
+        return _show_run(found, args.format)
+    program = read_rule(args.what, args.runs_dir)
+    if args.format == "latex":
+        from ..dsl.export.latex import to_latex
+
+        print(to_latex(program))
+    elif args.format == "json":
+        from ..dsl.export.json import to_json
+
+        print(to_json(program))
+    else:
+        print(format_program(program), end="")
+    return 0
+
+
+def _show_run(found: Any, format: str) -> int:
+    from ..search.finals import outcome_from_json
+    from .summary import print_outcome
+
+    with closing(found.read()) as opened:
+        stored, counts = opened.fact("outcome"), opened.counts()
+        if format == "json":
+            print_json({"run": found.name, "counts": counts, "outcome": stored})
+            return 0
+        if format == "latex":
+            from ..dsl.export.latex import to_latex
+            from ..search.runs import rule_of_run
+
+            print(to_latex(rule_of_run(found, "best")))
+            return 0
+        trained = f"{counts['new']} trained, {counts['duplicate']} duplicates"
+        print(f"run {found.name}: {trained}, {counts['rejected']} rejected")
+        if stored is None:
+            print(f"unfinished; continue it with `evoptax resume {found.name}`")
+            return 0
+    print_outcome(outcome_from_json(stored), found)
+    return 0
