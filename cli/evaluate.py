@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _tasks(text: str) -> list[Task]:
+def _tasks(text: str) -> dict[str, Task]:
     names: list[str] = []
     for name in split_names([text]):
         names += [info.name for info in list_tasks(name)] if name in TIERS else [name]
@@ -70,11 +70,11 @@ def _tasks(text: str) -> list[Task]:
     from ..evaluators.tasks import get_task
 
     unique = dict.fromkeys(names)
-    return [load_task_file(n) if ":" in n else get_task(n) for n in unique]
+    return {n: load_task_file(n) if ":" in n else get_task(n) for n in unique}
 
 
 def _scores(
-    programs: dict[str, Program], tasks: Sequence[Task], seeds: int
+    programs: dict[str, Program], tasks: dict[str, Task], seeds: int
 ) -> dict[tuple[str, str], TaskScore]:
     """Scores by rule and task, kept in the user's cache."""
     from ..dsl.bytecode import TooLarge
@@ -87,28 +87,28 @@ def _scores(
     pairs = [(name, task) for task in tasks for name in programs]
     left = len(pairs)
 
-    def score(pair: tuple[str, Task]) -> TaskScore:
+    def score(pair: tuple[str, str]) -> TaskScore:
         name, task = pair
         # Long runs repay a compilation of their own; short ones do not.
-        if task.tier == "proxy":
+        if tasks[task].tier == "proxy":
             try:
-                return evaluator.cached_score(programs[name], task.name, fidelity)
+                return evaluator.cached_score(programs[name], task, fidelity)
             except TooLarge:
                 pass
-        return evaluator.cached_score(programs[name], task.name, fidelity, "fused")
+        return evaluator.cached_score(programs[name], task, fidelity, "fused")
 
     results = {}
     with ThreadPoolExecutor() as workers:
         for pair, result in zip(pairs, workers.map(score, pairs), strict=True):
-            results[pair[0], pair[1].name] = result
+            results[pair] = result
             left -= 1
-            print(f"{pair[0]} on {pair[1].name} done, {left} to go", file=sys.stderr)
+            print(f"{pair[0]} on {pair[1]} done, {left} to go", file=sys.stderr)
     return results
 
 
 def _rows(
     programs: dict[str, Program],
-    tasks: Sequence[Task],
+    tasks: Iterable[str],
     scores: dict[tuple[str, str], TaskScore],
     baseline: str,
 ) -> list[dict[str, Any]]:
@@ -117,8 +117,8 @@ def _rows(
 
     rows = []
     for name in programs:
-        own = {task.name: scores[name, task.name] for task in tasks}
-        base = {task.name: scores[baseline, task.name] for task in tasks}
+        own = {task: scores[name, task] for task in tasks}
+        base = {task: scores[baseline, task] for task in tasks}
         by_task = {}
         for task, score in own.items():
             compared = compare(score, base[task])
@@ -135,13 +135,13 @@ def _rows(
     return sorted(rows, key=lambda row: row["log_ratio"])
 
 
-def _print(rows: list[dict[str, Any]], tasks: Sequence[Task], baseline: str, seeds: int) -> None:
-    headers = ["rule", f"vs {baseline}", *(task.name for task in tasks)]
+def _print(rows: list[dict[str, Any]], tasks: Iterable[str], baseline: str, seeds: int) -> None:
+    headers = ["rule", f"vs {baseline}", *tasks]
     lines = []
     for row in rows:
         cells = [row["rule"], percent(row["log_ratio"])]
         for task in tasks:
-            found = row["tasks"][task.name]
+            found = row["tasks"][task]
             edge = "*" if found["at_edge"] else ""
             cells.append(f"{found['loss']:.4g} @ {found['learning_rate']:g}{edge}")
         lines.append(cells)
@@ -150,5 +150,5 @@ def _print(rows: list[dict[str, Any]], tasks: Sequence[Task], baseline: str, see
         f"\nvalidation loss @ tuned learning rate, mean over {seeds} seeds; 'vs' is the geometric"
     )
     print("mean over tasks of the loss relative to the baseline's (negative is better).")
-    if any(row["tasks"][t.name]["at_edge"] for row in rows for t in tasks):
+    if any(row["tasks"][t]["at_edge"] for row in rows for t in tasks):
         print("* the best learning rate is at the edge of the grid.")

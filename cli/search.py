@@ -8,7 +8,6 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,7 +89,7 @@ def load_tasks(config: SearchConfig) -> dict[str, Task]:
         if ":" in name:
             from ..evaluators.task import load_task_file
 
-            tasks[name] = replace(load_task_file(name), name=name)
+            tasks[name] = load_task_file(name)
         else:
             tasks[name] = get_task(name)
     return tasks

@@ -134,8 +134,13 @@ class _Assembler:
             for term in postorder(self.meaning.outputs()):
                 if term.head == SYMBOL:
                     in_v = term.name in self.tensor_states or (INPUTS.get(term.name) is Kind.TENSOR)
+                elif term.head == CONSTANT:
+                    in_v = False
                 else:
-                    in_v = any(arg in tensors for arg in term.args)
+                    # Rewriting may have left a reduction with a scalar, as in sum(g**0) = sum(1):
+                    # the scalar then stands for a tensor of equal numbers.
+                    reduces = PRIMITIVES[term.head].reduces
+                    in_v = reduces or any(arg in tensors for arg in term.args)
                 if in_v:
                     tensors.add(term)
             grown = self.tensor_states | {n for n, t in self.meaning.state.items() if t in tensors}
@@ -196,7 +201,7 @@ class _Assembler:
         meant = self.meaning
         outputs = [meant.result] + ([meant.eval_w] if meant.eval_w is not None else [])
         nexts = {n: meant.state[n] for n in self.v_states}
-        work = _ternaries_spread(
+        work = _spread(
             [t for t in postorder(meant.outputs()) if t in self.tensors and t.args], self.tensors
         )
         end = len(work)
@@ -293,13 +298,14 @@ class _Assembler:
         self.v_code.append(_row(_V_OPCODE[operation, banks], destination, operands))
 
 
-def _ternaries_spread(terms: list[Term], tensors: set[Term]) -> list[tuple[Term, frozenset[int]]]:
+def _spread(terms: list[Term], tensors: set[Term]) -> list[tuple[Term, frozenset[int]]]:
     """With each term, the positions of scalar arguments that must be broadcast first."""
     found = []
     for term in terms:
         banks = "".join("V" if a in tensors else "S" for a in term.args)
         spread: frozenset[int] = frozenset()
-        if len(banks) == 3 and (term.head, banks) not in _V_OPCODE:
+        unordered = "VS" if len(banks) == 2 and PRIMITIVES[term.head].commutative else banks
+        if "S" in banks and not {(term.head, banks), (term.head, unordered)} & _V_OPCODE.keys():
             spread = frozenset(i for i, bank in enumerate(banks) if bank == "S")
         found.append((term, spread))
     return found

@@ -11,7 +11,9 @@ import dataclasses
 from collections.abc import Mapping
 
 from .canonical import meaning
+from .errors import ProgramError
 from .interpreter import evaluate
+from .kinds import kinds_of
 from .primitives import PRIMITIVES
 from .program import (
     EVAL_W,
@@ -41,10 +43,30 @@ def simplify(program: Program, *, exact: bool = False) -> Program:
       An equivalent program that is never larger; simplifying it again changes nothing more.
     """
     while True:
-        simpler = _once(program, Level.EXACT if exact else Level.REAL)
+        simpler = _simpler(program, Level.EXACT if exact else Level.REAL)
         if simpler == program:
             return program
         program = simpler
+
+
+def _simpler(program: Program, level: Level) -> Program:
+    """One pass under the strongest rules up to a level that leave a well-formed program.
+
+    A rule may turn a tensor into a scalar (g - g into 0), which a reduction or eval_w refuses.
+    """
+    for tried in range(level, Level.NONE, -1):
+        simpler = _once(program, Level(tried))
+        if _is_well_kinded(simpler):
+            return simpler
+    return _once(program, Level.NONE)
+
+
+def _is_well_kinded(program: Program) -> bool:
+    try:
+        kinds_of(program)
+    except ProgramError:
+        return False
+    return True
 
 
 def _once(program: Program, level: Level) -> Program:
@@ -54,14 +76,31 @@ def _once(program: Program, level: Level) -> Program:
     rank = _rank(program)
     body: list[Statement] = []
     for statement in program.body:
-        value = evaluate(statement.value, domain, terms)
-        body.append(Statement(statement.target, _written(value, terms, rank) or statement.value))
-        terms[statement.target] = value
-    result_term = evaluate(program.result, domain, terms)
-    result = _written(result_term, terms, rank) or program.result
+        body.append(Statement(statement.target, _shorter(statement.value, domain, terms, rank)))
+        terms[statement.target] = evaluate(statement.value, domain, terms)
+    result = _shorter(program.result, domain, terms, rank)
     live_state = set(meaning(program, level).state)
     simpler = dataclasses.replace(program, body=tuple(body), result=result)
     return _without_dead_code(simpler, live_state)
+
+
+def _shorter(
+    expr: Expr, domain: TermDomain, terms: Mapping[str, Term], rank: Mapping[str, int]
+) -> Expr:
+    """The expression rewritten as a whole, or only inside where that is shorter.
+
+    Terms hold derived primitives expanded, so that sigmoid(x) rewritten as a whole would grow.
+    """
+    inside = expr
+    if isinstance(expr, Call):
+        args = tuple(_shorter(arg, domain, terms, rank) for arg in expr.args)
+        inside = Call(expr.primitive, args)
+    whole = _written(evaluate(expr, domain, terms), terms, rank)
+    return whole if whole is not None and _size(whole) <= _size(inside) else inside
+
+
+def _size(expr: Expr) -> int:
+    return sum(isinstance(e, Call) for e in subexpressions(expr))
 
 
 def _rank(program: Program) -> Mapping[str, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal, Protocol
 
@@ -46,10 +46,14 @@ class ScoreCache(Protocol):
 
 
 class Evaluator:
-    """Scores rules on tasks; keeps one `Trainer` per task, so each compiles its machine once."""
+    """Scores rules on tasks; keeps one `Trainer` per task, so each compiles its machine once.
 
-    def __init__(self, tasks: Sequence[Task], cache: ScoreCache | None = None) -> None:
-        self.trainers = {task.name: Trainer(task) for task in tasks}
+    Attributes:
+      trainers: by the names under which the tasks were given.
+    """
+
+    def __init__(self, tasks: Mapping[str, Task], cache: ScoreCache | None = None) -> None:
+        self.trainers = {name: Trainer(task) for name, task in tasks.items()}
         self.cache = cache
 
     def score(

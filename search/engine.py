@@ -121,7 +121,7 @@ class _Engine:
         self.config = config
         self.report = report
         self.should_stop = should_stop
-        self.evaluator = Evaluator(list(tasks.values()), ScoreStore())
+        self.evaluator = Evaluator(tasks, ScoreStore())
         self.workers = ThreadPoolExecutor(config.workers or os.cpu_count() or 1)
         self.trials = Trials(self.evaluator, opened, self.workers.submit)
         self.earlier_seconds = opened.seconds()
@@ -185,7 +185,8 @@ class _Engine:
         state = evolution.init(self.config.seed, self.config.evolution, starters)
         self.started = time.monotonic()
         stopped = False
-        while not stopped and not self._spent(state):
+        # The starters are always trained: without them there is nothing to report.
+        while not stopped and not (state.population and self._spent(state)):
             proposals, state = evolution.ask(state, self._left(state))
             self.ledger.propose(proposals)
             fitness = self._train(proposals, trainer)

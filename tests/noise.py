@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from evoptax.dsl.arrays import bind
 from evoptax.dsl.program import Program
-from paths import Problem, run_rule
+from paths import Comparison, Problem, compare, run_rule
 
 # Operations that give the same bits everywhere.
 _EXACT = {
@@ -23,9 +23,13 @@ _EXACT = {
 
 
 class Noisy(np.ndarray[Any, Any]):
-    """An array whose every rounded result is off by a random relative error."""
+    """A float64 array whose every rounded result is off by a random relative error.
+
+    Results beyond the range of `limits` become infinite, or zero, as XLA flushes denormals.
+    """
 
     size_of_noise = 0.0
+    limits = np.finfo(np.float64)
     rng = np.random.default_rng(0)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
@@ -36,17 +40,17 @@ class Noisy(np.ndarray[Any, Any]):
         if ufunc not in _EXACT and result.dtype.kind == "f":
             noise = Noisy.rng.uniform(-1.0, 1.0, result.shape)
             result = result * (1.0 + Noisy.size_of_noise * noise)
+            size = np.abs(result)
+            result = np.where(size < float(Noisy.limits.tiny), 0.0, result)
+            result = np.where(size > float(Noisy.limits.max), result * np.inf, result)
         return result.view(Noisy)
 
 
 class NoisyNumpy:
-    """The array namespace NumPy, noisy; constants are first rounded to a dtype."""
-
-    def __init__(self, dtype: Any) -> None:
-        self.dtype = dtype
+    """The array namespace NumPy, noisy; constants are first rounded to the dtype."""
 
     def asarray(self, value: Any, _: Any) -> Noisy:
-        return np.asarray(value, self.dtype).astype(np.float64).view(Noisy)
+        return np.asarray(value, Noisy.limits.dtype).astype(np.float64).view(Noisy)
 
     def __getattr__(self, name: str) -> Any:
         function = getattr(np, name)
@@ -64,5 +68,24 @@ def run_noisy(
     program: Program, problem: Problem, size: float, seed: int, dtype: Any = np.float64
 ) -> np.ndarray:
     """One run in float64 with relative noise up to `size` in every operation that rounds."""
-    Noisy.size_of_noise, Noisy.rng = size, np.random.default_rng(seed)
-    return run_rule(bind(program, NoisyNumpy(dtype), np.float64), problem)
+    Noisy.size_of_noise, Noisy.limits = size, np.finfo(dtype)
+    Noisy.rng = np.random.default_rng(seed)
+    return run_rule(bind(program, NoisyNumpy(), np.float64), problem)
+
+
+def moved_by_noise(
+    program: Program,
+    expected: np.ndarray,
+    problem: Problem,
+    size: float,
+    tolerance: float,
+    dtype: Any = np.float64,
+) -> Comparison | None:
+    """How noise moves the result, if by more than the tolerance; a changed end comes first."""
+    noisy = (run_noisy(program, problem, size, seed, dtype) for seed in range(4))
+    moved = [compare(expected, run, problem) for run in noisy]
+    return max(
+        (one for one in moved if not one.within(tolerance)),
+        key=lambda one: one.ends[0] != one.ends[1],
+        default=None,
+    )

@@ -154,3 +154,33 @@ class Machine:
             jnp.asarray([learning_rate], self.dtype),
         )
         return np.stack([np.asarray(ws), np.asarray(evals)], axis=1).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two runs: the step at which each first leaves the finite numbers (the number of steps where
+    it never does), and how far apart they are before, relative to each weight's size so far."""
+
+    ends: tuple[int, int]
+    gap: float
+
+    def within(self, tolerance: float) -> bool:
+        """Whether both end the same way and are this close until then."""
+        return self.ends[0] == self.ends[1] and self.gap <= tolerance
+
+
+def end_of(run: np.ndarray) -> int:
+    """The first step with a number that is not finite, or the number of steps."""
+    finite = np.isfinite(run).all(axis=(1, 2))
+    return len(finite) if finite.all() else int(finite.argmin())
+
+
+def compare(a: np.ndarray, b: np.ndarray, problem: Problem) -> Comparison:
+    """Compares two runs on one problem."""
+    ends = end_of(a), end_of(b)
+    a, b = a[: min(ends)], b[: min(ends)]
+    if not len(a):
+        return Comparison(ends, 0.0)
+    with np.errstate(over="ignore"):
+        size = np.maximum(np.maximum.accumulate(np.abs(a), axis=0), np.abs(flat(problem.w)))
+        return Comparison(ends, float(np.max(np.abs(a - b) / size)))

@@ -150,6 +150,14 @@ def random_program(rng: Random) -> Program:
     return program
 
 
+def small_program(rng: Random) -> Program:
+    """A program of so few words that different ones often say the same."""
+    env: Env = {"w": Kind.TENSOR, "g": Kind.TENSOR}
+    body = (Statement("u", expression(rng, Kind.TENSOR, env, 1)),)
+    result = expression(rng, Kind.TENSOR, {"g": Kind.TENSOR, "u": Kind.TENSOR}, 1)
+    return Program("rule", ("w", "g"), (), (), body, result)
+
+
 def programs() -> st.SearchStrategy[Program]:
     """`random_program` as a strategy."""
     return st.randoms(use_true_random=False).map(_attempt).filter(bool)

@@ -14,11 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from evoptax.dsl.arrays import run_numpy
+from evoptax.dsl.arrays import Leaves, bind, run_numpy
 from evoptax.dsl.export.check import ExportError, check_export, export_optax, load
 from evoptax.dsl.export.optax import to_optax
 from evoptax.dsl.export.optax_names import rule_name
-from evoptax.dsl.primitives import PRIMITIVES, Scope
+from evoptax.dsl.primitives import PRIMITIVES
 from evoptax.dsl.program import Call, Name, Program, State, Statement
 from evoptax.dsl.syntax import parse
 from hypothesis import given, settings
@@ -125,7 +125,9 @@ def lambda_(w, g, count=0, state=0, _x=1, *, lr=0.1, jnp=0.9, optax=2, params=3,
 """,
 }
 NAMES = list(SOURCES)
-SHAPES = {"bias": (5,), "kernel": (2, 2, 3, 2), "weight": (4, 3)}
+# Between them: one pass and several, states of every kind, results of every kind.
+FEW = ["adamw", "normalized", "schedule_free", "scalar_state", "constant"]
+SHAPES = {"bias": (5,), "kernel": (2, 2, 3, 2)}
 
 
 @functools.cache
@@ -184,7 +186,7 @@ def test_agrees_with_numpy(name: str) -> None:
                     np.testing.assert_allclose(x, y, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FEW)
 def test_checked_export(name: str) -> None:
     assert check_export(program_of(name), to_optax(program_of(name))) < 1e-12
 
@@ -202,23 +204,33 @@ def test_a_rule_that_diverges_is_exported() -> None:
     export_optax(parse("def rule(w, g, *, lr=1):\n    return lr * (log(-w) + 1 / (g - g))\n"))
 
 
-ARGUMENT_SCOPES = [
-    (name, row) for name, row in PRIMITIVES.items() if row.arity or row.scope is Scope.ELEMENTWISE
-]
+def test_every_primitive() -> None:
+    """One state for each primitive, after one step from weights in (0, 1)."""
+    inits = [State("x", "w"), *(State(f"s_{name}", 0.0) for name in PRIMITIVES)]
+    arguments = [Name("w"), Name("g"), Name("x")]
+    body = [
+        Statement(f"s_{name}", Call(name, tuple(arguments[: row.arity])))
+        for name, row in PRIMITIVES.items()
+    ]
+    program = Program("every", ("w", "g"), tuple(inits), (), tuple(body), Name("g"))
+    source = to_optax(program)
+    assert all(len(line) <= 100 for line in source.splitlines() if not line.startswith("#"))
+    w = {"a": np.asarray([[0.1, 0.2], [0.3, 0.9]])}
+    g = {"a": np.asarray([[0.5, 0.2], [0.7, 0.6]])}
+    rule = bind(program, np, np.float64)
+    leaves = Leaves(w.values())
+    with np.errstate(all="ignore"):
+        _, expected, _ = rule.step(leaves, Leaves(g.values()), rule.init(leaves), t=1)
+    with jax.enable_x64(True):
+        optimizer = load(source).every()
+        _, state = jax.jit(optimizer.update)(g, optimizer.init(w), w)
+        for name, value in expected.items():
+            found = jax.tree.leaves(getattr(state, name))
+            for x, y in zip(found, value if isinstance(value, Leaves) else [value], strict=True):
+                np.testing.assert_allclose(x, y, rtol=1e-13, atol=1e-14, err_msg=name)
 
 
-@pytest.mark.parametrize(
-    ("name", "row"), ARGUMENT_SCOPES, ids=[name for name, _ in ARGUMENT_SCOPES]
-)
-def test_every_primitive(name: str, row) -> None:
-    args = [Name("g"), Name("w"), Name("m")][: row.arity]
-    body = (Statement("u", Call(name, tuple(args))),)
-    scaled = Call("multiply", (Name("u"), Name("g")))
-    program = Program("rule", ("w", "g"), (State("m", "w"),), (), body, scaled)
-    check_export(program, to_optax(program))
-
-
-@settings(derandomize=True, max_examples=25, deadline=None)
+@settings(derandomize=True, max_examples=15, deadline=None)
 @given(programs(SMOOTH))
 def test_random_programs(program: Program) -> None:
     export_optax(program)
@@ -227,8 +239,10 @@ def test_random_programs(program: Program) -> None:
 # What Optax expects.
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [*((name, "bfloat16") for name in NAMES), ("adamw", "float16"), ("normalized", "float32")],
+)
 def test_dtypes_and_scan(name: str, dtype: str) -> None:
     params = jax.tree.map(lambda x: jnp.asarray(x, dtype), tree(0))
     optimizer = rule_of(name)()
@@ -246,28 +260,28 @@ def test_dtypes_and_scan(name: str, dtype: str) -> None:
     assert spec(end) == spec(start)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FEW)
 def test_pytrees(name: str) -> None:
     x = jnp.ones((2,))
     optimizer = rule_of(name)()
     trees = [x, jnp.ones(()), (x, [x, {"a": x}], None), {"a": optax.MaskedNode(), "b": x}, {}, ()]
     for params in trees:
         state = optimizer.init(params)
-        updates, new_state = optimizer.update(params, state, params, value=1.0)
+        updates, new_state = jax.jit(optimizer.update)(params, state, params, value=1.0)
         assert jax.tree.structure(updates) == jax.tree.structure(params)
         assert spec(new_state) == spec(state)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FEW)
 def test_wrappers_and_one_compilation(name: str) -> None:
     """Under chain, masked, multi_transform and inject_hyperparams, with a schedule."""
     params = jax.tree.map(jnp.asarray, tree(0))
     schedule = optax.cosine_decay_schedule(0.1, 10)
-    labels = {"bias": "one", "kernel": "two", "weight": "two"}
+    labels = {"bias": "one", "kernel": "two"}
     rule = rule_of(name)
     optimizers = [
         optax.chain(optax.clip_by_global_norm(1.0), rule(schedule)),
-        optax.masked(rule(jnp.asarray(0.1)), {"bias": False, "kernel": True, "weight": True}),
+        optax.masked(rule(jnp.asarray(0.1)), {"bias": False, "kernel": True}),
         optax.multi_transform({"one": rule(), "two": rule(0.1), "none": rule()}, labels),
         optax.inject_hyperparams(rule)(learning_rate=schedule),
     ]
@@ -290,28 +304,26 @@ def test_the_schedule_is_called_from_0() -> None:
 
 
 def test_vmap_over_learning_rates() -> None:
-    params = tree(0)
+    params = {"a": jnp.ones(3)}
 
     def one_step(learning_rate):
-        optimizer = rule_of("adamw")(learning_rate)
+        optimizer = rule_of("lion")(learning_rate)
         return optimizer.update(params, optimizer.init(params), params)[0]
 
     rates = jnp.asarray([0.1, 0.2])
-    together = jax.vmap(one_step)(rates)
-    for i, rate in enumerate(rates):
-        alone = one_step(rate)
-        for name in params:
-            np.testing.assert_allclose(together[name][i], alone[name], rtol=1e-6)
+    updates = jax.vmap(one_step)(rates)
+    np.testing.assert_allclose(updates["a"], -1.1 * rates[:, None] * jnp.ones(3), rtol=1e-6)
 
 
 def test_adamw_is_optax_adamw() -> None:
     ours, theirs = rule_of("adamw")(1e-3), optax.adamw(1e-3, weight_decay=1e-2)
     params = tree(0)
     state, their_state = ours.init(params), theirs.init(params)
+    our_update, their_update = jax.jit(ours.update), jax.jit(theirs.update)
     for i in range(5):
         g = tree(i)
-        updates, state = ours.update(g, state, params)
-        expected, their_state = theirs.update(g, their_state, params)
+        updates, state = our_update(g, state, params)
+        expected, their_state = their_update(g, their_state, params)
         for name in params:
             np.testing.assert_allclose(updates[name], expected[name], rtol=2e-5)
 
@@ -323,7 +335,7 @@ def test_without_params() -> None:
         updates, _ = optimizer.update(g, optimizer.init(g), value=1.0)
         assert updates["a"].shape == (3,)
     with pytest.raises(ValueError) as theirs:
-        optax.add_decayed_weights(0.1).update(g, optax.EmptyState())
+        optax.contrib.madgrad(0.1).update(g, optax.contrib.madgrad(0.1).init(g))
     with pytest.raises(ValueError) as ours:
         rule_of("adamw")().update(g, rule_of("adamw")().init(g))
     assert str(ours.value) == str(theirs.value)
@@ -415,7 +427,8 @@ def test_statements_are_mirrored() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_lines_are_short_and_names_are_public(name: str) -> None:
     source = to_optax(program_of(name))
-    assert max(map(len, source.splitlines())) <= 100
+    # The program itself is quoted as it is.
+    assert all(len(line) <= 100 for line in source.splitlines() if not line.startswith("#"))
     module = module_of(name)
     public = {n for n in vars(module) if not n.startswith("_")}
     rule = rule_name(program_of(name))

@@ -37,7 +37,8 @@ def tuned(name: str, hyper: dict[str, float]) -> Program:
 def trajectory(program: Program, tensors: tuple[str, ...]) -> Trajectory:
     """The rule by NumPy in float64, in the references' words."""
     params, grads = problem(tensors)
-    steps = run_numpy(program, [params[n] for n in tensors], [[g[n] for n in tensors] for g in grads])
+    gradients = [[g[name] for name in tensors] for g in grads]
+    steps = run_numpy(program, [params[name] for name in tensors], gradients)
     named = [[dict(zip(tensors, leaves, strict=True)) for leaves in pair] for pair in steps]
     return Trajectory([w for w, _ in named], [eval_w for _, eval_w in named])
 
@@ -79,8 +80,7 @@ def test_matches_other_packages(golden) -> None:
 @pytest.mark.parametrize("name", KNOWN)
 def test_references_named_are_the_references_tested(name: str) -> None:
     tested = {g.source for g in GOLDEN if g.rule == name}
-    tested |= {"optax"} & {"optax" if name in OPTAX else ""}
-    tested |= {FROM_EQUATIONS}
+    tested |= {FROM_EQUATIONS, *(["optax"] if name in OPTAX else [])}
     named = {"torch" if r.startswith("torch.") else r for r in KNOWN[name].references}
     named = {"optax" if r.startswith("optax.") else r for r in named}
     assert named == tested

@@ -171,8 +171,8 @@ def name_values(
         before = holder.get(value.variable)
         if before is None:
             base = bases.get(value.variable)
-            taken = base is None or base in names.values()
-            names[i] = fresh.numbered(base or value.variable) if taken else base
+            free = base is not None and base not in names.values()
+            names[i] = base if base and free else fresh.numbered(base or value.variable)
         elif (
             last_read[before] <= position[i]
             and plan.values[before].is_leafwise == value.is_leafwise

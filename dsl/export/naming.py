@@ -91,18 +91,24 @@ def indented(by: int, lines: Iterable[str]) -> Iterator[str]:
 def wrapped(prefix: str, expression: str, indent: str, width: int = 100) -> list[str]:
     """`prefix` + `expression` on one line, or in parentheses over several if it is too long."""
     line = f"{indent}{prefix}{expression}"
+    return [line] if len(line) <= width else bracketed(f"{prefix}(", expression, ")", indent, width)
+
+
+def bracketed(start: str, inside: str, end: str, indent: str, width: int = 100) -> list[str]:
+    """`start` + `inside` + `end` on one line if it fits; `start` and `end` are brackets."""
+    line = f"{indent}{start}{inside}{end}"
     if len(line) <= width:
         return [line]
-    inner = indent + "    "
-    return [
-        f"{indent}{prefix}(",
-        *textwrap.wrap(
-            expression,
-            width,
-            initial_indent=inner,
-            subsequent_indent=inner,
-            break_long_words=False,
-            break_on_hyphens=False,
-        ),
-        f"{indent})",
-    ]
+    return [f"{indent}{start}", *filled(inside, f"{indent}    ", width), f"{indent}{end}"]
+
+
+def filled(text: str, indent: str, width: int = 100) -> list[str]:
+    """The text over as many lines as it needs, broken at spaces."""
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

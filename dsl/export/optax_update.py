@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ..program import LEARNING_RATE, Program
 from .jax_text import Text, as_float, to_text
-from .naming import indented, wrapped
+from .naming import bracketed, filled, indented, wrapped
 from .optax_names import OWN_EVAL_FIELD, Names
 from .phases import Value
 
@@ -110,15 +110,20 @@ class UpdateFunction:
                 return
         function = "update_leaf" if self.plan.result in outputs else "prepare_leaf"
         yield ""
-        yield f"def {function}({given}):"
+        yield from bracketed(f"def {function}(", given, "):", "", _WIDTH)
         for value in values:
             yield from wrapped(f"{self.of[value.id]} = ", self.leafwise(value), "    ", _WIDTH)
-        yield f"    return {results}"
+        yield from wrapped("return ", results, "    ", _WIDTH)
         yield ""
         if len(outputs) == 1:
-            yield f"{results} = jax.tree.map({function}, {given})"
+            call, arguments = "jax.tree.map(", f"{function}, {given}"
         else:
-            yield f"{results} = _map_leaves({function}, {len(outputs)}, {given})"
+            call, arguments = "_map_leaves(", f"{function}, {len(outputs)}, {given}"
+        if len(f"{results} = {call}{arguments})") <= _WIDTH:
+            yield f"{results} = {call}{arguments})"
+        else:
+            yield from bracketed("(", results, f") = {call}", "", _WIDTH)
+            yield from [*filled(arguments, "    ", _WIDTH), ")"]
 
     def returns(self) -> Iterator[str]:
         factor = "-1" if self.names.has_rate else f"-{self.names.rate}"

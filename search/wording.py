@@ -1,0 +1,64 @@
+"""How numbers and text of a run are put before people.
+
+Fitness is a mean log-ratio of losses; people read percent. Text out of a ledger is data: it may
+hold characters that break a terminal or a file format, so it is shown through `printable`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+MINUS = "\N{MINUS SIGN}"
+# Control characters, lone surrogates and what XML 1.0 refuses; tab and newline may stay.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
+# Names as they are printed in papers; any other rule goes by its own.
+_PRINTED = {"adamw": "AdamW", "adam": "Adam", "lion": "Lion", "sgd": "SGD"}
+
+
+def as_percent(log_ratio: float) -> float:
+    """How much higher a loss is, in percent, from the log of the ratio; negative is lower."""
+    # Beyond e^50 nobody reads the digits, and exp would overflow.
+    return 100 * math.expm1(min(log_ratio, 50.0))
+
+
+def percent(log_ratio: float | None) -> str:
+    """A log-ratio in words: "−3.1 %", "diverged" for inf, "–" where there is none."""
+    if log_ratio is None or math.isnan(log_ratio):
+        return "–"
+    if log_ratio == math.inf:
+        return "diverged"
+    value = as_percent(log_ratio)
+    digits = 2 if abs(value) < 1 else 1
+    text = f"{value:+.3g}" if abs(value) >= 1000 else f"{value:+.{digits}f}"
+    if not float(text):
+        return "0 %"
+    return text.replace("-", MINUS).replace("e+", "e") + " %"
+
+
+def number(value: float, *, padded: bool = False) -> str:
+    """A learning rate or a loss to four digits; padded with zeros, so that columns line up."""
+    if not math.isfinite(value):
+        return "diverged"
+    return (f"{value:#.4g}" if padded else f"{value:.4g}").replace("e-0", "e-").replace("-", MINUS)
+
+
+def plural(count: int, noun: str) -> str:
+    """ "1 candidate", "2,000 candidates"."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def printed_name(rule: str) -> str:
+    """A known rule's name as papers print it."""
+    return _PRINTED.get(rule, rule)
+
+
+def printable(text: str) -> str:
+    r"""The text with control characters and lone surrogates written out, as in \x1b."""
+    return _UNPRINTABLE.sub(lambda m: ascii(m[0])[1:-1], text)
+
+
+def clipped(text: str, width: int) -> str:
+    """One printable line of at most `width` characters."""
+    line = " ".join(printable(text).split())
+    return line if len(line) <= width else line[: width - 1] + "…"

@@ -1,0 +1,29 @@
+"""What all tests share: a cache folder of their own, kept between runs of the suite."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+# A user's cached scores must not reach the tests; compiled functions are kept, to save minutes.
+CACHE = Path(os.environ.get("EVOPTAX_TEST_CACHE", Path(tempfile.gettempdir()) / "evoptax-tests"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+    os.environ["EVOPTAX_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(CACHE / "jax")
+    from evoptax.evaluators.cache import enable_compilation_cache
+
+    enable_compilation_cache()
+
+
+@pytest.fixture(scope="session")
+def small_task(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A cheap task as FILE.py:NAME."""
+    from small_search import write_task
+
+    return write_task(tmp_path_factory.mktemp("task"))

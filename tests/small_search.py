@@ -1,0 +1,67 @@
+"""A search small enough for tests: one cheap task of our own, three learning rates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from evoptax.evaluators.task import load_task_file
+from evoptax.search.config import SearchConfig, config_from_dict
+from evoptax.search.engine import run_search
+from evoptax.search.runs import Run, create_run
+
+TASK = '''"""A noisy quadratic in twelve weights."""
+import jax
+import jax.numpy as jnp
+
+CURVATURE = jnp.logspace(-2, 0, 12)
+
+
+class Quadratic:
+    name = "small"
+    steps = 30
+
+    def init(self, key):
+        return {"a": jax.random.normal(key, (2, 3)), "b": jnp.ones(6)}
+
+    def batch(self, key):
+        return 0.1 * jax.random.normal(key, (12,))
+
+    def loss(self, params, batch):
+        w = jnp.concatenate([params["a"].ravel(), params["b"]])
+        return jnp.sum(0.5 * CURVATURE * w**2 + batch * w)
+
+    def score(self, params):
+        w = jnp.concatenate([params["a"].ravel(), params["b"]])
+        return jnp.sum(0.5 * CURVATURE * w**2) + 1e-3
+'''
+
+
+def write_task(folder: Path) -> str:
+    """Writes the task; returns what names it on the command line."""
+    path = folder / "small_task.py"
+    path.write_text(TASK, encoding="utf-8")
+    return f"{path}:Quadratic"
+
+
+def settings(task: str, candidates: int = 40) -> dict:
+    """A configuration as nested data."""
+    stage = {"tasks": [task], "learning_rates": [1e-3, 1e-2, 1e-1]}
+    return {
+        "budget": {"candidates": candidates},
+        "evolution": {"population": 20, "tournament": 4, "batch": 4},
+        "funnel": {
+            "screen": stage,
+            "proxy": {"tasks": []},
+            "validation": {**stage, "seeds": 2},
+            "target": {**stage, "seeds": 3},
+            "finalists": 2,
+        },
+    }
+
+
+def run_small(runs_dir: Path, name: str, task: str, **options: object) -> tuple[Run, SearchConfig]:
+    """Runs a small search in this process; options replace settings of the configuration."""
+    config = config_from_dict(settings(task) | options)
+    run = create_run(runs_dir, name, config)
+    assert run_search(run, config, {task: load_task_file(task)}) is not None
+    return run, config

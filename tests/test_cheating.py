@@ -1,0 +1,78 @@
+"""Searches cheat. A rule that wins through non-finite weights is caught, on both paths."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from evoptax.dsl.syntax import parse
+from evoptax.evaluators.scoring import task_score
+from evoptax.evaluators.task import Task
+from evoptax.evaluators.training import Trainer
+from evoptax.known_algorithms.catalogue import get_known
+from evoptax.search.config import Evolution
+from evoptax.search.evolution import init, tell
+from evoptax.search.gates import rejection
+
+# Ordinary until the last step, when every weight becomes NaN. The minibatch losses are all finite.
+LAST_STEP = parse("""
+def cheat(w, g, t, T, *, lr=1e-2):
+    return where(t == T, sqrt(-1 - square(g)), lr * g)
+""")
+# Infinite weights, which a saturating model survives with a finite loss.
+INFINITE = parse("""
+def cheat(w, g, t, T, *, lr=1e-2):
+    return where(t == T, -1 / (0 * g), lr * g)
+""")
+# Finite weights, but a point of evaluation that is not.
+ELSEWHERE = parse("""
+def cheat(w, g, *, lr=1e-2):
+    eval_w = w / (0 * w)
+    return lr * g
+""")
+
+
+def _gullible_task() -> Task:
+    """Its score counts errors with comparisons that NaN always loses: NaN weights score zero."""
+
+    def score(params):
+        return jnp.mean(jnp.where(jnp.abs(jnp.tanh(params)) > 1e-3, 1.0, 0.0))
+
+    return Task(
+        name="gullible",
+        tier="proxy",
+        steps=10,
+        init=lambda key: jnp.ones(4),
+        batch=lambda key: jax.random.normal(key, (4,)),
+        loss=lambda params, batch: jnp.sum((params - 1 + 0.01 * batch) ** 2),
+        score=score,
+    )
+
+
+def test_the_task_can_be_cheated() -> None:
+    assert _gullible_task().score(jnp.full(4, jnp.nan)) == 0
+
+
+@pytest.mark.parametrize("program", [LAST_STEP, INFINITE, ELSEWHERE], ids=["nan", "inf", "eval_w"])
+@pytest.mark.parametrize("path", ["with_machine", "fused"])
+def test_non_finite_weights_never_score(program, path: str) -> None:
+    trainer = Trainer(_gullible_task())
+    result = getattr(trainer, path)(program, (1e-2, 1e-1), (0, 1))
+    assert result.diverged.all()
+    assert np.isinf(result.score).all()
+    assert task_score("gullible", result, (1e-2, 1e-1), (0, 1)).diverged
+
+
+@pytest.mark.parametrize("path", ["with_machine", "fused"])
+def test_an_honest_rule_scores_on_the_same_task(path: str) -> None:
+    honest = get_known("sgd").program
+    result = getattr(Trainer(_gullible_task()), path)(honest, (1e-2,), (0,))
+    assert not result.diverged.any()
+    assert np.isfinite(result.score).all()
+
+
+def test_the_gates_reject_it_and_nan_fitness_never_wins() -> None:
+    assert rejection(LAST_STEP, max_size=50) == "non-finite"
+    state = tell(init(0, Evolution(), [get_known("adamw").program]), {0: float("nan")})
+    assert state.population[0].fitness == float("inf")

@@ -1,0 +1,99 @@
+"""A search repeats exactly, and nothing about how it ran changes what it found."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from evoptax.dsl.errors import UserError
+from evoptax.evaluators.task import load_task_file
+from evoptax.search.config import config_from_dict
+from evoptax.search.engine import Progress, run_search
+from evoptax.search.ledger import open_to_read, read_content
+from evoptax.search.runs import create_run, rule_of_run
+from small_search import run_small, settings
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, small_task: str):
+    """A finished small search."""
+    return run_small(tmp_path_factory.mktemp("runs"), "first", small_task)
+
+
+def test_same_seed_gives_the_same_ledger_whatever_the_workers(
+    finished, tmp_path: Path, small_task: str
+) -> None:
+    run, _ = finished
+    for name, workers in (("again", 2), ("one-worker", 1), ("five-workers", 5)):
+        other, _ = run_small(tmp_path, name, small_task, workers=workers)
+        first, second = read_content(run.ledger_path), read_content(other.ledger_path)
+        for content in (first, second):  # workers are stored, and alone may differ
+            content["facts"] = [row for row in content["facts"] if row[0] != "config"]
+        assert first == second
+        assert rule_of_run(run, "best") == rule_of_run(other, "best")
+
+
+def test_another_seed_gives_other_candidates(finished, tmp_path: Path, small_task: str) -> None:
+    other, _ = run_small(tmp_path, "other", small_task, seed=1)
+    programs = [
+        [row[3] for row in read_content(r.ledger_path)["candidates"]] for r in (finished[0], other)
+    ]
+    assert programs[0][0] == programs[1][0]  # the starter
+    assert programs[0][1:20] != programs[1][1:20]
+
+
+def test_budget_of_candidates_is_met_exactly(finished) -> None:
+    with closing(open_to_read(finished[0].ledger_path)) as ledger:
+        assert ledger.counts()["new"] == 40
+        assert ledger.fact("outcome")["finalists"]
+
+
+def test_search_finds_something_better_than_its_start(finished) -> None:
+    with closing(open_to_read(finished[0].ledger_path)) as ledger:
+        best = ledger.best_fitness()
+    assert best is not None
+    assert best < 0
+
+
+def test_stopped_search_continues_to_the_same_content(
+    finished, tmp_path: Path, small_task: str
+) -> None:
+    config = config_from_dict(settings(small_task))
+    run = create_run(tmp_path, "stopped", config)
+    tasks = {small_task: load_task_file(small_task)}
+    seen: list[Progress] = []
+    for stop_after in (5, 9, 30):
+        seen.clear()
+        outcome = run_search(
+            run,
+            config,
+            tasks,
+            report=seen.append,
+            should_stop=lambda: bool(seen) and seen[-1].trained >= stop_after,  # noqa: B023
+        )
+        assert outcome is None
+    assert run_search(run, config, tasks) is not None
+    assert read_content(run.ledger_path) == read_content(finished[0].ledger_path)
+
+
+def test_finished_search_only_reads_when_resumed(finished, small_task: str) -> None:
+    run, config = finished
+    before = read_content(run.ledger_path)
+    outcome = run_search(run, config, {small_task: load_task_file(small_task)})
+    assert outcome is not None
+    assert read_content(run.ledger_path) == before
+
+
+def test_ledger_of_another_search_is_refused(tmp_path: Path, small_task: str) -> None:
+    run, _ = run_small(tmp_path, "mine", small_task)
+    config = config_from_dict(settings(small_task) | {"seed": 5})
+    with pytest.raises(UserError, match="cannot be continued: candidate 1 "):
+        run_search(run, config, {small_task: load_task_file(small_task)})
+
+
+def test_zero_seconds_train_the_starter_alone_or_nothing(tmp_path: Path, small_task: str) -> None:
+    run, _ = run_small(tmp_path, "none", small_task, budget={"seconds": 0.0})
+    with closing(open_to_read(run.ledger_path)) as ledger:
+        assert ledger.counts()["new"] <= 1
+        assert "adamw" in ledger.fact("outcome")["program"]
