@@ -86,9 +86,13 @@ class Primitive:
         return self.scope is not Scope.ELEMENTWISE
 
 
-def _one_if(condition: Any, like: Any) -> Any:
-    """1 or 0 in the dtype of what was compared, so that float32 stays float32 in NumPy too."""
-    return condition.astype(like.dtype)
+def _one_if(xp: Any, condition: Any, like: Any) -> Any:
+    """1 or 0 in the dtype of what was compared, so that float32 stays float32 in NumPy too.
+
+    Not `condition.astype`: XLA turns a product with a converted condition into a selection, which
+    hides that NaN * 0 is NaN.
+    """
+    return xp.where(condition, xp.asarray(1.0, like.dtype), xp.asarray(0.0, like.dtype))
 
 
 def _fn(name: str) -> Callable[..., Any]:
@@ -133,16 +137,18 @@ _ROWS: tuple[Primitive, ...] = (
         lion="minimum",
     ),
     # Conditions are 0 or 1.
-    Primitive("less", 2, lambda xp, x, y: _one_if(x < y, x), "[{0} < {1}]", infix="<"),
-    Primitive("less_equal", 2, lambda xp, x, y: _one_if(x <= y, x), r"[{0} \le {1}]", infix="<="),
-    Primitive("greater", 2, lambda xp, x, y: _one_if(x > y, x), "[{0} > {1}]", infix=">"),
+    Primitive("less", 2, lambda xp, x, y: _one_if(xp, x < y, x), "[{0} < {1}]", infix="<"),
     Primitive(
-        "greater_equal", 2, lambda xp, x, y: _one_if(x >= y, x), r"[{0} \ge {1}]", infix=">="
+        "less_equal", 2, lambda xp, x, y: _one_if(xp, x <= y, x), r"[{0} \le {1}]", infix="<="
+    ),
+    Primitive("greater", 2, lambda xp, x, y: _one_if(xp, x > y, x), "[{0} > {1}]", infix=">"),
+    Primitive(
+        "greater_equal", 2, lambda xp, x, y: _one_if(xp, x >= y, x), r"[{0} \ge {1}]", infix=">="
     ),
     Primitive(
         "equal",
         2,
-        lambda xp, x, y: _one_if(x == y, x),
+        lambda xp, x, y: _one_if(xp, x == y, x),
         "[{0} = {1}]",
         infix="==",
         commutative=True,
@@ -150,7 +156,7 @@ _ROWS: tuple[Primitive, ...] = (
     Primitive(
         "not_equal",
         2,
-        lambda xp, x, y: _one_if(x != y, x),
+        lambda xp, x, y: _one_if(xp, x != y, x),
         r"[{0} \ne {1}]",
         infix="!=",
         commutative=True,
@@ -163,7 +169,7 @@ _ROWS: tuple[Primitive, ...] = (
     ),
     # hero's `invert` is NumPy's bitwise one, which floats refuse; here it is the logical not of a
     # condition, which is what it does to hero's booleans.
-    Primitive("invert", 1, lambda xp, x: _one_if(x == 0, x), r"\lnot {0}", lion="invert"),
+    Primitive("invert", 1, lambda xp, x: _one_if(xp, x == 0, x), r"\lnot {0}", lion="invert"),
     # Elementwise functions.
     Primitive("abs", 1, _fn("abs"), r"\left|{0}\right|", lion="abs"),
     Primitive("sign", 1, _fn("sign"), _named("sign"), lion="sign"),

@@ -14,6 +14,7 @@ from .page import text
 from .wording import MINUS, as_percent, percent, plural
 
 MOST_DOTS = 2000
+MOST_KIN = 300
 _SIZE = 1000  # the plot's own units, both ways
 # Above the axis, a strip for the candidates that are off it.
 _STRIP = 90
@@ -79,9 +80,7 @@ class _Plot:
     @property
     def drawn(self) -> Sequence[tuple[int, float, int]]:
         """The points, or an even choice of them where they are too many."""
-        count = len(self.points)
-        chosen = [self.points[i * count // MOST_DOTS] for i in range(MOST_DOTS)]
-        return self.points if count <= MOST_DOTS else chosen
+        return _evenly(self.points, MOST_DOTS)
 
     @property
     def ticks(self) -> list[float]:
@@ -148,10 +147,10 @@ def _shapes(plot: _Plot, kin: Collection[int]) -> Iterator[str]:
     place, value = plot.best[0]
     steps = "".join(f"H{x(place)}V{y(value)}" for place, value in plot.best[1:])
     yield _path("best", f"M{x(place)} {y(value)}{steps}H{_SIZE}")
-    for place, value, ordinal in plot.points:
-        if ordinal in kin and value <= high:
-            title = f"candidate {ordinal}: {_signed(value)} %"
-            yield _path("kin", f"M{x(place)} {y(value)}h0", title)
+    marked = [point for point in plot.points if point[2] in kin and point[1] <= high]
+    for place, value, ordinal in _evenly(marked, MOST_KIN):
+        title = f"candidate {ordinal}: {_signed(value)} %"
+        yield _path("kin", f"M{x(place)} {y(value)}h0", title)
 
 
 def _path(css: str, d: str, title: str = "") -> str:
@@ -247,6 +246,15 @@ def _x_ticks(count: int) -> list[int]:
     step = max(1, round(_round_step(count / 4)))
     # The last tick says how many there were; one close to it would overlap.
     return [*(t for t in range(0, count, step) if count - t > step / 2), count]
+
+
+def _evenly(
+    points: Sequence[tuple[int, float, int]], most: int
+) -> Sequence[tuple[int, float, int]]:
+    """All of them, or an even choice that ends with the last."""
+    if len(points) <= most:
+        return points
+    return [points[(i + 1) * len(points) // most - 1] for i in range(most)]
 
 
 def _signed(value: float) -> str:

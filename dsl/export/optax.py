@@ -19,12 +19,12 @@ from .optax_names import OWN_EVAL_FIELD, Names
 from .optax_update import UpdateFunction
 
 _WIDEN = '''\
-def _at_least_float32(tree: optax.ArrayTree) -> Any:
+def _at_least_float32(tree: Any) -> Any:
     """Casts half precision to float32; float64 stays."""
     return jax.tree.map(lambda x: jnp.asarray(x, jnp.result_type(x, jnp.float32)), tree)
 '''
 _MAP = '''\
-def _map_leaves(function: Any, outputs: int, *trees: optax.ArrayTree) -> list[Any]:
+def _map_leaves(function: Any, outputs: int, *trees: Any) -> list[Any]:
     """Maps a function over the leaves; returns one tree for each of its outputs."""
     results = jax.tree.map(function, *trees)
     return [jax.tree.map(lambda _, r, i=i: r[i], trees[0], results) for i in range(outputs)]
@@ -148,8 +148,7 @@ class _File:
         if self.others:
             names = ", ".join(self.names.bases[h.name] for h in self.others)
             yield from _paragraph(
-                f"  {names}: as in the program above; `optax.inject_hyperparams` takes schedules"
-                " for them."
+                f"  {names}: as in the program above; for schedules use `optax.inject_hyperparams`."
             )
         yield '    """'
 

@@ -1,0 +1,114 @@
+"""How the packages hang together: one direction, no circles, light modules stay light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import evoptax.dsl.syntax
+import pytest
+
+ROOT = Path(evoptax.dsl.syntax.__file__).parents[1]
+# Each layer may import itself and the layers to its right.
+LAYERS = ("cli", "search", "evaluators", "known_algorithms", "dsl")
+FILES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for layer in LAYERS
+    for path in sorted((ROOT / layer).rglob("*.py"))
+}
+LIGHT = (
+    "dsl.syntax",
+    "dsl.simplifier",
+    "dsl.canonical",
+    "dsl.bytecode",
+    "known_algorithms.catalogue",
+    "evaluators.tasks",
+)
+
+
+@cache
+def tree(module: str) -> ast.Module:
+    return ast.parse(FILES[module].read_text(encoding="utf-8"))
+
+
+def absolute(module: str, node: ast.ImportFrom) -> str:
+    """The dotted name, below evoptax, that a relative import starts from."""
+    parts = module.split(".")
+    package = parts if FILES[module].name == "__init__.py" else parts[:-1]
+    base = package[: len(package) - node.level + 1]
+    return ".".join([*base, *(node.module or "").split(".")]).strip(".")
+
+
+def imported_modules(module: str, nodes: list[ast.AST]) -> set[str]:
+    """The modules of this project that some import statements name."""
+    found = set()
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = absolute(module, node)
+            for alias in node.names:
+                inner = f"{base}.{alias.name}".strip(".")
+                found.add(inner if inner in FILES else base)
+    return found
+
+
+def everywhere(module: str) -> set[str]:
+    """Including imports inside functions."""
+    return imported_modules(module, list(ast.walk(tree(module))))
+
+
+def at_import_time(module: str) -> set[str]:
+    return imported_modules(module, list(tree(module).body))
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_imports_run_one_way(module: str) -> None:
+    layer = module.split(".")[0]
+    allowed = LAYERS[LAYERS.index(layer) :]
+    for other in everywhere(module):
+        assert other in FILES, f"{module} imports {other}, which does not exist"
+        assert other.split(".")[0] in allowed, f"{module} may not import {other}"
+
+
+@pytest.mark.parametrize("module", FILES)
+def test_only_relative_imports_and_public_jax(module: str) -> None:
+    for node in ast.walk(tree(module)):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        for name in names:
+            assert name.split(".")[0] not in ("evoptax", *LAYERS), f"{module}: write it relatively"
+            assert not name.startswith("jax._src"), f"{module} imports {name}"
+
+
+def test_no_circles() -> None:
+    done: set[str] = set()
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, " imports ".join([*path[path.index(module) :], module])
+        if module not in done:
+            for other in sorted(at_import_time(module) & FILES.keys()):
+                visit(other, (*path, module))
+            done.add(module)
+
+    for module in FILES:
+        visit(module, ())
+
+
+def test_light_modules_do_not_import_jax() -> None:
+    imports = "; ".join(f"import evoptax.{module}" for module in LIGHT)
+    code = f"import sys; {imports}; sys.exit('jax' in sys.modules or 'optax' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_packages_are_all_installed() -> None:
+    """Each folder with code has its line in both tables of pyproject.toml."""
+    tables = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    folders = {".".join(path.relative_to(ROOT).parent.parts) for path in FILES.values()}
+    assert set(tables["packages"]) == set(tables["package-dir"])
+    assert {f"evoptax.{folder}" for folder in folders} == set(tables["packages"])
