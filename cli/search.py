@@ -17,7 +17,7 @@ from .arguments import add_runs_dir, command
 if TYPE_CHECKING:
     from ..evaluators.task import Task
     from ..search.config import SearchConfig
-    from ..search.finals import Outcome
+    from ..search.outcome import Outcome
     from ..search.runs import Run
 
 STOPPED = 130

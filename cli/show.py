@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show_run(found: Any, format: str) -> int:
-    from ..search.finals import outcome_from_json
+    from ..search.outcome import outcome_from_json
     from .summary import print_outcome
 
     with closing(found.read()) as opened:

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from contextlib import closing
+from dataclasses import asdict
 
-from ..search.finals import Outcome, Row
-from ..search.runs import BEST_OPTAX, BEST_RULE, REPORT, Run
+from ..search.outcome import Outcome, Row
+from ..search.runs import BEST_OPTAX, BEST_RULE, REPORT, Run, stored_config
+from ..search.verdict import judge
 from .output import percent, print_table
 
 
 def print_outcome(outcome: Outcome, run: Run) -> None:
     """Prints the best rule, its simplified form, the comparison and where the files are."""
-    if outcome.confirmed:
-        print(f"\nBest rule: candidate {outcome.ordinal}, {percent(outcome.fitness)} loss on the")
-        print("proxies relative to tuned AdamW; confirmed by the compiled path on fresh seeds.\n")
-    else:
-        print("\nNo candidate was confirmed as better than tuned AdamW on fresh seeds, so the best")
-        print("rule is the one the search started from. A longer search may find more.\n")
+    with closing(run.read()) as opened:
+        evolved = outcome.ordinal >= len(stored_config(opened).start)
+        baseline = stored_config(opened).baseline
+    verdict = judge(asdict(outcome), baseline, evolved=evolved)
+    print(f"\n{verdict.sentence}")
+    for caveat in verdict.caveats:
+        print(caveat)
+    confirmed = ", confirmed by the compiled path on fresh seeds" if outcome.confirmed else ""
+    print(f"\nBest rule: candidate {outcome.ordinal}{confirmed}.\n")
     print(outcome.program)
     print("Simplified:\n")
     print(outcome.simplified)

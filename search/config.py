@@ -112,12 +112,14 @@ class SearchConfig:
 PRESETS: Mapping[str, SearchConfig] = {
     # Three minutes on two cores, compilation and final comparison included.
     "quick": SearchConfig(
-        budget=Budget(seconds=100.0, candidates=1500),
+        budget=Budget(seconds=90.0, candidates=1200),
         evolution=Evolution(population=100, tournament=5, batch=8, max_size=40),
         funnel=Funnel(
-            validation=Stage(("cancer_mlp", "digits_autoencoder")),
-            target=Stage(("photo_denoiser", "text_transformer_large"), seeds=2),
-            finalists=4,
+            proxy=Stage(("digits_conv",)),
+            validation=Stage(("cancer_mlp",), seeds=3),
+            # The two cheapest that the search has not seen; the real targets take minutes.
+            target=Stage(("digits_autoencoder", "text_transformer"), seeds=3),
+            finalists=8,
         ),
     ),
     # An hour or so on two cores.

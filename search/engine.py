@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Any
 
 from ..dsl.program import Program
@@ -23,9 +24,10 @@ from ..known_algorithms.catalogue import get_known
 from . import evolution, ledger
 from .config import SearchConfig
 from .evolution import Proposal, SearchState, Status
-from .finals import Outcome, decide
+from .finals import decide
 from .funnel import CandidateTrainer, Job, Trials, jobs_of
 from .ledger import Ledger
+from .outcome import Outcome
 from .runs import Run
 
 
@@ -100,6 +102,10 @@ def run_search(
       UserError: the ledger cannot be continued, or a starter is unknown.
     """
     with closing(ledger.open_to_write(run.ledger_path)) as opened:
+        if opened.fact("versions") is None:
+            opened.set_fact(
+                "versions", {name: version(name) for name in ("evoptax", "jax", "numpy")}
+            )
         opened.start_session()
         engine = _Engine(opened, config, tasks, report, should_stop)
         try:

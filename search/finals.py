@@ -11,8 +11,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict
 
 import numpy as np
 
@@ -26,77 +25,9 @@ from ..known_algorithms.catalogue import get_known
 from .config import SearchConfig, Stage
 from .funnel import FRESH_SEED, Trials, jobs_of, stage_fitness
 from .ledger import Ledger
+from .outcome import Finalist, Outcome, Row, outcome_from_json
 
 Say = Callable[[str, str], None]
-
-
-@dataclass(frozen=True)
-class Finalist:
-    """A candidate that reached validation.
-
-    Attributes:
-      ordinal: of the candidate; fitness: on the proxies; validation: mean log-ratio to the
-        baseline on the validation tasks; confirmation: the same by the fused path on fresh seeds
-        of the proxies (None if not tried).
-    """
-
-    ordinal: int
-    fitness: float
-    validation: float
-    confirmation: float | None = None
-
-
-@dataclass(frozen=True)
-class Row:
-    """A rule on an unseen task, tuned as everyone: a line of the final comparison.
-
-    Attributes:
-      loss: mean validation loss at the tuned learning rate (inf: diverged at every rate).
-      log_ratio, low, high: to the baseline, with a 95 % interval from a paired t-test over seeds
-        (None where it has no meaning, as for the baseline itself or with one seed).
-    """
-
-    rule: str
-    task: str
-    learning_rate: float
-    loss: float
-    seeds: int
-    log_ratio: float | None = None
-    low: float | None = None
-    high: float | None = None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a search found.
-
-    Attributes:
-      ordinal: the candidate that won; a starter's if nothing better was confirmed.
-      program: text of the best rule as evolved. simplified: the same rule, simplified; this is
-        what was confirmed, compared and exported.
-      fitness: mean log-ratio to the baseline on the proxies.
-      confirmed: whether the fused path found it no worse than the baseline on fresh seeds.
-      finalists: best validation first. comparison: on target tasks, fresh seeds.
-    """
-
-    ordinal: int
-    program: str
-    simplified: str
-    fitness: float
-    confirmed: bool
-    finalists: tuple[Finalist, ...]
-    comparison: tuple[Row, ...]
-
-
-def outcome_from_json(data: dict[str, Any]) -> Outcome:
-    """Reads back what `decide` stored."""
-    return Outcome(
-        **data
-        | {
-            "finalists": tuple(Finalist(**f) for f in data["finalists"]),
-            "comparison": tuple(Row(**r) for r in data["comparison"]),
-        }
-    )
 
 
 def decide(
@@ -119,7 +50,7 @@ def decide(
         return None
     winner = None
     for place, (finalist, program) in enumerate(finalists):
-        value = stages.confirm(program)
+        scores, value = stages.confirm(program)
         if should_stop():
             return None
         finalists[place] = (dataclasses.replace(finalist, confirmation=value), program)
@@ -128,14 +59,15 @@ def decide(
             break
     if winner is None:
         # Nothing was better than the baseline where it counts: say so by keeping the starter.
-        candidate = ledger.candidate(0)
-        assert candidate is not None
-        program = parse(candidate.program)
-        ordinal, fitness = 0, candidate.fitness or 0.0
+        ordinal = 0
+        starter = ledger.candidate(ordinal)
+        assert starter is not None
+        fitness, program = starter.fitness or 0.0, parse(starter.program)
+        scores, _ = stages.confirm(program)
     else:
-        ordinal = finalists[winner][0].ordinal
-        fitness, program = finalists[winner][0].fitness, finalists[winner][1]
-    program = stages.with_tuned_rate(program)
+        finalist, program = finalists[winner]
+        ordinal, fitness = finalist.ordinal, finalist.fitness
+    program = with_tuned_rate(program, scores)
     candidate = ledger.candidate(ordinal)
     assert candidate is not None
     outcome = Outcome(
@@ -210,13 +142,15 @@ class _Stages:
             ranked.append((dataclasses.replace(finalist, validation=value), program))
         return sorted(ranked, key=lambda f: (f[0].validation, f[0].fitness, f[0].ordinal))
 
-    def confirm(self, program: Program) -> float:
-        """Mean log-ratio to the baseline on the proxies, fused path, seeds never used before."""
+    def confirm(self, program: Program) -> tuple[list[TaskScore], float]:
+        """Scores by the fused path on the proxies with seeds never used before, and their mean
+        log-ratio to the baseline.
+        """
         stages = (self.funnel.screen, self.funnel.proxy)
         self.say("confirming", f"{program.name} by the compiled path on fresh seeds")
         base = self._fused(self.baseline, stages, cached=True)
-        self.confirmed_scores = self._fused(program, stages)
-        return stage_fitness(self.confirmed_scores, base)
+        scores = self._fused(program, stages)
+        return scores, stage_fitness(scores, base)
 
     def _fused(
         self, program: Program, stages: tuple[Stage, ...], cached: bool = False
@@ -224,17 +158,12 @@ class _Stages:
         jobs = [job for s in stages for job in jobs_of(program, s, "fused", FRESH_SEED)]
         return self.trials.run(jobs, cached=cached)
 
-    def with_tuned_rate(self, program: Program) -> Program:
-        """The rule with a default learning rate that suits: the median of its tuned ones."""
-        rates = [s.learning_rate for s in self.confirmed_scores if not s.diverged]
-        if not rates or LEARNING_RATE not in program.defaults:
-            return program
-        return program.with_defaults(lr=float(f"{np.exp(np.median(np.log(rates))):.1g}"))
-
     def comparison(self, program: Program) -> tuple[Row, ...]:
         """The best rule, the baseline and its rivals on the target tasks."""
         stage = self.funnel.target
         rules = [self.baseline, *self.rivals]
+        if not stage.tasks:
+            return ()
         self.say("comparing", f"{program.name} with tuned AdamW and others on unseen tasks")
         jobs = [job for rule in rules for job in jobs_of(rule, stage, "fused", FRESH_SEED)]
         own = [*jobs_of(program, stage, "fused", FRESH_SEED)]
@@ -245,10 +174,21 @@ class _Stages:
         width = len(stage.tasks)
         rows = []
         for place, name in enumerate(names):
+            # A search that found nothing better would list its starter and baseline twice.
+            if place == 0 and name == self.baseline.name:
+                continue
             for task in range(width):
                 score, base = scores[place * width + task], scores[width + task]
                 rows.append(_row(name, score, base, is_baseline=place == 1))
         return tuple(rows)
+
+
+def with_tuned_rate(program: Program, scores: list[TaskScore]) -> Program:
+    """The rule with a default learning rate that suits: the median of its tuned ones."""
+    rates = [s.learning_rate for s in scores if not s.diverged]
+    if not rates or LEARNING_RATE not in program.defaults:
+        return program
+    return program.with_defaults(lr=float(f"{np.exp(np.median(np.log(rates))):.1g}"))
 
 
 def _row(rule: str, score: TaskScore, base: TaskScore, *, is_baseline: bool) -> Row:

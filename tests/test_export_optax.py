@@ -191,6 +191,16 @@ def test_checked_export(name: str) -> None:
     assert check_export(program_of(name), to_optax(program_of(name))) < 1e-12
 
 
+def test_the_file_stands_alone(tmp_path) -> None:
+    (tmp_path / "mine.py").write_text(export_optax(program_of("adamw")))
+    code = (
+        "import sys, jax.numpy as jnp, mine; p = jnp.ones(3); o = mine.adamw(0.1);"
+        "print(o.update(p, o.init(p), p)[0]);"
+        "assert not any(name.startswith('evoptax') for name in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=120)
+
+
 def test_a_wrong_file_is_refused() -> None:
     program = program_of("lion")
     right = export_optax(program)

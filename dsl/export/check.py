@@ -46,7 +46,9 @@ def load(source: str) -> types.ModuleType:
     from the table of primitives, and docstrings are escaped. Never hand over anything else.
     """
     module = types.ModuleType("exported")
-    exec(compile(source, "<exported optax file>", "exec"), module.__dict__)
+    # Not with this file's own __future__ imports, which would hide a wrong annotation.
+    code = compile(source, "<exported optax file>", "exec", dont_inherit=True)
+    exec(code, module.__dict__)
     return module
 
 
