@@ -73,7 +73,7 @@ def read_program_file(path: Path) -> Program:
     except UnicodeDecodeError:
         raise UserError(f"'{path}' is not text in UTF-8; a rule file holds one program") from None
     try:
-        return parse(text)
+        return parse(text, {name: rule.program for name, rule in KNOWN.items() if name in text})
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
 

@@ -16,56 +16,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from . import operations as ops
 from .canonical import Meaning, meaning
 from .errors import ProgramError
-from .primitives import PRIMITIVES, Kind
-from .program import INPUTS, LEARNING_RATE, Program
+from .kinds import kinds_of
+from .primitives import PRIMITIVES, Scope
+from .program import INPUTS, Program
 from .rewriting import Level
+from .shapes import Kind
 from .terms import CONSTANT, SYMBOL, Term
 
-S_INPUTS = ("t", "T", "loss", LEARNING_RATE)
-V_INPUTS = ("w", "g")
-MAX_S_STATES, MAX_V_STATES = 6, 6
-MAX_CONSTANTS = 40
-MAX_S_TEMPORARIES, MAX_V_TEMPORARIES = 60, 16
-MAX_S_CODE, MAX_V_CODE = 60, 120
-
-S_STATE = len(S_INPUTS)
-S_CONSTANT = S_STATE + MAX_S_STATES
-S_TEMPORARY = S_CONSTANT + MAX_CONSTANTS
-S_REGISTERS = S_TEMPORARY + MAX_S_TEMPORARIES
-V_STATE = len(V_INPUTS)
-V_TEMPORARY = V_STATE + MAX_V_STATES
-V_REGISTERS = V_TEMPORARY + MAX_V_TEMPORARIES
-
-BROADCAST, MOVE = "broadcast", "move"  # V from S, V from V
+_LETTER = {Kind.TRANSPOSED: "T", Kind.ROW_GRAM: "R", Kind.COLUMN_GRAM: "C"}
+_SPREAD = {Kind.ROW_GRAM: ops.SPREAD_ROWS, Kind.COLUMN_GRAM: ops.SPREAD_COLUMNS}
 
 
 class TooLarge(ProgramError):
-    """A program that needs more registers or instructions than the machine has."""
-
-
-def _operations() -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]:
-    """All (primitive, banks of its arguments) of the S code and of the V code."""
-    s_ops: list[tuple[str, str]] = []
-    v_ops: list[tuple[str, str]] = [(BROADCAST, "S"), (MOVE, "V")]
-    for row in PRIMITIVES.values():
-        if row.expansion or row.arity == 0:  # constants are folded
-            continue
-        if row.reduces:
-            v_ops.append((row.name, "V" * row.arity))
-            continue
-        s_ops.append((row.name, "S" * row.arity))
-        mixed = {1: ["V"], 2: ["VV", "VS", "SV"], 3: ["VVV", "VVS", "VSS", "SVV"]}[row.arity]
-        if row.commutative:
-            mixed.remove("SV")
-        v_ops += [(row.name, banks) for banks in mixed]
-    return tuple(s_ops), tuple(v_ops)
-
-
-S_OPERATIONS, V_OPERATIONS = _operations()
-_S_OPCODE = {operation: code for code, operation in enumerate(S_OPERATIONS)}
-_V_OPCODE = {operation: code for code, operation in enumerate(V_OPERATIONS)}
+    """A program that needs more registers, instructions or operations than the machine has."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +45,7 @@ class Bytecode:
       s_init: float64, start values of the scalar states; s_next: registers of their next values.
       v_init: float64, start values of the tensor states; v_from_w: 1 where the start is w.
       result, eval_w: V registers of the update and of the evaluation point (-1: the new w).
+      full: whether it needs the full machine; see `operations`.
     """
 
     s_code: np.ndarray
@@ -92,10 +59,11 @@ class Bytecode:
     v_from_w: np.ndarray
     result: np.int32
     eval_w: np.int32
+    full: bool
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The tables by name, as the machine takes them."""
-        return dict(vars(self))
+        return {name: value for name, value in vars(self).items() if name != "full"}
 
 
 def assemble(program: Program) -> Bytecode:
@@ -111,29 +79,36 @@ class _Assembler:
     def __init__(self, program: Program) -> None:
         self.meaning: Meaning = meaning(program, Level.EXACT, bound_hyperparameters=True)
         self.init: Mapping[str, float | str] = {s.name: s.init for s in program.state}
+        self.symbol_kinds: Mapping[str, Kind] = {**INPUTS, **kinds_of(program).state}
+        if "A" in program.inputs:
+            raise TooLarge("the rule solves linear systems A w = b, which no training task has")
         self.constants: dict[float, int] = {}
         self.s_code: list[tuple[int, ...]] = []
         self.s_registers: dict[Term, int] = {}
         self.v_code: list[tuple[int, ...]] = []
+        self.full = False
         self.tensors = self._tensor_terms()
         s_states = [n for n in self.meaning.state if n not in self.tensor_states]
         v_states = [n for n in self.meaning.state if n in self.tensor_states]
-        _limit(s_states, MAX_S_STATES, "scalar states")
-        _limit(v_states, MAX_V_STATES, "tensor states")
-        self.s_home = {name: S_STATE + i for i, name in enumerate(s_states)}
-        self.s_home |= {name: i for i, name in enumerate(S_INPUTS)}
-        self.v_home = {name: V_STATE + i for i, name in enumerate(v_states)}
-        self.v_home |= {name: i for i, name in enumerate(V_INPUTS)}
+        _limit(s_states, ops.MAX_S_STATES, "scalar states")
+        _limit(v_states, ops.MAX_V_STATES, "tensor states")
+        self.s_home = {name: ops.S_STATE + i for i, name in enumerate(s_states)}
+        self.s_home |= {name: i for i, name in enumerate(ops.S_INPUTS)}
+        self.v_home = {name: ops.V_STATE + i for i, name in enumerate(v_states)}
+        self.v_home |= {name: i for i, name in enumerate(ops.V_INPUTS)}
         self.s_states, self.v_states = s_states, v_states
 
     def _tensor_terms(self) -> set[Term]:
-        """The terms that live in bank V. Also finds the states that do."""
+        """The terms that live in bank V. Also finds the states that do, and all kinds."""
+        self.kinds: dict[Term, Kind] = {}
+        for term in postorder(self.meaning.outputs()):
+            self.kinds[term] = self._kind(term)
         self.tensor_states = {n for n in self.meaning.state if isinstance(self.init[n], str)}
         while True:
             tensors: set[Term] = set()
-            for term in postorder(self.meaning.outputs()):
+            for term in self.kinds:
                 if term.head == SYMBOL:
-                    in_v = term.name in self.tensor_states or (INPUTS.get(term.name) is Kind.TENSOR)
+                    in_v = term.name in self.tensor_states or term.name in ops.V_INPUTS
                 elif term.head == CONSTANT:
                     in_v = False
                 else:
@@ -148,6 +123,16 @@ class _Assembler:
                 return tensors
             self.tensor_states = grown
 
+    def _kind(self, term: Term) -> Kind:
+        if term.head == SYMBOL:
+            return self.symbol_kinds.get(term.name, Kind.SCALAR)
+        if term.head == CONSTANT:
+            return Kind.SCALAR
+        try:
+            return PRIMITIVES[term.head].kind([self.kinds[arg] for arg in term.args])
+        except ProgramError:  # as above: of a scalar that stands for a tensor
+            return Kind.SCALAR if PRIMITIVES[term.head].scope is Scope.MODEL else Kind.LAYER
+
     # --- bank S ---
 
     def scalar(self, term: Term) -> int:
@@ -158,17 +143,17 @@ class _Assembler:
             return self.s_home[term.name]
         if term not in self.s_registers:
             operands = [self.scalar(arg) for arg in term.args]
-            opcode = _S_OPCODE[term.head, "S" * len(operands)]
-            _limit(self.s_code, MAX_S_CODE - 1, "scalar operations")
-            register = S_TEMPORARY + len(self.s_code)
+            opcode = ops.S_OPCODE[term.head, "S" * len(operands)]
+            _limit(self.s_code, ops.MAX_S_CODE - 1, "scalar operations")
+            register = ops.S_TEMPORARY + len(self.s_code)
             self.s_code.append(_row(opcode, register, operands))
             self.s_registers[term] = register
         return self.s_registers[term]
 
     def _constant(self, value: float) -> int:
         if value not in self.constants:
-            _limit(self.constants, MAX_CONSTANTS - 1, "constants")
-            self.constants[value] = S_CONSTANT + len(self.constants)
+            _limit(self.constants, ops.MAX_CONSTANTS - 1, "constants")
+            self.constants[value] = ops.S_CONSTANT + len(self.constants)
         return self.constants[value]
 
     # --- bank V ---
@@ -180,20 +165,21 @@ class _Assembler:
         v_init = [self.init[n] for n in self.v_states]
         constants = list(self.constants)
         return Bytecode(
-            s_code=_table(self.s_code, MAX_S_CODE),
+            s_code=_table(self.s_code, ops.MAX_S_CODE),
             s_length=np.int32(len(self.s_code)),
-            v_code=_table(self.v_code, MAX_V_CODE),
+            v_code=_table(self.v_code, ops.MAX_V_CODE),
             v_length=np.int32(len(self.v_code)),
-            constants=_padded(constants, MAX_CONSTANTS),
-            s_init=_padded(s_init, MAX_S_STATES),
+            constants=_padded(constants, ops.MAX_CONSTANTS),
+            s_init=_padded(s_init, ops.MAX_S_STATES),
             # Unused states keep themselves.
             s_next=np.array(
-                s_next + list(range(S_STATE + len(s_next), S_CONSTANT)), dtype=np.int32
+                s_next + list(range(ops.S_STATE + len(s_next), ops.S_CONSTANT)), dtype=np.int32
             ),
-            v_init=_padded([0.0 if isinstance(v, str) else v for v in v_init], MAX_V_STATES),
-            v_from_w=_padded([float(v == "w") for v in v_init], MAX_V_STATES),
+            v_init=_padded([0.0 if isinstance(v, str) else v for v in v_init], ops.MAX_V_STATES),
+            v_from_w=_padded([float(v == "w") for v in v_init], ops.MAX_V_STATES),
             result=np.int32(result),
             eval_w=np.int32(eval_w),
+            full=self.full,
         )
 
     def _tensor_code(self) -> tuple[int, int]:
@@ -201,17 +187,17 @@ class _Assembler:
         meant = self.meaning
         outputs = [meant.result] + ([meant.eval_w] if meant.eval_w is not None else [])
         nexts = {n: meant.state[n] for n in self.v_states}
-        work = _spread(
-            [t for t in postorder(meant.outputs()) if t in self.tensors and t.args], self.tensors
-        )
+        work = [t for t in self.kinds if t in self.tensors and t.args]
         end = len(work)
         last_use: dict[Term, int] = {}
-        for index, (term, _) in enumerate(work):
+        for index, term in enumerate(work):
             for arg in term.args:
                 last_use[arg] = index
         for term in [*outputs, *nexts.values()]:
             last_use[term] = end
-        self.free = list(range(V_TEMPORARY + MAX_V_TEMPORARIES - 1, V_TEMPORARY - 1, -1))
+        self.free = list(
+            range(ops.V_TEMPORARY + ops.MAX_V_TEMPORARIES - 1, ops.V_TEMPORARY - 1, -1)
+        )
         self.register: dict[Term, int] = {}
         for term in last_use:
             if term.head == SYMBOL and term in self.tensors:
@@ -220,22 +206,8 @@ class _Assembler:
         homes = {t: n for n, t in reversed(nexts.items()) if t.args and t in self.tensors}
         old = {t.name: t for t in last_use if t.head == SYMBOL}
         placed: set[str] = set()
-        for index, (term, spread) in enumerate(work):
-            operands, banks, spares = [], "", []
-            for position, arg in enumerate(term.args):
-                if arg in self.tensors:
-                    operands.append(self.register[arg])
-                    banks += "V"
-                elif position in spread:
-                    spares.append(self._allocate())
-                    self._emit(BROADCAST, "S", spares[-1], [self.scalar(arg)])
-                    operands.append(spares[-1])
-                    banks += "V"
-                else:
-                    operands.append(self.scalar(arg))
-                    banks += "S"
-            if banks == "SV" and PRIMITIVES[term.head].commutative:
-                operands, banks = operands[::-1], "VS"
+        for index, term in enumerate(work):
+            operands, letters, spares = self._operands(term)
             self._release(term, index, last_use)
             self.free += spares
             state = homes.get(term)
@@ -246,8 +218,65 @@ class _Assembler:
             else:
                 destination = self._allocate()
             self.register[term] = destination
-            self._emit(term.head, banks, destination, operands)
+            self._emit(term.head, letters, destination, operands)
         return self._finish(outputs, nexts, changed - placed, placed)
+
+    def _operands(self, term: Term) -> tuple[list[int], str, list[int]]:
+        """Registers and letters of a term's operands, and registers free again after it.
+
+        A scalar that the operation cannot take as such is broadcast first.
+        """
+        letters = self._letters(term)
+        commutes = PRIMITIVES[term.head].commutative and len(letters) == 2
+        args = list(term.args)
+        if commutes and letters[0] == "S" and (term.head, letters) not in ops.V_OPCODE:
+            args, letters = args[::-1], letters[::-1]
+        elementwise = PRIMITIVES[term.head].scope is Scope.ELEMENTWISE
+        gram = _SPREAD.get(self.kinds[term]) if elementwise else None
+        wanted = letters.replace("L", "M") if gram else letters
+        spread = (term.head, wanted) not in ops.V_OPCODE
+        operands: list[int] = []
+        spares: list[int] = []
+        final = ""
+        for arg, letter in zip(args, letters, strict=True):
+            if letter == "S" and spread:
+                spares.append(self._allocate())
+                self._emit(ops.BROADCAST, "S", spares[-1], [self.scalar(arg)])
+                operands.append(spares[-1])
+                letter = "M" if gram else "V"
+            elif letter == "S":
+                operands.append(self.scalar(arg))
+            elif letter == "L" and gram:
+                spares.append(self._allocate())
+                self._emit(gram, "L", spares[-1], [self.register[arg]])
+                operands.append(spares[-1])
+                letter = "M"
+            else:
+                operands.append(self.register[arg])
+            final += letter
+        return operands, final, spares
+
+    def _letters(self, term: Term) -> str:
+        """The operand letters of a term, before any scalar is broadcast."""
+        row = PRIMITIVES[term.head]
+        gram = row.scope is Scope.ELEMENTWISE and self.kinds[term] in _SPREAD
+        per_tensor = row.scope is Scope.MODEL and all(
+            self.kinds[a] is Kind.LAYER and a in self.tensors for a in term.args
+        )
+        letters = ""
+        for arg in term.args:
+            kind = self.kinds[arg]
+            if arg not in self.tensors:
+                letters += "S"
+            elif gram:
+                letters += "M" if kind in _SPREAD else "L"
+            elif per_tensor:
+                letters += "L"
+            elif term.head in ops.MATRIX_PRIMITIVES:
+                letters += _LETTER.get(kind, "V")
+            else:
+                letters += "V"
+        return letters
 
     def _finish(
         self, outputs: list[Term], nexts: Mapping[str, Term], pending: set[str], placed: set[str]
@@ -259,7 +288,7 @@ class _Assembler:
             source = self._source(term)
             if source in moving:
                 found.append(self._allocate())
-                self._emit(MOVE, "V", found[-1], [source])
+                self._emit(ops.MOVE, "V", found[-1], [source])
             else:
                 found.append(source)
         sources = {}
@@ -267,10 +296,10 @@ class _Assembler:
             sources[name] = self._source(nexts[name])
             if sources[name] in moving:
                 copy = self._allocate()
-                self._emit(MOVE, "V", copy, [sources[name]])
+                self._emit(ops.MOVE, "V", copy, [sources[name]])
                 sources[name] = copy
         for name, source in sources.items():
-            self._emit(MOVE, "V", self.v_home[name], [source])
+            self._emit(ops.MOVE, "V", self.v_home[name], [source])
         return found[0], found[1] if len(found) > 1 else -1
 
     def _source(self, term: Term) -> int:
@@ -278,37 +307,28 @@ class _Assembler:
         if term in self.tensors:
             return self.register[term]
         destination = self._allocate()
-        self._emit(BROADCAST, "S", destination, [self.scalar(term)])
+        self._emit(ops.BROADCAST, "S", destination, [self.scalar(term)])
         return destination
 
     def _allocate(self) -> int:
         if not self.free:
-            raise TooLarge(f"the rule needs more than {MAX_V_TEMPORARIES} tensors at once")
+            raise TooLarge(f"the rule needs more than {ops.MAX_V_TEMPORARIES} tensors at once")
         return self.free.pop()
 
     def _release(self, term: Term, index: int, last_use: Mapping[Term, int]) -> None:
         for arg in dict.fromkeys(term.args):
             if arg in self.tensors and last_use[arg] == index:
                 register = self.register[arg]
-                if register >= V_TEMPORARY:
+                if register >= ops.V_TEMPORARY:
                     self.free.append(register)
 
-    def _emit(self, operation: str, banks: str, destination: int, operands: list[int]) -> None:
-        _limit(self.v_code, MAX_V_CODE - 1, "tensor operations")
-        self.v_code.append(_row(_V_OPCODE[operation, banks], destination, operands))
-
-
-def _spread(terms: list[Term], tensors: set[Term]) -> list[tuple[Term, frozenset[int]]]:
-    """With each term, the positions of scalar arguments that must be broadcast first."""
-    found = []
-    for term in terms:
-        banks = "".join("V" if a in tensors else "S" for a in term.args)
-        spread: frozenset[int] = frozenset()
-        unordered = "VS" if len(banks) == 2 and PRIMITIVES[term.head].commutative else banks
-        if "S" in banks and not {(term.head, banks), (term.head, unordered)} & _V_OPCODE.keys():
-            spread = frozenset(i for i, bank in enumerate(banks) if bank == "S")
-        found.append((term, spread))
-    return found
+    def _emit(self, operation: str, letters: str, destination: int, operands: list[int]) -> None:
+        _limit(self.v_code, ops.MAX_V_CODE - 1, "tensor operations")
+        if (operation, letters) not in ops.V_OPCODE:
+            raise TooLarge(f"the machine has no {operation} of these kinds")
+        opcode = ops.V_OPCODE[operation, letters]
+        self.full |= opcode >= len(ops.LEAN_OPERATIONS)
+        self.v_code.append(_row(opcode, destination, operands))
 
 
 def postorder(roots: Iterable[Term]) -> list[Term]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import math
 import warnings
+from collections.abc import Collection
 
 from .errors import ProgramError, did_you_mean
 from .primitives import ALIASES, INFIX, PRIMITIVES, Primitive
@@ -58,8 +59,9 @@ _INSTEAD: dict[type[ast.AST], str] = {
 class Reader:
     """Turns the nodes of Python's `ast` into expressions and remembers where each one stood."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, rules: Collection[str] = ()) -> None:
         self.source = source
+        self._rules = rules  # names of rules, which statements may call but expressions may not
         self._lines = source.splitlines()
         # By identity: two equal expressions at two places are two nodes. The expressions are kept
         # alive by the second element.
@@ -167,6 +169,12 @@ class Reader:
             raise self.error(node, f"{name} takes its arguments by position, not by keyword")
         name = ALIASES.get((name, len(node.args)), name)
         row = PRIMITIVES.get(name)
+        if row is None and name in self._rules:
+            raise self.error(
+                node,
+                f"call rule '{name}' in a statement of its own, as in u = {name}(w, g),"
+                " without keywords",
+            )
         if row is None:
             raise self.error(
                 node,

@@ -11,7 +11,9 @@ from .arrays import Leaves, Rule, bind
 from .program import Program
 
 jax.tree_util.register_pytree_node(
-    Leaves, lambda leaves: (tuple(leaves), None), lambda _, children: Leaves(children)
+    Leaves,
+    lambda leaves: (tuple(leaves), leaves.kind),
+    lambda kind, children: Leaves(children, kind),
 )
 
 

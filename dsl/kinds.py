@@ -7,27 +7,22 @@ from dataclasses import dataclass
 
 from .errors import ProgramError
 from .interpreter import interpret
-from .primitives import Kind, Primitive, Scope
+from .primitives import Primitive, Scope
 from .program import EVAL_W, INPUTS, Program
+from .shapes import Kind, join
 
 
 class KindDomain:
-    """Kinds broadcast to the highest; reductions need tensors."""
+    """Elementwise operations broadcast; other primitives have kind functions of their own."""
 
     def constant(self, value: float) -> Kind:
         return Kind.SCALAR
 
     def apply(self, primitive: Primitive, args: Sequence[Kind]) -> Kind:
-        if not primitive.reduces:
-            return max(args, default=Kind.SCALAR)
-        for position, kind in enumerate(args, start=1):
-            if kind is not Kind.TENSOR:
-                which = "its argument" if primitive.arity == 1 else f"argument {position}"
-                raise ProgramError(
-                    f"{primitive.name} reduces a tensor, but {which} is a {kind};"
-                    " accepted: a value shaped like w or g"
-                )
-        return Kind.LAYER if primitive.scope is Scope.PER_TENSOR else Kind.SCALAR
+        try:
+            return primitive.kind(args)
+        except ProgramError as error:
+            raise ProgramError(f"{primitive.name} {error.reason}") from None
 
 
 KIND_DOMAIN = KindDomain()
@@ -65,7 +60,7 @@ def kinds_of(program: Program) -> ProgramKinds:
     settling = _Settling()
     while True:
         outcome = interpret(program, settling, inputs | state)
-        grown = {name: max(kind, outcome.env[name]) for name, kind in state.items()}
+        grown = {name: join((kind, outcome.env[name])) for name, kind in state.items()}
         if grown == state:
             break
         state = grown
@@ -81,6 +76,11 @@ def kinds_of(program: Program) -> ProgramKinds:
 
 class _Settling(KindDomain):
     def apply(self, primitive: Primitive, args: Sequence[Kind]) -> Kind:
-        if primitive.reduces:
-            return Kind.LAYER if primitive.scope is Scope.PER_TENSOR else Kind.SCALAR
-        return super().apply(primitive, args)
+        try:
+            return primitive.kind(args)
+        except ProgramError:
+            # Some state is still thought smaller than it is; whatever it grows into decides.
+            return _LEAST.get(primitive.scope, Kind.SCALAR)
+
+
+_LEAST = {Scope.PER_TENSOR: Kind.LAYER}

@@ -13,31 +13,71 @@ shape, each measured (see benchmarks/throughput.py):
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from .bytecode import (
-    BROADCAST,
-    MOVE,
-    S_CONSTANT,
-    S_OPERATIONS,
-    S_REGISTERS,
-    S_STATE,
-    V_OPERATIONS,
-    V_REGISTERS,
-    V_STATE,
-    V_TEMPORARY,
-)
+from . import operations as ops
 from .primitives import PRIMITIVES, Primitive, Scope
+from .shapes import Kind, shape_of
 
 Array = jax.Array
 Tables = Mapping[str, Any]  # Bytecode.arrays()
-Segments = Sequence[tuple[int, int]]  # (start, size) of each parameter tensor in the flat weights
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the tensors of a model lie in registers.
+
+    Attributes:
+      shapes: of the parameter tensors.
+      full: whether for the full machine, whose registers are wide enough for the square matrices
+        of every tensor; see `operations`.
+    """
+
+    shapes: tuple[tuple[int, ...], ...]
+    full: bool = False
+
+    @cached_property
+    def weights(self) -> int:
+        """N, the number of weights."""
+        return sum(math.prod(shape) for shape in self.shapes)
+
+    @cached_property
+    def width(self) -> int:
+        """Numbers in a V register for each replicate."""
+        grams = (Kind.ROW_GRAM, Kind.COLUMN_GRAM) if self.full else ()
+        return max(self.weights, *(sum(map(math.prod, self.shapes_of(k))) for k in grams), 0)
+
+    def shapes_of(self, kind: Kind) -> list[tuple[int, ...]]:
+        """The shapes of a value of some kind, for each tensor."""
+        return [shape_of(kind, shape) for shape in self.shapes]
+
+    def split(self, register: Array, kind: Kind) -> list[Array]:
+        """The tensors in a register (R, width), each of shape (R, …)."""
+        shapes = self.shapes_of(kind)
+        sizes = [math.prod(shape) for shape in shapes]
+        pieces = zip([0, *accumulate(sizes)], sizes, shapes, strict=False)
+        return [register[:, i : i + n].reshape(-1, *shape) for i, n, shape in pieces]
+
+    def join(self, tensors: Sequence[Array], kind: Kind) -> Array:
+        """Tensors of shape (R, …) as a register, each broadcast to its kind's shape."""
+        flat = []
+        for x, shape in zip(tensors, self.shapes_of(kind), strict=True):
+            x = x.reshape(x.shape[0], *[1] * (len(shape) + 1 - x.ndim), *x.shape[1:])
+            flat.append(jnp.broadcast_to(x, (x.shape[0], *shape)).reshape(x.shape[0], -1))
+        return self.padded(jnp.concatenate(flat, axis=1))
+
+    def padded(self, register: Array) -> Array:
+        """A register filled up to the full width."""
+        return jnp.pad(register, ((0, 0), (0, self.width - register.shape[1])))
 
 
 @dataclass(frozen=True)
@@ -45,7 +85,7 @@ class Banks:
     """Registers for R replicates of a model with N weights.
 
     Attributes:
-      s: shape (S_REGISTERS, R). v: shape (V_REGISTERS, R, N).
+      s: shape (S_REGISTERS, R). v: shape (V_REGISTERS, R, width of the layout).
     """
 
     s: Array
@@ -55,26 +95,30 @@ class Banks:
 jax.tree_util.register_dataclass(Banks, data_fields=["s", "v"], meta_fields=[])
 
 
-def init(tables: Tables, w: Array, learning_rate: Array, total_steps: Array | float) -> Banks:
+def init(
+    tables: Tables, layout: Layout, w: Array, learning_rate: Array, total_steps: Array | float
+) -> Banks:
     """The banks before the first step.
 
     Args:
       tables: `Bytecode.arrays()`.
+      layout: of the model.
       w: initial weights, shape (R, N).
       learning_rate: one per replicate, shape (R,).
       total_steps: what programs read as T.
     """
     dtype = w.dtype
-    replicates, weights = w.shape
-    s = jnp.zeros((S_REGISTERS, replicates), dtype)
+    replicates = w.shape[0]
+    s = jnp.zeros((ops.S_REGISTERS, replicates), dtype)
     s = s.at[1].set(jnp.asarray(total_steps, dtype)).at[3].set(learning_rate.astype(dtype))
-    s = s.at[S_STATE:S_CONSTANT].set(_column(tables["s_init"], dtype))
-    count = tables["constants"].shape[0]
-    s = s.at[S_CONSTANT : S_CONSTANT + count].set(_column(tables["constants"], dtype))
-    v = jnp.zeros((V_REGISTERS, replicates, weights), dtype)
+    s = s.at[ops.S_STATE : ops.S_CONSTANT].set(_column(tables["s_init"], dtype))
+    s = s.at[ops.S_CONSTANT : ops.S_TEMPORARY].set(_column(tables["constants"], dtype))
+    v = jnp.zeros((ops.V_REGISTERS, replicates, layout.width), dtype)
     start = _column(tables["v_init"], dtype)[..., None]
     from_w = _column(tables["v_from_w"], dtype)[..., None] != 0
-    v = v.at[V_STATE:V_TEMPORARY].set(jnp.where(from_w, w, start))
+    v = v.at[ops.V_STATE : ops.V_TEMPORARY].set(jnp.where(from_w, layout.padded(w), start))
+    # Training minimizes: every tensor's role is 1.
+    v = v.at[ops.V_INPUTS.index("role")].set(1.0)
     return Banks(s, v)
 
 
@@ -83,14 +127,14 @@ def _column(values: Any, dtype: Any) -> Array:
 
 
 def step(
-    tables: Tables, banks: Banks, segments: Segments, w: Array, g: Array, loss: Array, t: Array
+    tables: Tables, banks: Banks, layout: Layout, w: Array, g: Array, loss: Array, t: Array
 ) -> tuple[Banks, Array]:
     """One step of the rule for all replicates.
 
     Args:
       tables: `Bytecode.arrays()`.
       banks: from `init` or the step before.
-      segments: where each parameter tensor lies in the flat weights.
+      layout: of the model.
       w, g: weights and gradients, shape (R, N).
       loss: minibatch losses, shape (R,).
       t: step, from 1.
@@ -99,28 +143,30 @@ def step(
       The banks and the new weights, shape (R, N).
     """
     s = banks.s.at[0].set(t.astype(banks.s.dtype)).at[2].set(loss.astype(banks.s.dtype))
-    v = banks.v.at[0].set(w).at[1].set(g)
+    v = banks.v.at[0].set(layout.padded(w)).at[1].set(layout.padded(g))
 
     def scalar_operation(i: Array, s: Array) -> Array:
         op, destination, a, b, c = tables["s_code"][i]
         return s.at[destination].set(lax.switch(op, _S_BRANCHES, s, a, b, c))
 
     s = lax.fori_loop(0, tables["s_length"], scalar_operation, s)
-    branches = _v_branches(tuple(segments))
+    names = ops.FULL_OPERATIONS if layout.full else ops.LEAN_OPERATIONS
+    branches = [_Branch(name, letters, layout) for name, letters in names]
 
     def tensor_operation(i: Array, v: Array) -> Array:
         op, destination, a, b, c = tables["v_code"][i]
         return v.at[destination].set(lax.switch(op, branches, v, s, a, b, c))
 
     v = lax.fori_loop(0, tables["v_length"], tensor_operation, v)
-    new_w = w - v[tables["result"]]
-    s = s.at[S_STATE:S_CONSTANT].set(s[tables["s_next"]])
+    new_w = w - v[tables["result"]][:, : layout.weights]
+    s = s.at[ops.S_STATE : ops.S_CONSTANT].set(s[tables["s_next"]])
     return Banks(s, v), new_w
 
 
 def evaluation_point(tables: Tables, banks: Banks, w: Array) -> Array:
     """Where the model is to be evaluated after a step: eval_w, or w; shape (R, N)."""
-    return jnp.where(tables["eval_w"] >= 0, banks.v[tables["eval_w"]], w)
+    point = banks.v[tables["eval_w"]][:, : w.shape[1]]
+    return jnp.where(tables["eval_w"] >= 0, point, w)
 
 
 def _s_branch(primitive: Primitive) -> Callable[..., Array]:
@@ -131,39 +177,66 @@ def _s_branch(primitive: Primitive) -> Callable[..., Array]:
     return branch
 
 
-_S_BRANCHES = [_s_branch(PRIMITIVES[name]) for name, _ in S_OPERATIONS]
+_S_BRANCHES = [_s_branch(PRIMITIVES[name]) for name, _ in ops.S_OPERATIONS]
+
+# The kinds that operand letters stand for where the shape matters.
+_KINDS = {"V": Kind.TENSOR, "T": Kind.TRANSPOSED, "R": Kind.ROW_GRAM, "C": Kind.COLUMN_GRAM}
+_SPREAD = {ops.SPREAD_ROWS: Kind.ROW_GRAM, ops.SPREAD_COLUMNS: Kind.COLUMN_GRAM}
 
 
-def _v_branches(segments: tuple[tuple[int, int], ...]) -> list[Callable[..., Array]]:
-    return [_v_branch(name, banks, segments) for name, banks in V_OPERATIONS]
+@dataclass(frozen=True, eq=False)
+class _Branch:
+    """One operation of the V code: reads its operands from the banks, gives (R, width)."""
 
+    name: str
+    letters: str
+    layout: Layout
+    __name__: str = field(default="operation", init=False)  # lax.switch asks for it
 
-def _v_branch(
-    name: str, signature: str, segments: tuple[tuple[int, int], ...]
-) -> Callable[..., Array]:
-    """The branch of one operation: reads its operands from the banks, gives shape (R, N)."""
-
-    def operands(v: Array, s: Array, indices: tuple[Array, ...]) -> list[Array]:
-        pairs = zip(signature, indices, strict=False)
-        return [v[i] if bank == "V" else s[i][:, None] for bank, i in pairs]
-
-    def branch(v: Array, s: Array, a: Array, b: Array, c: Array) -> Array:
-        args = operands(v, s, (a, b, c))
-        if name == MOVE:
+    def __call__(self, v: Array, s: Array, a: Array, b: Array, c: Array) -> Array:
+        pairs = zip(self.letters, (a, b, c), strict=False)
+        args = [s[i][:, None] if letter == "S" else v[i] for letter, i in pairs]
+        if self.name == ops.MOVE:
             return args[0]
-        if name == BROADCAST:
+        if self.name == ops.BROADCAST:
             return jnp.broadcast_to(args[0], v.shape[1:])
-        primitive = PRIMITIVES[name]
+        if self.name in _SPREAD:
+            return self.layout.join(self._one_each(args[0]), _SPREAD[self.name])
+        primitive = PRIMITIVES[self.name]
         assert primitive.define is not None
         if primitive.scope is Scope.ELEMENTWISE:
             return primitive.define(jnp, *args)
-        reduce = jax.vmap(lambda *xs: primitive.define(jnp, *xs))  # type: ignore[misc]
         if primitive.scope is Scope.MODEL:
-            return jnp.broadcast_to(reduce(*args)[:, None], v.shape[1:])
-        parts = []
-        for start, size in segments:
-            value = reduce(*(x[:, start : start + size] for x in args))
-            parts.append(jnp.broadcast_to(value[:, None], (v.shape[1], size)))
-        return jnp.concatenate(parts, axis=1)
+            value = jax.vmap(lambda *xs: primitive.define(jnp, *xs))(  # type: ignore[misc]
+                *(self._whole(x, letter) for x, letter in zip(args, self.letters, strict=True))
+            )
+            return jnp.broadcast_to(value[:, None], v.shape[1:])
+        return self._per_tensor(primitive, args)
 
-    return branch
+    def _one_each(self, register: Array) -> list[Array]:
+        """A number per tensor, from a register that holds it broadcast."""
+        return [x.reshape(x.shape[0], -1)[:, 0] for x in self.layout.split(register, Kind.TENSOR)]
+
+    def _whole(self, register: Array, letter: str) -> Array:
+        """What a reduction over the model sees: all weights, or one number per tensor."""
+        if letter == "L":
+            return jnp.stack(self._one_each(register), axis=1)
+        return register[:, : self.layout.weights]
+
+    def _per_tensor(self, primitive: Primitive, args: list[Array]) -> Array:
+        layout = self.layout
+        kinds = [_KINDS.get(letter, Kind.SCALAR) for letter in self.letters]
+        tensors = [
+            [x[:, 0]] * len(layout.shapes) if kind is Kind.SCALAR else layout.split(x, kind)
+            for x, kind in zip(args, kinds, strict=True)
+        ]
+        apply = jax.vmap(lambda *xs: primitive.define(jnp, *xs))  # type: ignore[misc]
+        results = [apply(*xs) for xs in zip(*tensors, strict=True)]
+        kind = primitive.kind(kinds)
+        if kind not in _KINDS.values():
+            kind = Kind.TENSOR  # what has fewer numbers is held broadcast
+        elif kind is Kind.TENSOR:  # a product of a vector or a kernel comes as a matrix
+            results = [
+                x.reshape(-1, *shape) for x, shape in zip(results, layout.shapes, strict=True)
+            ]
+        return layout.join(results, kind)

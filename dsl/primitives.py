@@ -14,33 +14,21 @@ numbers 0 and 1.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum, IntEnum
+from enum import Enum
 from types import MappingProxyType
 from typing import Any
 
-
-class Kind(IntEnum):
-    """What shape a value has; a higher kind holds more numbers.
-
-    SCALAR: one number for the whole model. LAYER: one number per parameter tensor. TENSOR: shaped
-    like its parameter tensor. Values of different kinds combine by broadcasting.
-    """
-
-    SCALAR = 0
-    LAYER = 1
-    TENSOR = 2
-
-    def __str__(self) -> str:
-        return {0: "scalar", 1: "per-tensor scalar", 2: "tensor"}[int(self)]
+from . import matrices, shapes
+from .shapes import Kind
 
 
 class Scope(Enum):
     """Over what a primitive acts.
 
-    ELEMENTWISE: number by number, broadcasting. PER_TENSOR: reduces each parameter tensor to one
-    number. MODEL: reduces all tensors of the model to one number.
+    ELEMENTWISE: number by number, broadcasting. PER_TENSOR: each parameter tensor by itself, as a
+    whole. MODEL: all tensors of the model together, reduced to one number.
     """
 
     ELEMENTWISE = "elementwise"
@@ -56,8 +44,9 @@ class Primitive:
       name: what programs write, unless `infix` is set.
       arity: number of arguments.
       scope: see `Scope`.
-      define: `define(xp, *args)`, over an array namespace (numpy or jax.numpy). Reductions receive
-        arrays of any shape and reduce over all of it.
+      define: `define(xp, *args)`, over an array namespace (numpy or jax.numpy). With scope
+        PER_TENSOR the arrays have the shape of their parameter tensor; with scope MODEL they are
+        flat and hold all tensors.
       latex: a template with {0}, {1}, … for the arguments.
       infix: the operator that programs write instead of a call.
       commutative: whether the first two arguments can be exchanged.
@@ -66,6 +55,7 @@ class Primitive:
       expansion: for a derived primitive, its definition as an expression over the argument names
         `x`, `y`, `z`; such a row has no `define` and is expanded before any analysis.
       searched: whether the search draws it when it mutates.
+      kind: the result's kind from the arguments' kinds; elementwise rows broadcast (`join`).
     """
 
     name: str
@@ -79,10 +69,11 @@ class Primitive:
     lion: str = ""
     expansion: str = ""
     searched: bool = True
+    kind: Callable[[Sequence[Kind]], Kind] = shapes.join
 
     @property
     def reduces(self) -> bool:
-        """Whether it takes tensors and gives fewer numbers."""
+        """Whether it takes whole tensors rather than numbers one by one."""
         return self.scope is not Scope.ELEMENTWISE
 
 
@@ -107,6 +98,19 @@ def _same(name: str, cost: int, latex: str) -> Primitive:
 
 def _named(word: str) -> str:
     return rf"\operatorname{{{{{word}}}}}\left({{0}}\right)"
+
+
+def _extent(name: str, define: Callable[..., Any]) -> Primitive:
+    """A number that depends on a tensor's shape alone."""
+    return Primitive(
+        name,
+        1,
+        define,
+        _named(name),
+        Scope.PER_TENSOR,
+        searched=False,
+        kind=shapes.per_tensor,
+    )
 
 
 _ROWS: tuple[Primitive, ...] = (
@@ -230,13 +234,16 @@ _ROWS: tuple[Primitive, ...] = (
         Scope.PER_TENSOR,
         cost=2,
         lion="norm",
+        kind=shapes.per_tensor,
     ),
-    Primitive("sum", 1, _fn("sum"), r"\sum {0}", Scope.PER_TENSOR),
-    Primitive("mean", 1, _fn("mean"), _named("mean"), Scope.PER_TENSOR),
-    Primitive("max", 1, _fn("max"), _named("max"), Scope.PER_TENSOR),
-    Primitive("min", 1, _fn("min"), _named("min"), Scope.PER_TENSOR),
+    Primitive("sum", 1, _fn("sum"), r"\sum {0}", Scope.PER_TENSOR, kind=shapes.per_tensor),
+    Primitive("mean", 1, _fn("mean"), _named("mean"), Scope.PER_TENSOR, kind=shapes.per_tensor),
+    Primitive("max", 1, _fn("max"), _named("max"), Scope.PER_TENSOR, kind=shapes.per_tensor),
+    Primitive("min", 1, _fn("min"), _named("min"), Scope.PER_TENSOR, kind=shapes.per_tensor),
     # The population's standard deviation (divided by n, as NumPy does).
-    Primitive("std", 1, _fn("std"), _named("std"), Scope.PER_TENSOR, cost=4),
+    Primitive(
+        "std", 1, _fn("std"), _named("std"), Scope.PER_TENSOR, cost=4, kind=shapes.per_tensor
+    ),
     Primitive(
         "dot",
         2,
@@ -245,6 +252,92 @@ _ROWS: tuple[Primitive, ...] = (
         Scope.PER_TENSOR,
         commutative=True,
         cost=2,
+        kind=shapes.per_tensor,
+    ),
+    # Not drawn by the search: the machine runs them in a larger form that is compiled on demand.
+    Primitive(
+        "quantile",
+        2,
+        lambda xp, x, p: xp.quantile(x, p),
+        r"Q_{{{1}}}\left({0}\right)",
+        Scope.PER_TENSOR,
+        cost=20,
+        searched=False,
+        kind=shapes.quantile_of,
+    ),
+    _extent("size", matrices.size),
+    _extent("rows", matrices.rows),
+    _extent("columns", matrices.columns),
+    _extent("ndim", lambda xp, x: xp.asarray(float(x.ndim), x.dtype)),
+    # Means over the last axis and over the one before; a vector is a column.
+    Primitive(
+        "row_mean",
+        1,
+        matrices.row_mean,
+        _named("rowmean"),
+        Scope.PER_TENSOR,
+        searched=False,
+        kind=shapes.per_row,
+    ),
+    Primitive(
+        "column_mean",
+        1,
+        matrices.column_mean,
+        _named("colmean"),
+        Scope.PER_TENSOR,
+        searched=False,
+        kind=shapes.per_column,
+    ),
+    # Matrices.
+    Primitive(
+        "transpose",
+        1,
+        matrices.transpose,
+        r"{0}^{{\top}}",
+        Scope.PER_TENSOR,
+        searched=False,
+        kind=shapes.transposed,
+    ),
+    Primitive(
+        "matmul",
+        2,
+        matrices.matmul,
+        r"{0} \cdot {1}",
+        Scope.PER_TENSOR,
+        cost=50,
+        searched=False,
+        kind=shapes.product,
+    ),
+    Primitive(
+        "diagonal",
+        1,
+        matrices.diagonal,
+        _named("diag"),
+        Scope.PER_TENSOR,
+        searched=False,
+        kind=shapes.square,
+    ),
+    # The lower triangle of a square matrix, inverse, times the right-hand side.
+    Primitive(
+        "solve_lower",
+        2,
+        matrices.solve_lower,
+        r"\operatorname{{tril}}\left({0}\right)^{{-1}} {1}",
+        Scope.PER_TENSOR,
+        cost=50,
+        searched=False,
+        kind=shapes.solution,
+    ),
+    # Five quintic steps towards the nearest semi-orthogonal matrix (Jordan et al. 2024).
+    Primitive(
+        "newton_schulz",
+        1,
+        matrices.newton_schulz,
+        r"\operatorname{{NS}}_5\left({0}\right)",
+        Scope.PER_TENSOR,
+        cost=500,
+        searched=False,
+        kind=shapes.same,
     ),
     # One number for the whole model. Lion's `dot` and `cosine_sim` are of this scope.
     Primitive(
@@ -255,6 +348,7 @@ _ROWS: tuple[Primitive, ...] = (
         Scope.MODEL,
         cost=2,
         lion="global_norm",
+        kind=shapes.of_model,
     ),
     Primitive(
         "global_dot",
@@ -265,6 +359,25 @@ _ROWS: tuple[Primitive, ...] = (
         commutative=True,
         cost=2,
         lion="dot",
+        kind=shapes.of_model,
+    ),
+    Primitive(
+        "global_sum",
+        1,
+        _fn("sum"),
+        r"\sum_{{\text{{model}}}} {0}",
+        Scope.MODEL,
+        searched=False,
+        kind=shapes.of_model,
+    ),
+    Primitive(
+        "global_max",
+        1,
+        _fn("max"),
+        r"\max_{{\text{{model}}}} {0}",
+        Scope.MODEL,
+        searched=False,
+        kind=shapes.of_model,
     ),
     Primitive(
         "cosine_sim",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from .errors import UserError, did_you_mean
-from .primitives import Kind
+from .shapes import Kind
 
 # Inputs by reserved name, with their kinds.
 INPUTS: Mapping[str, Kind] = MappingProxyType(
@@ -18,6 +18,8 @@ INPUTS: Mapping[str, Kind] = MappingProxyType(
         "t": Kind.SCALAR,  # step, from 1
         "T": Kind.SCALAR,  # total number of steps
         "loss": Kind.SCALAR,  # minibatch loss at w
+        "role": Kind.LAYER,  # in a game: 1 for the minimizing player's tensors, -1 for the other's
+        "A": Kind.ROW_GRAM,  # the matrix of a linear system A w = b, whose residual A w - b is g
     }
 )
 # A name that, when assigned, says at which point the model is to be evaluated instead of w.

@@ -93,6 +93,9 @@ def _add(args: tuple[Term, ...], build: Build) -> Term | None:
         return build("subtract", x, y.args[0])
     if _is(x, "negative"):
         return build("subtract", y, x.args[0])
+    for a, b in (args, args[::-1]):
+        if b.head == CONSTANT and b.value < 0:
+            return build("subtract", a, constant(-b.value))
     return None
 
 
@@ -103,6 +106,8 @@ def _subtract(args: tuple[Term, ...], build: Build) -> Term | None:
         return x
     if _is(y, "negative"):
         return build("add", x, y.args[0])
+    if y.head == CONSTANT and y.value < 0:
+        return build("add", x, constant(-y.value))
     return None
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 import ast
 import keyword
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NoReturn
 
 from .errors import ProgramError, did_you_mean
 from .expressions import Reader, format_expression, format_number, parse_syntax_tree
+from .inlining import inline
 from .kinds import kinds_of
 from .primitives import PRIMITIVES
 from .program import (
@@ -53,8 +54,12 @@ _STATEMENT_INSTEAD: dict[type[ast.AST], str] = {
 }
 
 
-def parse(text: str) -> Program:
+def parse(text: str, rules: Mapping[str, Program] | None = None) -> Program:
     """Reads one program and checks it.
+
+    Args:
+      text: one Python function.
+      rules: programs that it may call by name, as in `u = adamw(w, g, t)`; calls are written out.
 
     Raises:
       ProgramError: naming the offending text with its line and column and what is accepted.
@@ -76,15 +81,19 @@ def parse(text: str) -> Program:
             "expected one function, `def rule(w, g): ...`, and nothing else;"
             f" found {len(module.body)} top-level statements",
         )
-    return _ProgramReader(text, module.body[0]).program()
+    return _ProgramReader(text, module.body[0], rules or {}).program()
 
 
 class _ProgramReader:
     """Reads the function of one program."""
 
-    def __init__(self, text: str, function: ast.FunctionDef) -> None:
+    def __init__(self, text: str, function: ast.FunctionDef, rules: Mapping[str, Program]) -> None:
         self.function = function
-        self.reader = Reader(text)
+        self.rules = rules
+        self.reader = Reader(text, rules)
+        # What calls of other rules add to the signature.
+        self.called_state: list[State] = []
+        self.called_hyperparameters: list[Hyperparameter] = []
 
     def fail(self, node: ast.AST, reason: str) -> NoReturn:
         raise self.reader.error(node, reason)
@@ -113,11 +122,16 @@ class _ProgramReader:
             )
         if not statements or not isinstance(statements[-1], ast.Return):
             self.fail(function, "a rule ends with `return update`, which is subtracted from w")
-        body = tuple(self.statement(s) for s in statements[:-1])
+        self.taken = {*INPUTS, *(p.name for p in (*state, *hyperparameters))}
+        self.taken |= {n.id for s in statements for n in ast.walk(s) if isinstance(n, ast.Name)}
+        self.shared = {h.name for h in hyperparameters}
+        body = tuple(read for node in statements[:-1] for read in self.statement(node))
         value = statements[-1].value
         if value is None:
             self.fail(statements[-1], "return needs a value: the update, subtracted from w")
         result = self.reader.expression(value)
+        state += tuple(self.called_state)
+        hyperparameters += tuple(self.called_hyperparameters)
         program = Program(function.name, inputs, state, hyperparameters, body, result, doc)
         try:
             kinds_of(program)
@@ -188,7 +202,8 @@ class _ProgramReader:
             found.append(Hyperparameter(arg.arg, self.reader.number(default)))
         return tuple(found)
 
-    def statement(self, node: ast.stmt) -> Statement:
+    def statement(self, node: ast.stmt) -> list[Statement]:
+        """One statement, or those of a called rule."""
         if isinstance(node, ast.Return):
             self.fail(node, "return comes once, as the last statement")
         if not isinstance(node, ast.Assign):
@@ -202,7 +217,24 @@ class _ProgramReader:
         if len(node.targets) > 1 or not isinstance(target, ast.Name):
             self.fail(target, "a statement assigns to one bare name, as in m = lerp(g, m, b1)")
         self.check_name(target, target.id)
-        return Statement(target.id, self.reader.expression(node.value))
+        value = node.value
+        if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
+            callee = self.rules.get(value.func.id)
+            if callee is not None and not value.keywords and value.func.id not in PRIMITIVES:
+                return self.rule_call(value, callee, target.id)
+        return [Statement(target.id, self.reader.expression(value))]
+
+    def rule_call(self, node: ast.Call, callee: Program, target: str) -> list[Statement]:
+        args = [self.reader.expression(arg) for arg in node.args]
+        try:
+            called = inline(callee, args, target, self.taken, self.shared)
+        except ProgramError as error:
+            self.fail(node, error.reason)
+        self.called_state += called.state
+        self.called_hyperparameters += called.hyperparameters
+        self.shared |= {h.name for h in called.hyperparameters}
+        self.taken |= self.shared | {s.name for s in called.state} | {s.target for s in called.body}
+        return list(called.body)
 
 
 def _is_docstring(node: ast.stmt) -> bool:

@@ -79,14 +79,18 @@ class Trainer:
         self.task = task
         # The key is irrelevant: only shapes are used.
         params = jax.eval_shape(task.init, jax.random.key(0))
-        self._shapes = [leaf.shape for leaf in jax.tree.leaves(params)]
+        self._shapes = tuple(tuple(leaf.shape) for leaf in jax.tree.leaves(params))
         sizes = [math.prod(shape) for shape in self._shapes]
         starts = [0, *accumulate(sizes)]
         self._segments = tuple(zip(starts, sizes, strict=False))
         _, self._unravel = ravel_pytree(jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), params))
         self._draw = jax.jit(self._drawn)
         self._finish = jax.jit(self._finished)
-        self._machine = _jit(self._machine_loop)
+        # The full machine compiles only when a program needs it.
+        self._machines = {
+            full: _jit(partial(self._machine_loop, machine.Layout(self._shapes, full)))
+            for full in (False, True)
+        }
         self._draws: dict[tuple[int, ...], Any] = {}
         self._lock = threading.Lock()
 
@@ -116,7 +120,8 @@ class Trainer:
         Raises:
           TooLarge: when the program does not fit the machine.
         """
-        loop = partial(self._machine, assemble(program).arrays())
+        bytecode = assemble(program)
+        loop = partial(self._machines[bytecode.full], bytecode.arrays())
         runs = [self._run(loop, learning_rates, [seed], steps) for seed in seeds]
         return TrainingResult(
             np.concatenate([run.score for run in runs]),
@@ -190,8 +195,11 @@ class Trainer:
 
     # --- the loop ---
 
-    def _machine_loop(self, tables: Any, start: Any, rates: Array, total: Array) -> Any:
-        return self._loop(self._machine_stepper(tables, rates, total), start, rates, total)
+    def _machine_loop(
+        self, layout: machine.Layout, tables: Any, start: Any, rates: Array, total: Array
+    ) -> Any:
+        stepper = self._machine_stepper(layout, tables, rates, total)
+        return self._loop(stepper, start, rates, total)
 
     def _loop(self, stepper: Stepper, start: Any, rates: Array, total: Array) -> Any:
         """Trains R = S × L replicates; see `_drawn` for `start`."""
@@ -226,11 +234,12 @@ class Trainer:
 
     # --- the two ways to step ---
 
-    def _machine_stepper(self, tables: Any, rates: Array, total: Array) -> Stepper:
-        segments = self._segments
+    def _machine_stepper(
+        self, layout: machine.Layout, tables: Any, rates: Array, total: Array
+    ) -> Stepper:
         return Stepper(
-            init=lambda w: machine.init(tables, w, rates, total),
-            step=lambda banks, w, g, loss, t: machine.step(tables, banks, segments, w, g, loss, t),
+            init=lambda w: machine.init(tables, layout, w, rates, total),
+            step=lambda banks, w, g, loss, t: machine.step(tables, banks, layout, w, g, loss, t),
             eval_w=lambda banks, w: machine.evaluation_point(tables, banks, w),
         )
 

@@ -33,12 +33,13 @@ class KnownRule:
     """One documented update rule.
 
     Attributes:
-      text: the program exactly as `format_program` prints it.
+      text: the program exactly as `format_program` prints it, but with calls of other rules.
       paper: where it comes from.
       row: its row in the catalogue of documented rules; several variants may share one.
       tier: what it needs from the language, "1a" (elementwise) to "5" (schedules).
       seeds: which of the four source documents name it.
       references: implementations that its trajectories agree with.
+      calls: the rules that it calls by name.
       trap: what differs between implementations that share the name; empty if nothing does.
     """
 
@@ -49,11 +50,12 @@ class KnownRule:
     seeds: tuple[int, ...]
     references: tuple[str, ...]
     trap: str = ""
+    calls: tuple[KnownRule, ...] = ()
 
     @cached_property
     def program(self) -> Program:
         """The parsed program; read at first use, because nobody needs all of them at once."""
-        return parse(self.text)
+        return parse(self.text, {rule.name: rule.program for rule in self.calls})
 
     @property
     def name(self) -> str:

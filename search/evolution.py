@@ -165,6 +165,8 @@ def _propose(state: SearchState, ordinal: int, first: Mapping[str, int]) -> Prop
             break
         program = mutated.program
         changes.append(mutated.change)
+    # The start's name and paper describe it no longer.
+    program = dataclasses.replace(program, name="evolved", doc="")
     digest = program_digest(program)
     proposal = Proposal(ordinal, parent.ordinal, "; ".join(changes), program, digest, Status.NEW)
     if digest in first:

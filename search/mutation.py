@@ -33,6 +33,8 @@ from ..dsl.syntax import check
 
 ATTEMPTS = 30
 
+# Training has neither games nor linear systems.
+_DRAWN_INPUTS = tuple(name for name in INPUTS if name not in ("role", "A"))
 _DRAWN = tuple(row for row in PRIMITIVES.values() if row.searched)
 _BY_ARITY: dict[int, tuple[Primitive, ...]] = {
     arity: tuple(row for row in _DRAWN if row.arity == arity)
@@ -186,7 +188,7 @@ def _random_leaf(program: Program, position: int, rng: random.Random) -> Expr:
     """A variable that has a value before statement `position`, or a constant."""
     if rng.random() < 0.15:
         return Constant(float(f"{rng.choice((1, -1)) * 2 ** rng.gauss(0, 1):.3g}"))
-    names = dict.fromkeys(INPUTS)
+    names = dict.fromkeys(_DRAWN_INPUTS)
     names |= dict.fromkeys(s.name for s in program.state)
     names |= dict.fromkeys(h.name for h in program.hyperparameters)
     names |= dict.fromkeys(s.target for s in program.body[:position] if s.target != EVAL_W)

@@ -130,14 +130,15 @@ class Machine:
     def _over_steps(self, tables: Any, w: Any, gradients: Any, losses: Any, lr: Any) -> Any:
         self.traces += 1
         steps = len(gradients)
+        layout = machine.Layout(self.problem.shapes)
 
         def step(carry: Any, xs: Any) -> Any:
             banks, w = carry
             t, g, loss = xs
-            banks, w = machine.step(tables, banks, self.problem.segments, w, g[None], loss, t)
+            banks, w = machine.step(tables, banks, layout, w, g[None], loss, t)
             return (banks, w), (w[0], machine.evaluation_point(tables, banks, w)[0])
 
-        banks = machine.init(tables, w, lr, steps)
+        banks = machine.init(tables, layout, w, lr, steps)
         times = jnp.arange(1, steps + 1)
         return lax.scan(step, (banks, w), (times, gradients, losses[:, None]))[1]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from random import Random
 
 from evoptax.dsl.errors import ProgramError
-from evoptax.dsl.primitives import PRIMITIVES, Kind, Scope
+from evoptax.dsl.primitives import PRIMITIVES, Scope
 from evoptax.dsl.program import (
     EVAL_W,
     INPUTS,
@@ -23,18 +23,23 @@ from evoptax.dsl.program import (
     State,
     Statement,
 )
+from evoptax.dsl.shapes import Kind
 from evoptax.dsl.syntax import check
 from hypothesis import strategies as st
 
 Env = dict[str, Kind]
 
+# From fewest numbers to most; each broadcasts to those after it.
+_KINDS = (Kind.SCALAR, Kind.LAYER, Kind.TENSOR)
+
+_ROWS = [row for row in PRIMITIVES.values() if row.searched]
+
 # Derived rows have no scope of their own: what they take and give, from their expansions.
 _WHOLE_MODEL = {"cosine_sim"}
 _KEEPS_TENSOR = {"clip_by_global_norm"}
 _REDUCING = {
-    Kind.LAYER: [r.name for r in PRIMITIVES.values() if r.scope is Scope.PER_TENSOR],
-    Kind.SCALAR: [r.name for r in PRIMITIVES.values() if r.scope is Scope.MODEL]
-    + sorted(_WHOLE_MODEL),
+    Kind.LAYER: [r.name for r in _ROWS if r.scope is Scope.PER_TENSOR],
+    Kind.SCALAR: [r.name for r in _ROWS if r.scope is Scope.MODEL] + sorted(_WHOLE_MODEL),
 }
 _NULLARY = [r.name for r in PRIMITIVES.values() if r.arity == 0]
 _POINTWISE = [
@@ -132,7 +137,7 @@ def _pointwise(rng: Random, kind: Kind, env: Env, depth: int) -> Expr:
     leading = rng.randrange(row.arity)
     args = []
     for position in range(row.arity):
-        lower = rng.choice(list(Kind)[: kind + 1])
+        lower = rng.choice(_KINDS[: _KINDS.index(kind) + 1])
         args.append(expression(rng, kind if position == leading else lower, env, depth - 1))
     if row.name in _GUARDS and rng.randrange(4):
         args[0] = _GUARDS[row.name](args[0])
@@ -179,7 +184,7 @@ def _attempt(rng: Random, max_statements: int = 9, depth: int = 3) -> Program | 
     for name in _some(rng, ["m", "v", "z", "k"]):
         from_w = rng.randrange(4) == 0
         states.append(State(name, "w" if from_w else constant(rng)))
-        goal[name] = Kind.TENSOR if from_w else rng.choice([*Kind, Kind.TENSOR])
+        goal[name] = Kind.TENSOR if from_w else rng.choice([*_KINDS, Kind.TENSOR])
     env |= goal
     todo = rng.sample(list(goal), len(goal))
     body = []
@@ -196,7 +201,7 @@ def _attempt(rng: Random, max_statements: int = 9, depth: int = 3) -> Program | 
     if rng.randrange(4) == 0:
         body.append(Statement(EVAL_W, expression(rng, Kind.TENSOR, env, 2)))
         env[EVAL_W] = Kind.TENSOR
-    update = expression(rng, rng.choice([*Kind, *[Kind.TENSOR] * 6]), env, 2)
+    update = expression(rng, rng.choice([*_KINDS, *[Kind.TENSOR] * 6]), env, 2)
     result = Call("multiply", (Name("lr"), update)) if env["lr"] is Kind.SCALAR else update
     program = Program("rule", inputs, tuple(states), tuple(hyper), tuple(body), result)
     try:
@@ -207,7 +212,7 @@ def _attempt(rng: Random, max_statements: int = 9, depth: int = 3) -> Program | 
 
 
 def _targets(goal: dict[str, Kind]) -> list[tuple[str, Kind]]:
-    fresh = [(name, kind) for name in ("a", "b", "c", "u") for kind in Kind]
+    fresh = [(name, kind) for name in ("a", "b", "c", "u") for kind in _KINDS]
     # w and g stay tensors, so that something to reduce is always left.
     again = [("g", Kind.TENSOR), ("w", Kind.TENSOR), ("lr", Kind.SCALAR), ("m2", Kind.TENSOR)]
     return fresh + again + [(name, kind) for name, kind in goal.items()] * 3

@@ -11,8 +11,8 @@ import textwrap
 from collections.abc import Iterator
 
 from ..expressions import format_number
-from ..primitives import Kind
 from ..program import LEARNING_RATE, Program, State
+from ..shapes import Kind
 from ..syntax import check, format_program
 from .naming import comment, docstring_text, indented
 from .optax_names import OWN_EVAL_FIELD, Names

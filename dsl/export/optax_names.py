@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..primitives import Kind
 from ..program import LEARNING_RATE, Program
+from ..shapes import Kind
 from .jax_text import Text, name_values
 from .naming import FreshNames, camel_case
 from .phases import plan

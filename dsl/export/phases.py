@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from ..expressions import parse_expression
 from ..interpreter import evaluate
 from ..kinds import KIND_DOMAIN, kinds_of
-from ..primitives import PRIMITIVES, Kind, Scope, arguments_of
+from ..primitives import PRIMITIVES, Scope, arguments_of
 from ..program import EVAL_W, INPUTS, Call, Expr, Name, Program, subexpressions, substitute
+from ..shapes import Kind
 
 RESULT = "update"
 # Derived primitives that hold no reduction over the model and are written as one function.
@@ -154,7 +155,7 @@ class _Planner:
             self.add(statement.target, self.kind(expr), expr)
         result = self.result(self.lower(program.result))
         for name, kind in kinds.state.items():
-            if self.values[self.holds[name]].kind < kind:
+            if self.values[self.holds[name]].kind is not kind:
                 self.add(name, kind, Name(self.holds[name]), broadcast=True)
         # Stable: within a phase the program's own order holds.
         computed = [v for v in self.values.values() if v.id not in start]
