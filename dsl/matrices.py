@@ -2,7 +2,8 @@
 
 Each works over an array namespace `xp` and on parameters of any number of axes. Row and column
 means keep their axes, so that their results broadcast against the tensor. Matrix operations see a
-vector as one column and a tensor of more than two axes as (first axis, all the rest).
+vector as one column and a tensor of more than two axes as (first axis, all the rest); their results
+are matrices, to which whoever knows the kinds gives the parameter's shape back.
 """
 
 from __future__ import annotations
@@ -54,8 +55,8 @@ def transpose(xp: Any, x: Any) -> Any:
 
 
 def matmul(xp: Any, x: Any, y: Any) -> Any:
-    """The matrix product, with the shape of a right-hand side that has more or fewer axes."""
-    return _like(as_matrix(x) @ as_matrix(y), y)
+    """The matrix product."""
+    return as_matrix(x) @ as_matrix(y)
 
 
 def diagonal(xp: Any, x: Any) -> Any:
@@ -65,7 +66,7 @@ def diagonal(xp: Any, x: Any) -> Any:
 
 def solve_lower(xp: Any, matrix: Any, y: Any) -> Any:
     """Solves with the lower triangle of a square matrix."""
-    return _like(xp.linalg.solve(xp.tril(matrix), as_matrix(y)), y)
+    return xp.linalg.solve(xp.tril(matrix), as_matrix(y))
 
 
 def newton_schulz(xp: Any, x: Any) -> Any:
@@ -78,10 +79,3 @@ def newton_schulz(xp: Any, x: Any) -> Any:
         gram = z @ z.T
         z = a * z + (b * gram + c * gram @ gram) @ z
     return (z.T if tall else z).reshape(x.shape)
-
-
-def _like(result: Any, y: Any) -> Any:
-    """A product with a right-hand side, in the right-hand side's shape if it has as many rows."""
-    if result.size == y.size and y.ndim != 2:
-        return result.reshape(y.shape)
-    return result

@@ -121,8 +121,9 @@ def _rows(leaf: Any) -> np.ndarray:
 class Machine:
     """The machine compiled for one problem and dtype. Float64 needs `jax.enable_x64`."""
 
-    def __init__(self, problem: Problem, dtype: Any) -> None:
+    def __init__(self, problem: Problem, dtype: Any, *, full: bool = False) -> None:
         self.traces = 0
+        self.layout = machine.Layout(problem.shapes, full)
         self.problem = problem
         self.dtype = dtype
         self._run = jax.jit(self._over_steps)
@@ -130,7 +131,7 @@ class Machine:
     def _over_steps(self, tables: Any, w: Any, gradients: Any, losses: Any, lr: Any) -> Any:
         self.traces += 1
         steps = len(gradients)
-        layout = machine.Layout(self.problem.shapes)
+        layout = self.layout
 
         def step(carry: Any, xs: Any) -> Any:
             banks, w = carry
