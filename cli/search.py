@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..dsl.errors import UserError
+from ..known_algorithms.catalogue import get_known
 from .arguments import add_runs_dir, command
 
 if TYPE_CHECKING:
@@ -48,7 +49,10 @@ def run(args: argparse.Namespace) -> int:
     from ..search.runs import create_run
 
     config = configuration(args)
-    tasks = load_tasks(config)  # before the run exists, so that a mistake leaves nothing behind
+    # Before the run exists, so that a mistake leaves nothing behind.
+    for name in (*config.start, config.baseline, *config.rivals):
+        get_known(name)
+    tasks = load_tasks(config)
     return carry_out(create_run(args.runs_dir, args.name, config), config, tasks)
 
 

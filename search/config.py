@@ -74,7 +74,8 @@ class Funnel:
       proxy: only candidates that pass the screen are trained on these too.
       promote_within: a candidate passes when its mean log-ratio to tuned AdamW on the screen is
         at most this (0.05: at most about 5 % worse).
-      validation: chooses among the finalists; the evolution never sees these tasks.
+      validation: chooses among the finalists, on tasks that the evolution has not seen, or on
+        seeds that it has not seen of tasks that it has.
       target: the final comparison; nothing is chosen by these tasks.
       finalists: how many distinct best candidates reach validation.
     """
@@ -112,14 +113,17 @@ class SearchConfig:
 PRESETS: Mapping[str, SearchConfig] = {
     # Three minutes on two cores, compilation and final comparison included.
     "quick": SearchConfig(
-        budget=Budget(seconds=90.0, candidates=1200),
+        # The number of candidates decides, so that a seed repeats; the seconds are for machines so
+        # slow that three minutes would not do.
+        budget=Budget(seconds=110.0, candidates=700),
         evolution=Evolution(population=100, tournament=5, batch=8, max_size=40),
         funnel=Funnel(
             proxy=Stage(("digits_conv",)),
-            validation=Stage(("cancer_mlp",), seeds=3),
+            # One task that the evolution has not seen, and two that it has, on other seeds.
+            validation=Stage(("cancer_mlp", "digits_mlp", "digits_conv"), seeds=3),
             # The two cheapest that the search has not seen; the real targets take minutes.
-            target=Stage(("digits_autoencoder", "text_transformer"), seeds=3),
-            finalists=8,
+            target=Stage(("digits_autoencoder", "text_transformer"), seeds=5),
+            finalists=12,
         ),
     ),
     # An hour or so on two cores.

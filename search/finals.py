@@ -23,7 +23,7 @@ from ..dsl.syntax import format_program, parse
 from ..evaluators.scoring import TaskScore, compare, log_ratio
 from ..known_algorithms.catalogue import get_known
 from .config import SearchConfig, Stage
-from .funnel import FRESH_SEED, Trials, jobs_of, stage_fitness
+from .funnel import FRESH_SEED, VALIDATION_SEED, Trials, jobs_of, stage_fitness
 from .ledger import Ledger
 from .outcome import Finalist, Outcome, Row, outcome_from_json
 
@@ -132,8 +132,12 @@ class _Stages:
         if not stage.tasks:
             return finalists
         self.say("validating", f"{len(finalists)} finalists on {', '.join(stage.tasks)}")
-        base = self.trials.run([*jobs_of(self.baseline, stage, "machine")])
-        jobs = [job for _, program in finalists for job in jobs_of(program, stage, "machine")]
+        base = self.trials.run([*jobs_of(self.baseline, stage, "machine", VALIDATION_SEED)])
+        jobs = [
+            job
+            for _, program in finalists
+            for job in jobs_of(program, stage, "machine", VALIDATION_SEED)
+        ]
         scores = self.trials.run(jobs)
         width = len(stage.tasks)
         ranked = []

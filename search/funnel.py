@@ -22,6 +22,8 @@ from .config import SearchConfig, Stage
 
 # A candidate that fails the screen ranks behind one that passed and did this much worse.
 UNPROMOTED_PENALTY = 0.5
+# The evolution's seeds start at 0, those of validation here.
+VALIDATION_SEED = 1_000
 # Seeds of confirmation and final comparison, which no selection has seen.
 FRESH_SEED = 10_000
 

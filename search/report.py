@@ -165,8 +165,8 @@ def _best_rule(facts: _Facts) -> str:
         f"<p>To train with it, copy <code>{text(BEST_OPTAX)}</code> from the run's folder, which"
         " needs optax and jax alone:</p>",
         code_block(f"from {module} import {rule}\n\noptimizer = {rule}()"),
-        "<p>Or export it, also for PyTorch:</p>",
-        code_block(f"evoptax export {name}:best --to optax\nevoptax export {name}:best --to torch"),
+        "<p>Or export it, as Optax code or as LaTeX:</p>",
+        code_block(f"evoptax export {name}:best --to optax\nevoptax export {name}:best --to latex"),
         f'<p class="note">The same program as text is in <code>{text(BEST_RULE)}</code>.</p>',
     )
 

@@ -146,7 +146,7 @@ BAD_CONFIGS = {
     "not a table": ("budget = 3", "'budget'"),
     "out of range": ("[evolution]\npopulation = 0", "population"),
     "no toml": ("seed 3", "not TOML"),
-    "unknown rule": ('start = ["adamv"]', "did you mean 'adamw'"),
+    "unknown rule": ('start = ["adanw"]', "did you mean 'adamw'"),
     "unknown task": ('[funnel.screen]\ntasks = ["digit_mlp"]', "digits_mlp"),
     "no screen": ("[funnel.screen]\ntasks = []", "screen"),
 }

@@ -1,0 +1,59 @@
+"""What the README shows works, and what docstrings show is true."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from evoptax import cli, dsl, evaluators, known_algorithms, search
+from evoptax.cli.main import parser
+from evoptax.dsl.syntax import format_program, parse
+from evoptax.evaluators.task import load_task_file
+from evoptax.known_algorithms.catalogue import get_known
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def test_readme_program_is_the_known_one() -> None:
+    (program,) = (block for block in PYTHON if block.startswith("def "))
+    assert program == get_known("lion").text == format_program(parse(program))
+
+
+def test_readme_training_loop_runs(tmp_path: Path) -> None:
+    (code,) = (block for block in PYTHON if "export_optax" in block)
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+
+
+def test_readme_task_is_a_task(tmp_path: Path) -> None:
+    (code,) = (block for block in PYTHON if "class Regression" in block)
+    (tmp_path / "my_task.py").write_text(code)
+    assert load_task_file(f"{tmp_path}/my_task.py:Regression").steps == 100
+
+
+def test_readme_commands_exist() -> None:
+    shell = "\n".join(re.findall(r"```(?:sh|text)\n(.*?)```", README, re.DOTALL))
+    commands = re.findall(r"^(?:\$ )?evoptax ([a-z]+[^#\n]*)", shell, re.MULTILINE)
+    assert len(commands) >= 8
+    for command in commands:
+        parser().parse_args(command.split())
+
+
+MODULES = sorted(
+    info.name
+    for package in (dsl, known_algorithms, evaluators, search, cli)
+    for info in pkgutil.walk_packages(package.__path__, package.__name__ + ".")
+)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstrings(name: str) -> None:
+    module = importlib.import_module(name)
+    assert module.__doc__, f"{name} says nothing of what it is"
+    assert doctest.testmod(module).failed == 0
