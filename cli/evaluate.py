@@ -50,8 +50,9 @@ def run(args: argparse.Namespace) -> int:
     against = split_names([args.against])
     if not against:
         raise UserError("--against names no rule; accepted: rules such as adamw")
-    names = list(dict.fromkeys([*split_names(args.rules), *against]))
-    programs = {name: read_rule(name, args.runs_dir) for name in names}
+    asked = split_names(args.rules)
+    names = list(dict.fromkeys([*asked, *against]))
+    programs = _trainable({name: read_rule(name, args.runs_dir) for name in names}, asked, against)
     tasks = _tasks(args.tasks)
     scores = _scores(programs, tasks, args.seeds)
     rows = _rows(programs, tasks, scores, against[0])
@@ -60,6 +61,19 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print(rows, tasks, against[0], args.seeds)
     return 0
+
+
+def _trainable(
+    programs: dict[str, Program], asked: list[str], against: list[str]
+) -> dict[str, Program]:
+    """Leaves out what no task can train, and says so."""
+    solvers = [name for name, program in programs.items() if "A" in program.inputs]
+    for name in solvers:
+        reason = f"{name} solves linear systems A w = b and cannot train a model"
+        if name == against[0] or all(rule in solvers for rule in asked):
+            raise UserError(reason)
+        print(f"{reason}; it is left out", file=sys.stderr)
+    return {name: program for name, program in programs.items() if name not in solvers}
 
 
 def _tasks(text: str) -> dict[str, Task]:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from ..dsl.export.latex import to_latex
+from ..dsl.expressions import format_number
 from ..dsl.syntax import format_program
 from ..known_algorithms.catalogue import get_known, known_rules
+from ..known_algorithms.parity import load_parity
+from ..known_algorithms.rule import KnownRule
 from .arguments import add_format, command
 from .output import print_json, print_table
 
@@ -26,11 +30,7 @@ def run(args: argparse.Namespace) -> int:
         if args.format == "json":
             print_json(_data(rule))
         else:
-            print(format_program(rule.program))
-            print(f"{rule.paper.authors} ({rule.paper.year}). {rule.paper.title}.")
-            print(f"Matches: {', '.join(rule.references)}.")
-            if rule.trap:
-                print(f"Note: {rule.trap}")
+            _show(rule)
         return 0
     rules = known_rules(args.tier)
     if args.format == "json":
@@ -43,7 +43,29 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _data(rule: Any) -> dict[str, Any]:
+def _show(rule: KnownRule) -> None:
+    """One rule as text."""
+    print(rule.text)
+    for called in rule.calls:
+        print(f"It calls {called.name}, which the equations write out.\n")
+    print(to_latex(rule.program))
+    defaults = rule.program.defaults.items()
+    print(f"Defaults: {', '.join(f'{name} = {format_number(v)}' for name, v in defaults)}.")
+    arxiv = f" arXiv {rule.paper.arxiv}." if rule.paper.arxiv else ""
+    print(
+        f"{rule.paper.authors} ({rule.paper.year}). {rule.paper.title}. {rule.paper.venue}.{arxiv}"
+    )
+    if rule.trap:
+        print(f"Note: {rule.trap}")
+    if rule.matches:
+        print(f"\nLargest difference of a weight over {load_parity().steps} steps in float64:\n")
+        print_table(
+            ("reference", "version", "difference", "accepted"),
+            [(m.source, m.version[:10], f"{m.largest:.1e}", m.tolerance) for m in rule.matches],
+        )
+
+
+def _data(rule: KnownRule) -> dict[str, Any]:
     return {
         "name": rule.name,
         "row": rule.row,
@@ -51,10 +73,25 @@ def _data(rule: Any) -> dict[str, Any]:
         "paper": rule.paper.title,
         "authors": rule.paper.authors,
         "year": rule.paper.year,
+        "venue": rule.paper.venue,
         "arxiv": rule.paper.arxiv,
         "seeds": list(rule.seeds),
         "defaults": rule.program.defaults,
-        "references": list(rule.references),
+        "references": [
+            {
+                "source": match.source,
+                "version": match.version,
+                "provenance": match.provenance,
+                "tensors": list(match.tensors),
+                "tolerance": match.tolerance,
+                "differences": dict(match.differences),
+                "note": match.note,
+            }
+            for match in rule.matches
+        ],
         "note": rule.trap,
+        "calls": [called.name for called in rule.calls],
+        "text": rule.text,
         "program": format_program(rule.program),
+        "latex": to_latex(rule.program),
     }

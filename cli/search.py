@@ -74,8 +74,17 @@ def configuration(args: argparse.Namespace) -> SearchConfig:
     if budget:
         options["budget"] = budget
     if args.task:
-        options["funnel"] = {"screen": {"tasks": [*config.funnel.screen.tasks, *args.task]}}
+        # Whole paths, so that the run can be resumed from another folder.
+        own = [f"{Path(path).resolve()}:{name}" for path, _, name in map(_split_task, args.task)]
+        options["funnel"] = {"screen": {"tasks": [*config.funnel.screen.tasks, *own]}}
     return config_from_dict(options, config, where="command line")
+
+
+def _split_task(text: str) -> tuple[str, str, str]:
+    path, colon, name = text.rpartition(":")
+    if not colon:
+        raise UserError(f"--task {text}: accepted: FILE.py:NAME")
+    return path, colon, name
 
 
 def load_tasks(config: SearchConfig) -> dict[str, Task]:

@@ -134,11 +134,12 @@ class _Engine:
         self.tally = _Tally()
 
     def close(self) -> None:
-        self.workers.shutdown(wait=True, cancel_futures=True)
+        # Workers never touch the ledger, so that a stopped run need not wait for them.
+        self.workers.shutdown(wait=not self.should_stop(), cancel_futures=True)
 
     def run(self) -> Outcome | None:
         baselines = self._baselines()
-        if self.should_stop():
+        if baselines is None:
             return None
         state = self._evolve(CandidateTrainer(self.evaluator, self.config, baselines))
         if state is None:
@@ -151,8 +152,11 @@ class _Engine:
             self.should_stop,
         )
 
-    def _baselines(self) -> dict[str, TaskScore]:
-        """Scores the baseline on all proxies, which also compiles their machines."""
+    def _baselines(self) -> dict[str, TaskScore] | None:
+        """Scores the baseline on all proxies, which also compiles their machines.
+
+        None when stopped.
+        """
         started = time.monotonic()
         program = get_known(self.config.baseline).program
         funnel = self.config.funnel
@@ -175,6 +179,8 @@ class _Engine:
         scores = {}
         for job, future in futures.items():
             while not future.done():
+                if self.should_stop():
+                    return None
                 show()
                 _wait(future, 0.5)
             scores[job.task] = future.result()

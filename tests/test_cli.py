@@ -106,7 +106,7 @@ MISTAKES = {
     "unknown run": (["lineage", "two"], "'two'"),
     "unknown candidate": (["show", "one:99999"], "99999"),
     "no candidate": (["show", "one:first"], "first"),
-    "unknown known": (["known", "adma"], "did you mean 'adam'"),
+    "unknown known": (["known", "lionn"], "did you mean 'lion'"),
     "unknown tier": (["known", "--tier", "9"], "9"),
     "unknown preset": (["search", "--preset", "qick"], "did you mean 'quick'"),
     "no preset": (["search"], "--preset quick"),
@@ -146,7 +146,7 @@ BAD_CONFIGS = {
     "not a table": ("budget = 3", "'budget'"),
     "out of range": ("[evolution]\npopulation = 0", "population"),
     "no toml": ("seed 3", "not TOML"),
-    "unknown rule": ('start = ["adanw"]', "did you mean 'adamw'"),
+    "unknown rule": ('start = ["lionn"]', "did you mean 'lion'"),
     "unknown task": ('[funnel.screen]\ntasks = ["digit_mlp"]', "digits_mlp"),
     "no screen": ("[funnel.screen]\ntasks = []", "screen"),
 }
