@@ -71,6 +71,12 @@ def kinds_of(program: Program) -> ProgramKinds:
             f" but it is a {outcome.env[EVAL_W]}",
             node=next(s.value for s in reversed(program.body) if s.target == EVAL_W),
         )
+    try:
+        join((outcome.result, Kind.TENSOR))
+    except ProgramError:
+        raise ProgramError(
+            f"the update is subtracted from w, but it is a {outcome.result}", node=program.result
+        ) from None
     return ProgramKinds(state, dict(outcome.env), outcome.result)
 
 

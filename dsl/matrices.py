@@ -65,8 +65,19 @@ def diagonal(xp: Any, x: Any) -> Any:
 
 
 def solve_lower(xp: Any, matrix: Any, y: Any) -> Any:
-    """Solves with the lower triangle of a square matrix."""
-    return xp.linalg.solve(xp.tril(matrix), as_matrix(y))
+    """Solves with the lower triangle of a square matrix; NaN where that is singular.
+
+    NumPy would raise there, and in this language a value that does not exist is NaN.
+    """
+    regular = xp.all(xp.diagonal(matrix) != 0)
+    lower = xp.where(regular, xp.tril(matrix), xp.eye(matrix.shape[0], dtype=matrix.dtype))
+    return xp.where(regular, xp.linalg.solve(lower, as_matrix(y)), xp.nan)
+
+
+def quantile(xp: Any, x: Any, p: Any) -> Any:
+    """The p-quantile, linearly interpolated; NaN for p outside 0 to 1, where NumPy would raise."""
+    inside = (p >= 0) & (p <= 1)
+    return xp.where(inside, xp.quantile(x, xp.where(inside, p, 0.5)), xp.nan)
 
 
 def newton_schulz(xp: Any, x: Any) -> Any:

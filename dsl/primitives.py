@@ -258,7 +258,7 @@ _ROWS: tuple[Primitive, ...] = (
     Primitive(
         "quantile",
         2,
-        lambda xp, x, p: xp.quantile(x, p),
+        matrices.quantile,
         r"Q_{{{1}}}\left({0}\right)",
         Scope.PER_TENSOR,
         cost=20,

@@ -122,7 +122,7 @@ class _ProgramReader:
             )
         if not statements or not isinstance(statements[-1], ast.Return):
             self.fail(function, "a rule ends with `return update`, which is subtracted from w")
-        self.taken = {*INPUTS, *(p.name for p in (*state, *hyperparameters))}
+        self.taken = {*INPUTS, *(s.name for s in state), *(h.name for h in hyperparameters)}
         self.taken |= {n.id for s in statements for n in ast.walk(s) if isinstance(n, ast.Name)}
         self.shared = {h.name for h in hyperparameters}
         body = tuple(read for node in statements[:-1] for read in self.statement(node))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from evoptax.dsl.canonical import program_digest
 from evoptax.dsl.errors import UserError
+from evoptax.dsl.syntax import parse
 from evoptax.evaluators.task import load_task_file
 from evoptax.search.config import config_from_dict
 from evoptax.search.engine import Progress, run_search
@@ -47,6 +50,25 @@ def test_budget_of_candidates_is_met_exactly(finished) -> None:
     with closing(open_to_read(finished[0].ledger_path)) as ledger:
         assert ledger.counts()["new"] == 40
         assert ledger.fact("outcome")["finalists"]
+
+
+def test_best_rule_was_confirmed_by_the_fused_path_on_fresh_seeds(finished) -> None:
+    run, _ = finished
+    with closing(open_to_read(run.ledger_path)) as ledger:
+        outcome = ledger.fact("outcome")
+    confirmed = [f for f in outcome["finalists"] if f["ordinal"] == outcome["ordinal"]]
+    assert outcome["confirmed"]
+    assert confirmed[0]["confirmation"] <= 0
+    digest = program_digest(parse(outcome["simplified"]))
+    own, trained = [], set()
+    for of, _, _, fidelity, path, _ in read_content(run.ledger_path)["results"]:
+        seeds = json.loads(fidelity)["seeds"]
+        if path == "machine":
+            trained |= set(seeds)
+        elif of == digest:
+            own += seeds
+    assert own, "the simplified rule itself was trained on the fused path"
+    assert not trained & set(own)
 
 
 def test_search_finds_something_better_than_its_start(finished) -> None:

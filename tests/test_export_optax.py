@@ -14,11 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from evoptax.dsl.arrays import Leaves, bind, run_numpy
+from evoptax.dsl.arrays import run_numpy
 from evoptax.dsl.export.check import ExportError, check_export, export_optax, load
 from evoptax.dsl.export.optax import to_optax
 from evoptax.dsl.export.optax_names import rule_name
-from evoptax.dsl.primitives import PRIMITIVES
 from evoptax.dsl.program import Call, Name, Program, State, Statement
 from evoptax.dsl.syntax import parse
 from hypothesis import given, settings
@@ -212,32 +211,6 @@ def test_a_wrong_file_is_refused() -> None:
 
 def test_a_rule_that_diverges_is_exported() -> None:
     export_optax(parse("def rule(w, g, *, lr=1):\n    return lr * (log(-w) + 1 / (g - g))\n"))
-
-
-def test_every_primitive() -> None:
-    """One state for each primitive, after one step from weights in (0, 1)."""
-    inits = [State("x", "w"), *(State(f"s_{name}", 0.0) for name in PRIMITIVES)]
-    arguments = [Name("w"), Name("g"), Name("x")]
-    body = [
-        Statement(f"s_{name}", Call(name, tuple(arguments[: row.arity])))
-        for name, row in PRIMITIVES.items()
-    ]
-    program = Program("every", ("w", "g"), tuple(inits), (), tuple(body), Name("g"))
-    source = to_optax(program)
-    assert all(len(line) <= 100 for line in source.splitlines() if not line.startswith("#"))
-    w = {"a": np.asarray([[0.1, 0.2], [0.3, 0.9]])}
-    g = {"a": np.asarray([[0.5, 0.2], [0.7, 0.6]])}
-    rule = bind(program, np, np.float64)
-    leaves = Leaves(w.values())
-    with np.errstate(all="ignore"):
-        _, expected, _ = rule.step(leaves, Leaves(g.values()), rule.init(leaves), t=1)
-    with jax.enable_x64(True):
-        optimizer = load(source).every()
-        _, state = jax.jit(optimizer.update)(g, optimizer.init(w), w)
-        for name, value in expected.items():
-            found = jax.tree.leaves(getattr(state, name))
-            for x, y in zip(found, value if isinstance(value, Leaves) else [value], strict=True):
-                np.testing.assert_allclose(x, y, rtol=1e-13, atol=1e-14, err_msg=name)
 
 
 @settings(derandomize=True, max_examples=15, deadline=None)

@@ -48,7 +48,9 @@ def lion(w, g, m=0, *, lr=1e-4, b1=0.9, b2=0.99, wd=0.1):
 
 # Where a rounding error decides between two branches, two correct programs differ.
 JUMPS = {"sign", "mod", "invert", "equal", "not_equal", "tan"}
-SMOOTH = sorted(set(PRIMITIVES) - JUMPS)
+# Where a random argument is as good as never a sensible one.
+CHOOSY = {"quantile", "solve_lower", "newton_schulz"}
+SMOOTH = sorted(set(PRIMITIVES) - JUMPS - CHOOSY)
 
 
 def expressions(names: list[str], primitives: list[str], depth: int = 3) -> st.SearchStrategy[Expr]:
@@ -164,7 +166,7 @@ def test_values_of_one_variable_differ() -> None:
     ]
 
 
-def _balanced(text: str) -> bool:
+def balanced(text: str) -> bool:
     depth = 0
     for bracket in re.findall(r"(?<!\\)[{}]", text):
         depth += 1 if bracket == "{" else -1
@@ -178,7 +180,7 @@ def _balanced(text: str) -> bool:
 @given(programs())
 def test_random_programs_are_balanced_latex(program: Program) -> None:
     text = to_latex(program)
-    assert _balanced(text)
+    assert balanced(text)
     # TeX refuses two superscripts or two subscripts on one symbol.
     assert not re.search(r"\^\{[^{}]*\}\^|_\{[^{}]*\}_|'\^\{", text)
 

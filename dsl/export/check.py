@@ -7,19 +7,38 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..arrays import Leaves, bind
 from ..program import Program
+from ..shapes import Kind, shape_of
 from .optax import to_optax
 from .optax_names import rule_name
 
 STEPS = 10
 TOLERANCE = 1e-8
-# A matrix, a vector and a convolution kernel, by names in the order in which JAX sorts them.
-SHAPES = {"bias": (5,), "kernel": (2, 2, 3, 2), "weight": (4, 3)}
+# By names in the order in which JAX sorts them.
+SHAPES = {"bias": (5,), "kernel": (2, 2, 3, 2), "scale": (), "tall": (4, 3), "wide": (2, 5)}
+
+
+class Inputs(NamedTuple):
+    """What a rule is given, each tree as a dict of one array per tensor.
+
+    Attributes:
+      w: the initial weights.
+      gradients: a tree for each step.
+      losses: a number for each step.
+      role: one sign per tensor.
+      A: one square matrix per tensor.
+    """
+
+    w: dict[str, np.ndarray]
+    gradients: list[dict[str, np.ndarray]]
+    losses: np.ndarray
+    role: dict[str, float]
+    A: dict[str, np.ndarray]
 
 
 class ExportError(RuntimeError):
@@ -71,16 +90,11 @@ def check_export(program: Program, source: str) -> float:
     """
     import jax
 
-    rng = np.random.default_rng(0)
-    w = {name: rng.normal(size=shape) for name, shape in SHAPES.items()}
-    gradients = [
-        {name: rng.normal(size=shape) for name, shape in SHAPES.items()} for _ in range(STEPS)
-    ]
-    losses = rng.uniform(0.1, 2.0, STEPS)
+    inputs = example_inputs()
     with jax.enable_x64(True):
-        expected = _interpreted(program, w, gradients, losses)
-        found = _exported(program, source, w, gradients, losses, expected)
-    largest, place = max(_differences(found, expected, w))
+        expected = _interpreted(program, inputs)
+        found = _exported(program, source, inputs, expected)
+    largest, place = max(_differences(found, expected, inputs.w))
     if largest > TOLERANCE:
         raise ExportError(
             f"the Optax file of {program.name} differs from its program by {largest:.3g} in the"
@@ -88,6 +102,34 @@ def check_export(program: Program, source: str) -> float:
             " as sign(g - g * 1.1 / 1.1) does, cannot be exported"
         )
     return largest
+
+
+def example_inputs() -> Inputs:
+    """Numbers for ten steps."""
+    rng = np.random.default_rng(0)
+
+    def tree() -> dict[str, np.ndarray]:
+        return {name: rng.normal(size=shape) for name, shape in SHAPES.items()}
+
+    def matrix(size: int) -> np.ndarray:
+        # Well conditioned, and so is its lower triangle.
+        return 4 * np.eye(size) + rng.normal(size=(size, size))
+
+    w, gradients = tree(), [tree() for _ in range(STEPS)]
+    losses = rng.uniform(0.1, 2.0, STEPS)
+    role = {name: 1.0 if i % 2 else -1.0 for i, name in enumerate(SHAPES)}
+    A = {name: matrix(shape_of(Kind.ROW_GRAM, shape)[0]) for name, shape in SHAPES.items()}
+    return Inputs(w, gradients, losses, role, A)
+
+
+def arguments(program: Program, inputs: Inputs) -> dict[str, Any]:
+    """What the exported function needs besides the hyperparameters."""
+    given: dict[str, dict[str, Any]] = {
+        "T": {"total_steps": len(inputs.gradients)},
+        "role": {"roles": inputs.role},
+        "A": {"A": inputs.A},
+    }
+    return {k: v for i, needs in given.items() if i in program.inputs for k, v in needs.items()}
 
 
 def _differences(
@@ -106,18 +148,16 @@ def _differences(
         before = expected[step]
 
 
-def _interpreted(
-    program: Program, w: dict[str, Any], gradients: list[dict[str, Any]], losses: Any
-) -> list[dict[str, dict[str, Any]]]:
+def _interpreted(program: Program, inputs: Inputs) -> list[dict[str, dict[str, Any]]]:
     rule = bind(program, np, np.float64)
+    w, gradients = inputs.w, inputs.gradients
     leaves, trajectory = Leaves(w.values()), []
+    fixed = {"T": len(gradients), "role": [*inputs.role.values()], "A": [*inputs.A.values()]}
     with np.errstate(all="ignore"):
         state = rule.init(leaves)
-        for t, gradient in enumerate(gradients, start=1):
+        for t, (gradient, loss) in enumerate(zip(gradients, inputs.losses, strict=True), start=1):
             g = Leaves(gradient.values())
-            leaves, state, eval_w = rule.step(
-                leaves, g, state, t=t, T=len(gradients), loss=losses[t - 1]
-            )
+            leaves, state, eval_w = rule.step(leaves, g, state, t=t, loss=loss, **fixed)
             points = {"weights": leaves, "evaluation point": eval_w}
             trajectory.append(
                 {what: dict(zip(w, tensors, strict=True)) for what, tensors in points.items()}
@@ -128,22 +168,19 @@ def _interpreted(
 def _exported(
     program: Program,
     source: str,
-    w: dict[str, Any],
-    gradients: list[dict[str, Any]],
-    losses: Any,
+    inputs: Inputs,
     expected: list[dict[str, dict[str, Any]]],
 ) -> list[dict[str, dict[str, Any]]]:
     import jax
     import optax
 
     module, name = load(source), rule_name(program)
-    needs = {"total_steps": len(gradients)} if "T" in program.inputs else {}
-    optimizer = getattr(module, name)(**needs)
-    state = optimizer.init(jax.tree.map(jax.numpy.asarray, w))
+    optimizer = getattr(module, name)(**arguments(program, inputs))
+    state = optimizer.init(jax.tree.map(jax.numpy.asarray, inputs.w))
     update = jax.jit(optimizer.update)
-    starts = [w, *(points["weights"] for points in expected)]
+    starts = [inputs.w, *(points["weights"] for points in expected)]
     trajectory = []
-    for params, gradient, loss in zip(starts, gradients, losses, strict=False):
+    for params, gradient, loss in zip(starts, inputs.gradients, inputs.losses, strict=False):
         updates, state = update(gradient, state, params, value=loss)
         points = {"weights": optax.apply_updates(params, updates)}
         if program.evaluates_elsewhere:

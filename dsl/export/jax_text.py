@@ -28,7 +28,18 @@ _CALLS = {
     "invert": "jnp.where({0} == 0, 1.0, 0.0)",
     "global_norm": "optax.tree.norm({0})",
     "global_dot": "optax.tree.vdot({0}, {1})",
+    "global_sum": "optax.tree.sum({0})",
+    "global_max": "optax.tree.max({0})",
+    "transpose": "_as_matrix({0}).T",
+    **{name: f"_{name}({{0}})" for name in ("row_mean", "column_mean", "diagonal")},
+    **{name: f"_{name}({{0}})" for name in ("newton_schulz", "rows", "columns")},
+    "matmul": "_matmul({0}, {1})",
+    "solve_lower": "_solve_lower({0}, {1})",
 }
+# Whole numbers that depend on a shape alone.
+_EXTENTS = {"size": "{0}.size", "ndim": "{0}.ndim"}
+# What is a Python number, or may be one: Optax's answers for a model without parameters.
+_PLAIN = frozenset({"rows", "columns", "global_dot", "global_sum", "global_max"})
 # Python refuses what arrays answer with inf or nan, such as 1 / 0 and (-1)**0.5.
 _CAREFUL = {"/": "jnp.divide", "%": "jnp.mod", "**": "jnp.power"}
 
@@ -75,6 +86,9 @@ def to_text(expr: Expr, names: Mapping[str, Text]) -> Text:
         return to_text(Call("power", (expr.args[0], Constant(3.0))), names)
     if expr.primitive == "where":
         return _where(expr.args, names)
+    if (extent := extent_text(expr, names)) is not None:
+        # Whole numbers could overflow.
+        return Text(f"float({extent})", plain=True)
     if expr.primitive == "negative":
         inner = to_text(expr.args[0], names)
         return Text(f"-{inner.within(_UNARY_LEVEL)}", _UNARY_LEVEL, inner.plain)
@@ -88,8 +102,16 @@ def to_text(expr: Expr, names: Mapping[str, Text]) -> Text:
         return Text(f"jnp.{expr.primitive}({', '.join(a.text for a in args)})")
     infix_inside = expr.primitive in ("dot", "invert")
     filled = template.format(*(a.within(2 if infix_inside else 0) for a in args))
-    # optax.tree.vdot of a model without parameters is the Python number 0.
-    return Text(filled, plain=row.arity == 0 or expr.primitive == "global_dot")
+    if len(args) > row.arity:  # see `phases.Value.expr`
+        filled = f"{filled}.reshape({args[-1].text}.shape)"
+    return Text(filled, plain=row.arity == 0 or expr.primitive in _PLAIN)
+
+
+def extent_text(expr: Expr, names: Mapping[str, Text]) -> str | None:
+    """The text of a number that depends on a shape alone, as a whole number; otherwise None."""
+    if not isinstance(expr, Call) or expr.primitive not in _EXTENTS:
+        return None
+    return _EXTENTS[expr.primitive].format(to_text(expr.args[0], names).within(_ATOM_LEVEL))
 
 
 def as_float(expr: Expr, names: Mapping[str, Text]) -> Text:
@@ -123,9 +145,17 @@ def _condition(expr: Expr, names: Mapping[str, Text]) -> str:
     if isinstance(expr, Call):
         infix = PRIMITIVES[expr.primitive].infix
         if infix and infix not in _LEVEL:
-            left, right = (to_text(arg, names).within(1) for arg in expr.args)
-            return f"{left} {infix} {right}"
+            left, right = (to_text(arg, names) for arg in expr.args)
+            if left.plain and right.plain:
+                left, right = (_whole(arg, names) for arg in expr.args)
+            return f"{left.within(1)} {infix} {right.within(1)}"
     return f"{to_text(expr, names).within(1)} != 0"
+
+
+def _whole(expr: Expr, names: Mapping[str, Text]) -> Text:
+    """As `to_text`, with an extent as a whole number."""
+    extent = extent_text(expr, names)
+    return to_text(expr, names) if extent is None else Text(extent, plain=True)
 
 
 def _where(args: Sequence[Expr], names: Mapping[str, Text]) -> Text:

@@ -16,15 +16,16 @@ from ..kinds import kinds_of
 from ..primitives import PRIMITIVES
 from ..program import EVAL_W, Call, Constant, Expr, Name, Program
 
-# How tightly a formula binds, loosest first.
-_OPEN, _SUM, _PRODUCT, _POWER, _ATOM = range(5)
+# How tightly a formula binds, loosest first. A matrix product and a product number by number stand
+# in brackets inside one another, because they may not be exchanged.
+_OPEN, _SUM, _MATRIX, _PRODUCT, _POWER, _ATOM = range(6)
 
 # By primitive: how tightly the whole binds, and what each argument must bind at least. All others
 # bring their own brackets.
 _BINDING: dict[str, tuple[int, tuple[int, ...]]] = {
-    "add": (_SUM, (_SUM, _PRODUCT)),
-    "subtract": (_SUM, (_SUM, _PRODUCT)),
-    "negative": (_SUM, (_PRODUCT,)),
+    "add": (_SUM, (_SUM, _MATRIX)),
+    "subtract": (_SUM, (_SUM, _MATRIX)),
+    "negative": (_SUM, (_MATRIX,)),
     "multiply": (_PRODUCT, (_PRODUCT, _PRODUCT)),
     "divide": (_POWER, (_OPEN, _OPEN)),
     "reciprocal": (_POWER, (_OPEN,)),
@@ -39,6 +40,11 @@ _BINDING: dict[str, tuple[int, tuple[int, ...]]] = {
     "where": (_OPEN, (_OPEN, _OPEN, _OPEN)),
     "invert": (_SUM, (_ATOM,)),
     "sum": (_SUM, (_POWER,)),
+    "global_sum": (_SUM, (_POWER,)),
+    "global_max": (_SUM, (_POWER,)),
+    "transpose": (_POWER, (_ATOM,)),
+    "matmul": (_MATRIX, (_POWER, _POWER)),
+    "solve_lower": (_MATRIX, (_OPEN, _POWER)),
 }
 # What the field calls things.
 _SYMBOLS = {
@@ -78,7 +84,7 @@ def to_latex(program: Program) -> str:
     for statement in program.body:
         value = _formula(statement.value, notation)
         lines.append(f"{notation.assign(statement.target).text} &= {value.text}")
-    step = _formula(program.result, notation).within(_PRODUCT)
+    step = _formula(program.result, notation).within(_MATRIX)
     lines.append(f"w_t &= w_{{t-1}} - {step}")
     body = " \\\\\n  ".join(lines)
     return f"\\begin{{align*}}\n  {body}\n\\end{{align*}}\n"
@@ -89,7 +95,7 @@ class _Notation:
 
     def __init__(self, program: Program) -> None:
         self.states = {s.name for s in program.state}
-        self.timeless = {*program.defaults, "t", "T"}
+        self.timeless = {*program.defaults, "t", "T", "role", "A"}
         self.bases: dict[str, _Base] = {}
         self.left = Counter(s.target for s in program.body)
         # Values that a variable has had in this step; a state's is that of the step before.
@@ -166,6 +172,8 @@ def _formula(expr: Expr, notation: _Notation) -> _Formula:
 
 def _apply(primitive: str, args: list[_Formula]) -> _Formula:
     level, needed = _BINDING.get(primitive, (_ATOM, (_OPEN,) * len(args)))
+    if primitive == "matmul" and args[0].level == _MATRIX:
+        needed = (_MATRIX, _POWER)  # matrix products associate
     texts = [arg.within(need) for arg, need in zip(args, needed, strict=True)]
     if primitive == "multiply" and texts[1][0].isdigit():
         return _Formula(rf"{texts[0]} \cdot {texts[1]}", level)

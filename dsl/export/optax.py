@@ -15,25 +15,9 @@ from ..program import LEARNING_RATE, Program, State
 from ..shapes import Kind
 from ..syntax import check, format_program
 from .naming import comment, docstring_text, indented
+from .optax_helpers import STATE_TYPES, helpers_used, shape_text
 from .optax_names import OWN_EVAL_FIELD, Names
 from .optax_update import UpdateFunction
-
-_WIDEN = '''\
-def _at_least_float32(tree: Any) -> Any:
-    """Casts half precision to float32; float64 stays."""
-    return jax.tree.map(lambda x: jnp.asarray(x, jnp.result_type(x, jnp.float32)), tree)
-'''
-_MAP = '''\
-def _map_leaves(function: Any, outputs: int, *trees: Any) -> list[Any]:
-    """Maps a function over the leaves; returns one tree for each of its outputs."""
-    results = jax.tree.map(function, *trees)
-    return [jax.tree.map(lambda _, r, i=i: r[i], trees[0], results) for i in range(outputs)]
-'''
-_STATE_TYPES = {
-    Kind.SCALAR: "jax.Array  # shape=()",
-    Kind.LAYER: "optax.Updates  # one number, shape=(), for each parameter",
-    Kind.TENSOR: "optax.Updates  # like the parameters",
-}
 
 
 def to_optax(program: Program) -> str:
@@ -62,6 +46,10 @@ class _File:
         self.doc = program.doc.strip() or f"The update rule {program.name}."
 
     def lines(self) -> Iterator[str]:
+        lines = list(self.public_lines())
+        yield from [*lines, *helpers_used([line for line in lines if not line.startswith("#")])]
+
+    def public_lines(self) -> Iterator[str]:
         yield from self.head()
         yield from ["", *comment(self.origin()), ""]
         yield from ["from typing import Any, NamedTuple", ""]
@@ -75,20 +63,18 @@ class _File:
         yield "    return optax.GradientTransformationExtraArgs(init_fn, update_fn)"
         if self.plan.eval_w is not None:
             yield from ["", "", *self.eval_params()]
-        yield from ["", "", *_WIDEN.splitlines()]
-        if any(len(self.plan.outputs(phase)) > 1 for phase in range(self.plan.phases)):
-            yield from ["", "", *_MAP.splitlines()]
 
     def head(self) -> Iterator[str]:
         """The docstring of the file."""
         arguments = ["grads", "state"]
         arguments += ["params"] if self.names.needs_params else []
         arguments += ["value=loss"] if "loss" in self.program.inputs else []
-        steps = ", total_steps=10_000" if "T" in self.program.inputs else ""
+        given = {"T": "total_steps=10_000", "A": "A=matrices", "role": "roles=roles"}
+        more = "".join(f", {text}" for i, text in given.items() if i in self.program.inputs)
         rule = self.names.rule
         yield from f'"""{docstring_text(self.doc)}'.split("\n")
         yield from ["", "To train with it:", ""]
-        yield f"    optimizer = {rule}(learning_rate={self.default_rate}{steps})"
+        yield f"    optimizer = {rule}(learning_rate={self.default_rate}{more})"
         yield "    state = optimizer.init(params)"
         yield f"    updates, state = optimizer.update({', '.join(arguments)})"
         yield "    params = optax.apply_updates(params, updates)"
@@ -111,18 +97,22 @@ class _File:
         yield "    count: jax.Array  # shape=(), dtype=int32; the steps taken"
         for s in self.program.state:
             kind = self.plan.values[f"{s.name}@0"].kind
-            yield f"    {self.names.bases[s.name]}: {_STATE_TYPES[kind]}"
+            yield f"    {self.names.bases[s.name]}: {STATE_TYPES[kind]}"
         if self.names.eval_field == OWN_EVAL_FIELD:
             yield f"    {OWN_EVAL_FIELD}: optax.Params  # where the model is to be evaluated"
 
     def signature(self) -> Iterator[str]:
-        takes_steps = "T" in self.program.inputs
+        given = {
+            "T": "total_steps: jax.typing.ArrayLike",
+            "A": "A: Any",
+            "role": "roles: Any = None",
+        }
+        further = [text for i, text in given.items() if i in self.program.inputs]
         yield f"def {self.names.rule}("
         yield f"    learning_rate: optax.ScalarOrSchedule = {self.default_rate},"
-        if self.others or takes_steps:
+        if self.others or further:
             yield "    *,"
-        if takes_steps:
-            yield "    total_steps: jax.typing.ArrayLike,"
+        yield from (f"    {text}," for text in further)
         for h in self.others:
             default = format_number(h.default)
             yield f"    {self.names.bases[h.name]}: jax.typing.ArrayLike = {default},"
@@ -145,6 +135,16 @@ class _File:
         )
         if "T" in self.program.inputs:
             yield "      total_steps: the steps of the whole training."
+        if "A" in self.program.inputs:
+            yield from _paragraph(
+                "  A: for each parameter the square matrix of its linear system, in a tree like the"
+                " parameters."
+            )
+        if "role" in self.program.inputs:
+            yield from _paragraph(
+                "  roles: in a game, 1 for each parameter of the minimizing player and -1 for those"
+                " of the other, in a tree like the parameters; None if all minimize."
+            )
         if self.others:
             names = ", ".join(self.names.bases[h.name] for h in self.others)
             yield from _paragraph(
@@ -153,6 +153,8 @@ class _File:
         yield '    """'
 
     def init(self) -> Iterator[str]:
+        if "A@0" in self.names.read:
+            yield from ["A = _at_least_float32(A)", ""]
         yield f"def init_fn(params: optax.Params) -> {self.names.state_class}:"
         yield f"    return {self.names.state_class}("
         yield "        count=jnp.zeros([], jnp.int32),"
@@ -172,8 +174,12 @@ class _File:
         number = format_number(state.init)
         if kind is Kind.TENSOR:
             return f"optax.tree.full_like(params, {number})"
-        array = f"jnp.asarray({number}, float)"
-        return array if kind is Kind.SCALAR else f"jax.tree.map(lambda _: {array}, params)"
+        if kind in (Kind.SCALAR, Kind.LAYER):
+            array = f"jnp.asarray({number}, float)"
+            return array if kind is Kind.SCALAR else f"jax.tree.map(lambda _: {array}, params)"
+        like = f"shape={shape_text(kind, 'p')}"
+        array = f"full_like(p, {number}, {like})" if state.init else f"zeros_like(p, {like})"
+        return f"jax.tree.map(lambda p: jnp.{array}, params)"
 
     def eval_params(self) -> Iterator[str]:
         rule, state_class = self.names.rule, self.names.state_class

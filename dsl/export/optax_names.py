@@ -6,12 +6,21 @@ from ..program import LEARNING_RATE, Program
 from ..shapes import Kind
 from .jax_text import Text, name_values
 from .naming import FreshNames, camel_case
+from .optax_helpers import HELPERS
 from .phases import plan
 
 # What the generated file uses itself.
 _RESERVED = (
-    *("jax", "jnp", "optax", "Any", "NamedTuple", "_at_least_float32", "_map_leaves"),
-    *("init_fn", "update_fn", "update_leaf", "prepare_leaf", "learning_rate", "total_steps"),
+    *("jax", "jnp", "optax", "Any", "NamedTuple", *HELPERS),
+    *(
+        "init_fn",
+        "update_fn",
+        "update_leaf",
+        "prepare_leaf",
+        "learning_rate",
+        "total_steps",
+        "roles",
+    ),
     *("state", "new_state", "updates", "new_updates", "params", "extra_args", "value", "count"),
 )
 # Reserved in programs, so that no state has this name.
@@ -53,13 +62,16 @@ class Names:
         self.read |= {self.plan.eval_w} if self.plan.eval_w else set()
         self.needs_params = "w@0" in self.read
 
-        fresh = FreshNames([*_RESERVED, self.state_class])
+        # A parameter of the function, which is never assigned inside the update.
+        matrices = [name for name in program.inputs if name == "A"]
+        fresh = FreshNames([*_RESERVED, self.state_class, *matrices])
         states = [s.name for s in program.state]
         variables = [*program.inputs, *states, *program.defaults, "g"]
         variables += [s.target for s in program.body]
         self.bases = {name: fresh.safe(name) for name in dict.fromkeys(variables)}
         self.rate = self.bases[LEARNING_RATE] if self.has_rate else fresh.numbered("lr")
         given = {f"{h}@0": self.bases[h] for h in program.defaults}
+        given |= {f"{name}@0": name for name in matrices}
         scalars = [s for s in states if values[f"{s}@0"].kind is Kind.SCALAR]
         given |= {f"{s}@0": f"state.{self.bases[s]}" for s in scalars}
         self.of = name_values(self.plan, given, self.bases, fresh)

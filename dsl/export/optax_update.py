@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..program import LEARNING_RATE, Program
-from .jax_text import Text, as_float, to_text
+from ..shapes import Kind
+from .jax_text import Text, as_float, extent_text, to_text
 from .naming import bracketed, filled, indented, wrapped
+from .optax_helpers import shape_text
 from .optax_names import OWN_EVAL_FIELD, Names
-from .phases import Value
+from .phases import GRADIENT, Value
 
 # Optax's own words (`optax._src.base.NO_PARAMS_MSG`), which it does not export.
 _NO_PARAMS = (
@@ -79,6 +81,11 @@ class UpdateFunction:
         given = trees if len(read) == 1 else f"({trees})"
         left = ", ".join(self.of[i] for i in read)
         yield from wrapped(f"{left} = ", f"_at_least_float32({given})", "", _WIDTH)
+        if "role@0" in self.names.read:
+            yield "if roles is None:"
+            yield f"    {self.of['role@0']} = jax.tree.map(lambda _: jnp.ones([]), updates)"
+            yield "else:"
+            yield f"    {self.of['role@0']} = jax.tree.map(lambda r: jnp.asarray(r, float), roles)"
 
     def scalar(self, value: Value) -> Iterator[str]:
         """`name = expression`, of a number for the whole model."""
@@ -88,11 +95,22 @@ class UpdateFunction:
         self.texts[value.id] = Text(name, plain=text.plain)
         yield from wrapped(f"{name} = ", text.text, "", _WIDTH)
 
-    def leafwise(self, value: Value) -> str:
-        """The right-hand side, of a value that there is for each parameter."""
+    def leafwise(self, value: Value, *, leaves: bool) -> str:
+        """The right-hand side, of a value that there is for each parameter.
+
+        Args:
+          value: the value.
+          leaves: whether it leaves the pass over the parameters and so must be an array.
+        """
         assert value.expr is not None
-        text = to_text(value.expr, self.texts).text
-        return f"jnp.broadcast_to({text}, {self.of['g@0']}.shape)" if value.broadcast else text
+        text = to_text(value.expr, self.texts)
+        if value.broadcast and value.kind is not Kind.LAYER:
+            shape = shape_text(value.kind, self.of[GRADIENT])
+            return f"jnp.broadcast_to({text.text}, {shape})"
+        if value.broadcast or (leaves and text.plain):
+            return f"jnp.asarray({extent_text(value.expr, self.texts) or text.text}, float)"
+        self.texts[value.id] = Text(self.of[value.id], plain=text.plain)
+        return text.text
 
     def leaf_phase(self, phase: int) -> Iterator[str]:
         """One pass over the parameters."""
@@ -103,7 +121,7 @@ class UpdateFunction:
         given = ", ".join(self.of[i] for i in self.plan.inputs(phase))
         results = ", ".join(self.of[i] for i in outputs)
         if len(values) == 1:
-            function = f"lambda {given}: {self.leafwise(values[0])}"
+            function = f"lambda {given}: {self.leafwise(values[0], leaves=True)}"
             line = f"{results} = jax.tree.map({function}, {given})"
             if len(line) <= _WIDTH:
                 yield line
@@ -112,7 +130,8 @@ class UpdateFunction:
         yield ""
         yield from bracketed(f"def {function}(", given, "):", "", _WIDTH)
         for value in values:
-            yield from wrapped(f"{self.of[value.id]} = ", self.leafwise(value), "    ", _WIDTH)
+            text = self.leafwise(value, leaves=value.id in outputs)
+            yield from wrapped(f"{self.of[value.id]} = ", text, "    ", _WIDTH)
         yield from wrapped("return ", results, "    ", _WIDTH)
         yield ""
         if len(outputs) == 1:

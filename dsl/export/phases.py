@@ -23,6 +23,8 @@ from ..shapes import Kind
 RESULT = "update"
 # Derived primitives that hold no reduction over the model and are written as one function.
 _KEPT = frozenset({"sigmoid"})
+# Their results come as matrices, whatever the shape of the parameter.
+_MATRIX_RESULTS = frozenset({"matmul", "transpose"})
 
 
 @dataclass(slots=True)
@@ -34,7 +36,9 @@ class Value:
       variable: the program's name, or a suggestion for a value that the program does not name.
       kind: see `Kind`.
       expr: how it is computed; None for an input, a hyperparameter or a state of the last step.
-      broadcast: whether it is spread to the shape of its parameter, though `expr` is not.
+        A matrix product or a transpose that has the kind of a tensor has one argument more, the
+        gradient, whose shape it is given.
+      broadcast: whether it is spread to the shape of its kind, though `expr` is not.
       phase: the pass over the parameters in which a per-tensor value or a tensor is computed, -1
         if it is there from the start; for a scalar, the pass before which it is computed.
     """
@@ -232,14 +236,19 @@ class _Planner:
         if primitive == "lerp":
             # Written as (1 - a) * x + a * y, which repeats a.
             args[2] = self.named("weight", args[2])
+        if primitive in _MATRIX_RESULTS:
+            call = Call(primitive, tuple(_as_it_comes(a) for a in args))
+            to_parameter = self.kind(call) is Kind.TENSOR
+            return Call(primitive, (*call.args, Name(GRADIENT))) if to_parameter else call
         if row.scope is not Scope.MODEL:
             return Call(primitive, tuple(args))
-        named = [self.named("operand", a) for a in args]
+        named = [self.named(self.suggested(a), a) for a in args]
         call = Call(primitive, tuple(named))
         if top:
             return call
         of = [self.values[a.id].variable for a in named if isinstance(a, Name)]
-        return self.add_unnamed(f"{of[0]}_norm" if len(of) == 1 else "_dot_".join(of), call)
+        word = primitive.removeprefix("global_")
+        return self.add_unnamed(f"{of[0]}_{word}" if len(of) == 1 else f"_{word}_".join(of), call)
 
     def lower_expanded(self, expr: Expr, given: Mapping[str, Expr], top: bool) -> Expr:
         """As `lower`, over the argument names of a derived primitive."""
@@ -248,8 +257,22 @@ class _Planner:
         args = [self.lower_expanded(a, given, False) for a in expr.args]
         return self.lower_call(expr.primitive, args, top)
 
+    def suggested(self, expr: Expr) -> str:
+        """w_size for size(w); most expressions have no name that says so little."""
+        if isinstance(expr, Call) and PRIMITIVES[expr.primitive].scope is Scope.PER_TENSOR:
+            of = [self.values[a.id].variable for a in expr.args if isinstance(a, Name)]
+            return f"{of[0]}_{expr.primitive}" if len(of) == 1 == len(expr.args) else "operand"
+        return "operand"
+
     def named(self, suggestion: str, expr: Expr) -> Expr:
         return self.add_unnamed(suggestion, expr) if isinstance(expr, Call) else expr
+
+
+def _as_it_comes(expr: Expr) -> Expr:
+    """A factor of a matrix product, which may stay a matrix."""
+    if isinstance(expr, Call) and expr.primitive in _MATRIX_RESULTS:
+        return Call(expr.primitive, expr.args[: PRIMITIVES[expr.primitive].arity])
+    return expr
 
 
 def _is_model_reduction(expr: Expr | None) -> bool:

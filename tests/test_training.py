@@ -1,0 +1,134 @@
+"""Training: both paths agree on real tasks, nothing compiles twice, divergence has a name."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from evoptax.dsl.syntax import parse
+from evoptax.evaluators import training
+from evoptax.evaluators.evaluate import Evaluator, Fidelity, score_from_json, score_to_json
+from evoptax.evaluators.scoring import (
+    LEARNING_RATES,
+    TaskScore,
+    compare,
+    fitness,
+    log_ratio,
+)
+from evoptax.evaluators.tasks import get_task
+from evoptax.evaluators.training import Trainer
+from evoptax.known_algorithms.catalogue import get_known
+
+RATES = (1e-3, 1e-2)
+RULES = ("sgd", "adamw", "lion", "adagrad", "amsgrad")
+
+
+@pytest.fixture(scope="module")
+def digits() -> Trainer:
+    return Trainer(get_task("digits_mlp"))
+
+
+def test_machine_compiles_once_for_all_programs(digits: Trainer) -> None:
+    for name in RULES:
+        digits.with_machine(get_known(name).program, RATES, (0, 1), steps=20)
+    machine = digits._machines[False]
+    assert machine._cache_size() == 1
+    assert digits._machines[True]._cache_size() == 0, "the full machine is compiled on demand"
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_machine_and_fused_path_agree_on_a_real_task(digits: Trainer, name: str) -> None:
+    program = get_known(name).program
+    one = digits.with_machine(program, RATES, (0, 1), steps=20)
+    other = digits.fused(program, RATES, (0, 1), steps=20)
+    np.testing.assert_allclose(one.score, other.score, rtol=2e-4)
+    assert not one.diverged.any()
+    assert one.steps == other.steps == 20
+
+
+def test_point_of_evaluation_is_scored(digits: Trainer) -> None:
+    """A rule that evaluates at the start scores as one that does not move."""
+    stays = parse("def f(w, g, z=w, *, lr=1e-3):\n    eval_w = z\n    return lr * g\n")
+    still = parse("def f(w, g, *, lr=1e-3):\n    return 0 * lr * g\n")
+    for run in (digits.with_machine, digits.fused):
+        found, expected = (run(p, RATES, (0,), steps=5).score for p in (stays, still))
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_diverged_training_stops_early(digits: Trainer) -> None:
+    explodes = parse("def f(w, g, *, lr=1e-3):\n    return lr * g - 1e30 * w\n")
+    result = digits.with_machine(explodes, RATES, (0,))
+    assert result.diverged.all()
+    assert np.isinf(result.score).all()
+    assert result.steps < 20
+
+
+def test_minibatches_drawn_inside_the_loop_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = get_known("sgd").program
+    drawn = Trainer(get_task("quadratic")).fused(program, RATES, (0,), steps=10)
+    monkeypatch.setattr(training, "MOST_BYTES_OF_MINIBATCHES", 0)
+    inside = Trainer(get_task("quadratic")).fused(program, RATES, (0,), steps=10)
+    np.testing.assert_allclose(drawn.score, inside.score, rtol=1e-5)
+
+
+def _score(*rows: tuple[float, ...]) -> TaskScore:
+    return TaskScore("task", (0.1, 1.0), tuple(range(len(rows))), rows)
+
+
+def test_score_takes_the_best_mean_learning_rate() -> None:
+    score = _score((1.0, 3.0), (2.0, 0.1))
+    assert score.means == (1.5, 1.55)
+    assert score.learning_rate == 0.1
+    assert score.by_seed == (1.0, 2.0)
+    assert score.at_edge
+
+
+def test_one_diverged_seed_disqualifies_a_learning_rate() -> None:
+    score = _score((1.0, 0.1), (2.0, float("inf")))
+    assert score.learning_rate == 0.1
+    assert not score.diverged
+    assert _score((float("inf"), float("inf"))).diverged
+
+
+def test_fitness_is_the_mean_log_ratio() -> None:
+    base, half = _score((2.0, 9.0)), _score((1.0, 9.0))
+    assert log_ratio(half, base) == pytest.approx(-np.log(2))
+    assert fitness({"a": half, "b": base}, {"a": base, "b": base}) == pytest.approx(-np.log(2) / 2)
+    assert log_ratio(_score((float("inf"), float("inf"))), base) == float("inf")
+
+
+def test_comparison_is_paired_over_seeds() -> None:
+    base = _score((1.0, 9), (2.0, 9), (4.0, 9))
+    better = _score((0.9, 9), (1.81, 9), (3.59, 9))
+    found = compare(better, base)
+    assert found.low < found.mean < found.high < 0
+    assert found.percent == pytest.approx(-9.9, abs=0.2)
+    assert found.p < 0.01
+
+
+def test_scores_survive_json_exactly() -> None:
+    score = _score((1 / 3, float("inf")), (2e-17, 0.1))
+    assert score_from_json(score_to_json(score)) == score
+
+
+def test_cache_key_changes_with_what_a_score_depends_on() -> None:
+    evaluator = Evaluator({"quadratic": get_task("quadratic")})
+    adamw = get_known("adamw").program
+    keys = {
+        evaluator.key(adamw, "quadratic", Fidelity(), "machine"),
+        evaluator.key(adamw, "quadratic", Fidelity(), "fused"),
+        evaluator.key(adamw, "quadratic", Fidelity(seeds=(1,)), "machine"),
+        evaluator.key(adamw, "quadratic", Fidelity(learning_rates=(0.1,)), "machine"),
+        evaluator.key(adamw.with_defaults(b1=0.5), "quadratic", Fidelity(), "machine"),
+    }
+    assert len(keys) == 5
+    # The learning rate is tuned, so that its default is no part of the rule.
+    assert evaluator.key(adamw, "quadratic", Fidelity(), "machine") == evaluator.key(
+        adamw.with_defaults(lr=0.5), "quadratic", Fidelity(), "machine"
+    )
+
+
+def test_grid_is_half_decades_wide_enough_for_all() -> None:
+    assert LEARNING_RATES[0] <= 1e-4
+    assert LEARNING_RATES[-1] >= 1
+    steps = np.diff(np.log10(LEARNING_RATES))
+    assert steps.max() < 0.53
