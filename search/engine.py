@@ -9,11 +9,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Any
 
 from ..dsl.program import Program
 from ..evaluators.cache import ScoreStore
@@ -25,7 +24,7 @@ from . import evolution, ledger
 from .config import SearchConfig
 from .evolution import Proposal, SearchState, Status
 from .finals import decide
-from .funnel import CandidateTrainer, Job, Trials, jobs_of
+from .funnel import CandidateTrainer, Stopped, Trials, Workers, jobs_of
 from .ledger import Ledger
 from .outcome import Outcome
 from .runs import Run
@@ -110,6 +109,8 @@ def run_search(
         engine = _Engine(opened, config, tasks, report, should_stop)
         try:
             return engine.run()
+        except Stopped:
+            return None
         finally:
             engine.close()
 
@@ -126,127 +127,102 @@ class _Engine:
         self.ledger = opened
         self.config = config
         self.report = report
-        self.should_stop = should_stop
         self.evaluator = Evaluator(tasks, ScoreStore())
-        self.workers = ThreadPoolExecutor(config.workers or os.cpu_count() or 1)
-        self.trials = Trials(self.evaluator, opened, self.workers.submit)
+        pool = ThreadPoolExecutor(config.workers or os.cpu_count() or 1)
+        self.workers = Workers(pool, should_stop)
+        self.trials = Trials(self.evaluator, opened, self.workers)
         self.earlier_seconds = opened.seconds()
         self.tally = _Tally()
 
     def close(self) -> None:
         # Workers never touch the ledger, so that a stopped run need not wait for them.
-        self.workers.shutdown(wait=not self.should_stop(), cancel_futures=True)
+        stopped = self.workers.should_stop()
+        self.workers.pool.shutdown(wait=not stopped, cancel_futures=True)
 
-    def run(self) -> Outcome | None:
-        baselines = self._baselines()
-        if baselines is None:
-            return None
-        state = self._evolve(CandidateTrainer(self.evaluator, self.config, baselines))
-        if state is None:
-            return None
+    def run(self) -> Outcome:
+        trainer = CandidateTrainer(self.evaluator, self.config, self._baselines())
+        self._evolve(trainer)
         return decide(
             self.config,
             self.ledger,
             self.trials,
             lambda phase, detail: self.report(self._progress(phase, detail)),
-            self.should_stop,
         )
 
-    def _baselines(self) -> dict[str, TaskScore] | None:
-        """Scores the baseline on all proxies, which also compiles their machines.
-
-        None when stopped.
-        """
+    def _baselines(self) -> dict[str, TaskScore]:
+        """Scores the baseline on all proxies, which also compiles their machines."""
         started = time.monotonic()
         program = get_known(self.config.baseline).program
-        funnel = self.config.funnel
-        jobs = [
-            j for stage in (funnel.screen, funnel.proxy) for j in jobs_of(program, stage, "machine")
-        ]
+        stages = (self.config.funnel.screen, self.config.funnel.proxy)
+        jobs = [job for stage in stages for job in jobs_of(program, stage, "machine")]
         left = [job.task for job in jobs]
 
         def show() -> None:
             detail = f"the training loops of {', '.join(left)}" if left else "done"
             self.report(Progress("compiling", detail, seconds=time.monotonic() - started))
 
-        def done(job: Job) -> None:
-            left.remove(job.task)
-            show()
-
         # Trained afresh even when the score is known, because that is what compiles the machine.
-        show()
-        futures = {job: self._submit(job) for job in jobs}
+        train = self.evaluator.score
+        futures = [
+            self.workers.pool.submit(train, j.program, j.task, j.fidelity, j.path) for j in jobs
+        ]
         scores = {}
-        for job, future in futures.items():
-            while not future.done():
-                if self.should_stop():
-                    return None
-                show()
-                _wait(future, 0.5)
-            scores[job.task] = future.result()
+        for job, future in zip(jobs, futures, strict=True):
+            scores[job.task] = self.workers.result(future, show)
             self.trials.keep(job, scores[job.task])
-            done(job)
+            left.remove(job.task)
+        show()
         return scores
 
-    def _submit(self, job: Job) -> Future[TaskScore]:
-        args = (job.program, job.task, job.fidelity, job.path)
-        return self.workers.submit(self.evaluator.score, *args)
-
-    def _evolve(self, trainer: CandidateTrainer) -> SearchState | None:
+    def _evolve(self, trainer: CandidateTrainer) -> None:
         starters = [get_known(name).program for name in self.config.start]
         state = evolution.init(self.config.seed, self.config.evolution, starters)
         self.started = time.monotonic()
-        stopped = False
-        # The starters are always trained: without them there is nothing to report.
-        while not stopped and not (state.population and self._spent(state)):
-            proposals, state = evolution.ask(state, self._left(state))
-            self.ledger.propose(proposals)
-            fitness = self._train(proposals, trainer)
-            if fitness is None:
-                stopped = True
-                break
-            state = evolution.tell(state, fitness)
-            shared = {p.ordinal: fitness[p.ordinal] for p in proposals if p.ordinal in fitness}
-            shared |= {
-                p.ordinal: state.fitness[p.digest]
-                for p in proposals
-                if p.status is Status.DUPLICATE
-            }
-            self.ledger.commit_fitness(shared)
-            self.tally.add(proposals, fitness)
+        try:
+            # The starters are always trained: without them there is nothing to report.
+            while not (state.population and self._spent(state)):
+                state, found_any = self._generation(state, trainer)
+                if not found_any:
+                    break  # nothing new can be found from here
+        finally:
             self.ledger.add_seconds(time.monotonic() - self.started)
-            self.report(self._progress("searching", fraction=self._fraction(state)))
-            if not any(p.status is Status.NEW for p in proposals):
-                break  # nothing new can be found from here
+
+    def _generation(
+        self, state: SearchState, trainer: CandidateTrainer
+    ) -> tuple[SearchState, bool]:
+        """Asks, trains and tells once. Also returns whether there was anything new."""
+        proposals, state = evolution.ask(state, self._left(state))
+        self.ledger.propose(proposals)
+        fitness = self._train(proposals, trainer)
+        state = evolution.tell(state, fitness)
+        shared = {
+            p.ordinal: state.fitness[p.digest] for p in proposals if p.status is not Status.REJECTED
+        }
+        self.ledger.commit_fitness(shared)
+        self.tally.add(proposals, fitness)
         self.ledger.add_seconds(time.monotonic() - self.started)
-        return None if stopped else state
+        self.report(self._progress("searching", fraction=self._fraction(state)))
+        return state, bool(fitness)
 
     def _train(
         self, proposals: tuple[Proposal, ...], trainer: CandidateTrainer
-    ) -> dict[int, float] | None:
-        """The fitness of the new proposals; None if stopped before all were trained."""
-        futures = {}
-        for proposal in proposals:
-            if proposal.status is not Status.NEW:
-                continue
-            known = self._known(trainer, proposal.program)
-            futures[proposal.ordinal] = self.workers.submit(trainer.train, proposal.program, known)
+    ) -> dict[int, float]:
+        """The fitness of the new proposals. Raises Stopped; what was finished is kept."""
+        futures = {
+            p.ordinal: self.workers.pool.submit(
+                trainer.train, p.program, self._known(trainer, p.program)
+            )
+            for p in proposals
+            if p.status is Status.NEW
+        }
         fitness: dict[int, float] = {}
         for ordinal, future in futures.items():
-            while not future.done():
-                _wait(future, 0.5)
-                if self.should_stop():
-                    for other in futures.values():
-                        other.cancel()
-                    break
-            if future.cancelled():
-                continue
-            trained = future.result()
+            trained = self.workers.result(future)
             for job, score in trained.scores:
                 self.trials.keep(job, score)
             self.tally.replayed += not trained.scores
             fitness[ordinal] = trained.fitness
-        return fitness if len(fitness) == len(futures) and not self.should_stop() else None
+        return fitness
 
     def _known(self, trainer: CandidateTrainer, program: Program) -> dict[str, TaskScore]:
         screen, proxy = trainer.jobs(program)
@@ -288,8 +264,3 @@ class _Engine:
             rate=(trained - self.tally.replayed) / seconds if seconds else 0.0,
             fraction=fraction,
         )
-
-
-def _wait(future: Future[Any], seconds: float) -> None:
-    """Waits for a future without raising, so that Ctrl-C and the clock are looked at."""
-    wait([future], timeout=seconds)

@@ -35,24 +35,19 @@ def decide(
     ledger: Ledger,
     trials: Trials,
     say: Say,
-    should_stop: Callable[[], bool],
-) -> Outcome | None:
+) -> Outcome:
     """Chooses the best rule of a finished evolution and stores the outcome as a fact.
 
-    Returns:
-      The outcome, or None when stopped.
+    Raises:
+      Stopped: when asked to stop before; a resumed run goes on from there.
     """
     if stored := ledger.fact("outcome"):
         return outcome_from_json(stored)
     stages = _Stages(config, trials, say)
     finalists = stages.validate(_finalists(config, ledger))
-    if should_stop():
-        return None
     winner = None
     for place, (finalist, program) in enumerate(finalists):
         scores, value = stages.confirm(program)
-        if should_stop():
-            return None
         finalists[place] = (dataclasses.replace(finalist, confirmation=value), program)
         if value <= 0:
             winner = place
@@ -79,8 +74,6 @@ def decide(
         tuple(f for f, _ in finalists),
         stages.comparison(program),
     )
-    if should_stop():
-        return None
     ledger.set_fact("outcome", json.loads(json.dumps(asdict(outcome))))
     return outcome
 

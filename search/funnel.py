@@ -10,15 +10,17 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
-from functools import partial
-from typing import Any, Protocol
+from typing import Protocol, TypeVar
 
 from ..dsl.canonical import program_digest
 from ..dsl.program import Program
 from ..evaluators.evaluate import Evaluator, Fidelity, Path, score_from_json, score_to_json
 from ..evaluators.scoring import LEARNING_RATES, TaskScore, fitness, log_ratio
 from .config import SearchConfig, Stage
+
+T = TypeVar("T")
 
 # A candidate that fails the screen ranks behind one that passed and did this much worse.
 UNPROMOTED_PENALTY = 0.5
@@ -58,16 +60,45 @@ class Job:
     path: Path
 
 
-Submit = Callable[[Callable[[], Any]], Any]  # runs a function on a worker, gives a future
+class Stopped(Exception):
+    """The user asked to stop; everything that was finished is stored."""
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Threads that train, and how to wait for them.
+
+    Attributes:
+      pool: the threads. JAX releases Python's lock while it computes.
+      should_stop: asked while waiting.
+    """
+
+    pool: ThreadPoolExecutor
+    should_stop: Callable[[], bool]
+
+    def result(self, future: Future[T], waiting: Callable[[], None] = lambda: None) -> T:
+        """A future's result; `waiting` is called now and then until it is there.
+
+        Raises:
+          Stopped: when asked to stop before.
+        """
+        while not future.done():
+            if self.should_stop():
+                raise Stopped
+            waiting()
+            wait([future], timeout=0.5)
+        if self.should_stop():
+            raise Stopped
+        return future.result()
 
 
 class Trials:
     """Trains rules through workers, with every result kept."""
 
-    def __init__(self, evaluator: Evaluator, results: Results, submit: Submit) -> None:
+    def __init__(self, evaluator: Evaluator, results: Results, workers: Workers) -> None:
         self.evaluator = evaluator
+        self.workers = workers
         self._results = results
-        self._submit = submit
 
     def known(self, job: Job) -> TaskScore | None:
         """The score, if this run has it already."""
@@ -83,40 +114,27 @@ class Trials:
         fidelity = json.dumps(asdict(job.fidelity))
         return program_digest(job.program), job.task, version, fidelity, job.path
 
-    def run(
-        self,
-        jobs: Sequence[Job],
-        *,
-        cached: bool = False,
-        done: Callable[[Job], None] | None = None,
-    ) -> list[TaskScore]:
+    def run(self, jobs: Sequence[Job], *, cached: bool = False) -> list[TaskScore]:
         """Scores all jobs, several at a time, in order.
 
         Args:
           jobs: what to train.
           cached: whether scores may come from, and go to, the evaluator's cache between runs.
-          done: called as each job's score is there.
+
+        Raises:
+          Stopped: when asked to stop; what was finished is kept.
         """
         train = self.evaluator.cached_score if cached else self.evaluator.score
-        waiting: list[tuple[Job, Any]] = []
-        for job in jobs:
-            score = self.known(job)
-            if score is None:
-                call = partial(train, job.program, job.task, job.fidelity, job.path)
-                waiting.append((job, self._submit(call)))
-            else:
-                waiting.append((job, score))
-        scores = []
-        for job, found in waiting:
-            if isinstance(found, TaskScore):
-                score = found
-            else:
-                score = found.result()
-                self.keep(job, score)
-            scores.append(score)
-            if done:
-                done(job)
-        return scores
+        started: dict[int, Future[TaskScore]] = {}
+        scores = {i: known for i, job in enumerate(jobs) if (known := self.known(job)) is not None}
+        for i, job in enumerate(jobs):
+            if i not in scores:
+                args = (job.program, job.task, job.fidelity, job.path)
+                started[i] = self.workers.pool.submit(train, *args)
+        for i, future in started.items():
+            scores[i] = self.workers.result(future)
+            self.keep(jobs[i], scores[i])
+        return [scores[i] for i in range(len(jobs))]
 
 
 @dataclass(frozen=True)
