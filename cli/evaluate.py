@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from ..dsl.errors import UserError
-from ..dsl.program import Program
+from ..dsl.program import LEARNING_RATE, Program
 from ..evaluators.tasks import list_tasks
 from .arguments import add_format, add_runs_dir, command, read_rule, split_names
 from .output import percent, print_json, print_table
@@ -91,25 +91,22 @@ def _scores(
     programs: dict[str, Program], tasks: dict[str, Task], seeds: int
 ) -> dict[tuple[str, str], TaskScore]:
     """Scores by rule and task, kept in the user's cache."""
-    from ..dsl.bytecode import TooLarge
     from ..evaluators.cache import ScoreStore, enable_compilation_cache
     from ..evaluators.evaluate import Evaluator, Fidelity
 
     enable_compilation_cache()
     evaluator = Evaluator(tasks, ScoreStore())
     fidelity = Fidelity(seeds=tuple(range(seeds)))
+    fits = {name: _fits_the_plain_machine(program) for name, program in programs.items()}
     pairs = [(name, task) for task in tasks for name in programs]
     left = len(pairs)
 
     def score(pair: tuple[str, str]) -> TaskScore:
         name, task = pair
         # Long runs repay a compilation of their own; short ones do not.
-        if tasks[task].tier == "proxy":
-            try:
-                return evaluator.cached_score(programs[name], task, fidelity)
-            except TooLarge:
-                pass
-        return evaluator.cached_score(programs[name], task, fidelity, "fused")
+        by_machine = tasks[task].tier == "proxy" and fits[name]
+        path = "machine" if by_machine else "fused"
+        return evaluator.cached_score(programs[name], task, fidelity, path)
 
     results = {}
     with ThreadPoolExecutor() as workers:
@@ -118,6 +115,16 @@ def _scores(
             left -= 1
             print(f"{pair[0]} on {pair[1]} done, {left} to go", file=sys.stderr)
     return results
+
+
+def _fits_the_plain_machine(program: Program) -> bool:
+    """Whether the machine runs it faster than it compiles; the full machine does not."""
+    from ..dsl.bytecode import TooLarge, assemble
+
+    try:
+        return not assemble(program).full
+    except TooLarge:
+        return False
 
 
 def _rows(
@@ -130,7 +137,8 @@ def _rows(
     from ..evaluators.scoring import compare, fitness
 
     rows = []
-    for name in programs:
+    for name, program in programs.items():
+        tunes = LEARNING_RATE in program.defaults
         own = {task: scores[name, task] for task in tasks}
         base = {task: scores[baseline, task] for task in tasks}
         by_task = {}
@@ -138,8 +146,8 @@ def _rows(
             compared = compare(score, base[task])
             by_task[task] = {
                 "loss": score.value,
-                "learning_rate": score.learning_rate,
-                "at_edge": score.at_edge,
+                "learning_rate": score.learning_rate if tunes else None,
+                "at_edge": score.at_edge and tunes,
                 "log_ratio": compared.mean,
                 "low": compared.low,
                 "high": compared.high,
@@ -156,8 +164,9 @@ def _print(rows: list[dict[str, Any]], tasks: Iterable[str], baseline: str, seed
         cells = [row["rule"], percent(row["log_ratio"])]
         for task in tasks:
             found = row["tasks"][task]
-            edge = "*" if found["at_edge"] else ""
-            cells.append(f"{found['loss']:.4g} @ {found['learning_rate']:g}{edge}")
+            rate, edge = found["learning_rate"], "*" if found["at_edge"] else ""
+            at = "" if rate is None else f" @ {rate:g}{edge}"
+            cells.append(f"{found['loss']:.4g}{at}")
         lines.append(cells)
     print_table(headers, lines)
     print(

@@ -1,8 +1,8 @@
-"""Steps divided by a running size of each coordinate's gradient (rows 4-9)."""
+"""Steps divided by a running size of each coordinate's gradient (rows 4-12)."""
 
 from __future__ import annotations
 
-from .rule import NUMPY, KnownRule, Paper
+from .rule import KnownRule, Paper
 
 ADAGRAD = KnownRule(
     text='''\
@@ -20,7 +20,6 @@ def adagrad(w, g, a=0, *, lr=1e-2, eps=1e-10):
     row=4,
     tier="1a",
     seeds=(1, 2, 3),
-    references=(NUMPY, "optax.adagrad", "torch.optim.Adagrad"),
     trap="optax starts a at 0.1 and puts eps inside the root; here a starts at 0, as in torch.",
 )
 
@@ -43,7 +42,6 @@ def adadelta(w, g, v=0, d=0, *, lr=1, rho=0.9, eps=1e-6):
     row=5,
     tier="1a",
     seeds=(1, 2, 3),
-    references=(NUMPY, "optax.adadelta", "torch.optim.Adadelta"),
 )
 
 RMSPROP = KnownRule(
@@ -63,7 +61,6 @@ def rmsprop(w, g, v=0, *, lr=1e-2, decay=0.99, eps=1e-8):
     row=6,
     tier="1a",
     seeds=(1, 2, 3),
-    references=(NUMPY, "optax.rmsprop", "torch.optim.RMSprop"),
     trap="optax's default is decay 0.9 with eps inside the root; here both are torch's.",
 )
 
@@ -87,7 +84,6 @@ def adam(w, g, t, m=0, v=0, *, lr=1e-3, b1=0.9, b2=0.999, eps=1e-8):
     row=7,
     tier="1a",
     seeds=(0, 1, 2, 3),
-    references=(NUMPY, "optax.adam", "torch.optim.Adam"),
 )
 
 _AMSGRAD_PAPER = Paper(
@@ -113,7 +109,6 @@ def amsgrad(w, g, t, m=0, v=0, x=0, *, lr=1e-3, b1=0.9, b2=0.999, eps=1e-8):
     row=8,
     tier="1a",
     seeds=(1, 2, 3),
-    references=(NUMPY, "torch.optim.Adam"),
     trap="torch's form; optax takes the maximum of the corrected moment (amsgrad_optax). The paper "
     "has no bias correction.",
 )
@@ -133,7 +128,6 @@ def amsgrad_optax(w, g, t, m=0, v=0, x=0, *, lr=1e-3, b1=0.9, b2=0.999, eps=1e-8
     row=8,
     tier="1a",
     seeds=(1, 2, 3),
-    references=(NUMPY, "optax.amsgrad"),
     trap="optax's form; torch corrects the bias after the maximum (amsgrad).",
 )
 
@@ -157,8 +151,100 @@ def adamw(w, g, t, m=0, v=0, *, lr=1e-3, b1=0.9, b2=0.999, eps=1e-8, wd=1e-2):
     row=9,
     tier="1a",
     seeds=(0, 1, 3),
-    references=(NUMPY, "optax.adamw", "torch.optim.AdamW"),
     trap="The default wd is torch's 0.01; optax's is 1e-4.",
 )
 
-RULES = (ADAGRAD, ADADELTA, RMSPROP, ADAM, AMSGRAD, AMSGRAD_OPTAX, ADAMW)
+ADABELIEF = KnownRule(
+    text='''\
+def adabelief(w, g, t, m=0, s=0, *, lr=1e-3, b1=0.9, b2=0.999, eps=1e-16):
+    """AdaBelief (Zhuang et al. 2020, Algorithm 2), without rectification."""
+    m = lerp(g, m, b1)
+    s = lerp(square(g - m), s, b2) + eps
+    m_hat = m / (1 - b1**t)
+    s_hat = s / (1 - b2**t)
+    return lr * m_hat / (sqrt(s_hat) + eps)
+''',
+    paper=Paper(
+        title="AdaBelief Optimizer: Adapting Stepsizes by the Belief in Observed Gradients",
+        authors="Juntang Zhuang, Tommy Tang, Yifan Ding, Sekhar Tatikonda, Nicha Dvornek, "
+        "Xenophon Papademetris, James S. Duncan",
+        year=2020,
+        venue="NeurIPS 2020",
+        arxiv="2010.07468",
+    ),
+    row=10,
+    tier="1a",
+    seeds=(1, 3),
+    trap="eps is added to s at every step and stays there; the official code rectifies as RAdam "
+    "does unless told rectify=False.",
+)
+
+DIFFGRAD = KnownRule(
+    text='''\
+def diffgrad(w, g, t, m=0, v=0, g_old=0, *, lr=1e-3, b1=0.9, b2=0.999, eps=1e-8):
+    """diffGrad (Dubey et al. 2020), with the friction coefficient xi of the previous gradient."""
+    m = lerp(g, m, b1)
+    v = lerp(square(g), v, b2)
+    xi = sigmoid(abs(g_old - g))
+    g_old = g
+    return lr * sqrt(1 - b2**t) / (1 - b1**t) * xi * m / (sqrt(v) + eps)
+''',
+    paper=Paper(
+        title="diffGrad: An Optimization Method for Convolutional Neural Networks",
+        authors="Shiv Ram Dubey, Soumendu Chakraborty, Swalpa Kumar Roy, Snehasis Mukherjee, "
+        "Satish Kumar Singh, Bidyut Baran Chaudhuri",
+        year=2020,
+        venue="IEEE Transactions on Neural Networks and Learning Systems 31(11)",
+        arxiv="1909.11015",
+    ),
+    row=11,
+    tier="1a",
+    seeds=(1, 2, 3),
+    trap="Version 2 of the official code: in version 1 g_old is g itself, so that xi is always "
+    "1/2. eps stands beside the uncorrected root.",
+)
+
+ADAN = KnownRule(
+    text='''\
+def adan(w, g, t, m=0, v=0, n=0, g_old=0, *, lr=1e-3, b1=0.98, b2=0.92, b3=0.99, eps=1e-8, wd=0):
+    """Adan (Xie et al. 2022, Algorithm 1), with the official code's betas: one minus the paper's.
+
+    The weight decay is proximal.
+    """
+    d = where(t == 1, 0, g - g_old)
+    m = lerp(g, m, b1)
+    v = lerp(d, v, b2)
+    n = lerp(square(g + b2 * d), n, b3)
+    m_hat = m / (1 - b1**t)
+    v_hat = v / (1 - b2**t)
+    n_hat = n / (1 - b3**t)
+    u = (m_hat + b2 * v_hat) / (sqrt(n_hat) + eps)
+    g_old = g
+    return w - (w - lr * u) / (1 + lr * wd)
+''',
+    paper=Paper(
+        title="Adan: Adaptive Nesterov Momentum Algorithm for Faster Optimizing Deep Models",
+        authors="Xingyu Xie, Pan Zhou, Huan Li, Zhouchen Lin, Shuicheng Yan",
+        year=2022,
+        venue="IEEE Transactions on Pattern Analysis and Machine Intelligence",
+        arxiv="2208.06677",
+    ),
+    row=12,
+    tier="1a",
+    seeds=(1,),
+    trap="optax.adan is another rule: it weights d by 1 - b2 = 0.08 where the official code has "
+    "0.92. The paper has eps inside the root.",
+)
+
+RULES = (
+    ADAGRAD,
+    ADADELTA,
+    RMSPROP,
+    ADAM,
+    AMSGRAD,
+    AMSGRAD_OPTAX,
+    ADAMW,
+    ADABELIEF,
+    DIFFGRAD,
+    ADAN,
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .rule import NUMPY, KnownRule, Paper
+from .rule import KnownRule, Paper
 
 SGD = KnownRule(
     text='''\
@@ -19,7 +19,6 @@ def sgd(w, g, *, lr=1e-2):
     row=1,
     tier="1a",
     seeds=(0, 1, 2, 3),
-    references=(NUMPY, "optax.sgd", "torch.optim.SGD"),
 )
 
 MOMENTUM = KnownRule(
@@ -38,7 +37,6 @@ def momentum(w, g, b=0, *, lr=1e-2, mu=0.9):
     row=2,
     tier="1a",
     seeds=(1, 2, 3),
-    references=(NUMPY, "optax.sgd", "torch.optim.SGD"),
     trap="The gradient enters with weight 1, not 1 - mu: the step is 1 / (1 - mu) times an EMA's.",
 )
 
@@ -58,7 +56,6 @@ def nesterov(w, g, b=0, *, lr=1e-2, mu=0.9):
     row=3,
     tier="1a",
     seeds=(0, 1),
-    references=(NUMPY, "optax.sgd", "torch.optim.SGD"),
     trap="w is the look-ahead point; the paper's own iterate is w + lr * mu * b.",
 )
 

@@ -7,8 +7,7 @@ from functools import cached_property
 
 from ..dsl.program import Program
 from ..dsl.syntax import parse
-
-NUMPY = "NumPy from the equations"
+from .parity import Match, load_parity
 
 
 @dataclass(frozen=True)
@@ -33,12 +32,11 @@ class KnownRule:
     """One documented update rule.
 
     Attributes:
-      text: the program exactly as `format_program` prints it, but with calls of other rules.
+      text: the program as `format_program` prints it, but with calls of other rules.
       paper: where it comes from.
       row: its row in the catalogue of documented rules; several variants may share one.
       tier: what it needs from the language, "1a" (elementwise) to "5" (schedules).
       seeds: which of the four source documents name it.
-      references: implementations that its trajectories agree with.
       calls: the rules that it calls by name.
       trap: what differs between implementations that share the name; empty if nothing does.
     """
@@ -48,7 +46,6 @@ class KnownRule:
     row: int
     tier: str
     seeds: tuple[int, ...]
-    references: tuple[str, ...]
     trap: str = ""
     calls: tuple[KnownRule, ...] = ()
 
@@ -56,6 +53,11 @@ class KnownRule:
     def program(self) -> Program:
         """The parsed program; read at first use, because nobody needs all of them at once."""
         return parse(self.text, {rule.name: rule.program for rule in self.calls})
+
+    @property
+    def matches(self) -> tuple[Match, ...]:
+        """The references that its trajectories were compared with, as last measured."""
+        return load_parity().rules.get(self.name, ())
 
     @property
     def name(self) -> str:

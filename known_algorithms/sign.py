@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .rule import NUMPY, KnownRule, Paper
+from .rule import KnownRule, Paper
 
 LION = KnownRule(
     text='''\
@@ -23,7 +23,6 @@ def lion(w, g, m=0, *, lr=1e-4, b1=0.9, b2=0.99, wd=0):
     row=13,
     tier="1a",
     seeds=(1,),
-    references=(NUMPY, "optax.lion", "google/automl", "pytorch_optimizer", "lion-pytorch"),
     trap="optax's default wd is 1e-3; here it is 0, as in the official code.",
 )
 

@@ -2,128 +2,165 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
+import math
+import re
 import subprocess
 import sys
 from functools import cache
+from pathlib import Path
+from types import ModuleType
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from evoptax.dsl.arrays import run_numpy
+from evoptax.dsl.bytecode import TooLarge, assemble
 from evoptax.dsl.errors import UserError
-from evoptax.dsl.program import LEARNING_RATE, Program
+from evoptax.dsl.kinds import kinds_of
+from evoptax.dsl.program import LEARNING_RATE
+from evoptax.dsl.shapes import Kind, shape_of
 from evoptax.dsl.syntax import format_program, parse
 from evoptax.known_algorithms.catalogue import KNOWN, get_known, known_rules
-from evoptax.known_algorithms.rule import NUMPY as FROM_EQUATIONS
-from paths import Machine, Problem, flat, run_fused
-from references.compare import max_difference
-from references.golden import load_golden
-from references.numpy_references import NUMPY
-from references.optax_references import OPTAX, run_optax
-from references.problems import STEPS, problem
-from references.settings import RULES
-from references.trajectories import Trajectory
-
-GOLDEN = load_golden()
-TOLERANCE = 1e-12
-
-
-def tuned(name: str, hyper: dict[str, float]) -> Program:
-    """The rule with the hyperparameters of a comparison, every one of which it must have."""
-    return KNOWN[name].program.with_defaults(**hyper)
-
-
-def trajectory(program: Program, tensors: tuple[str, ...]) -> Trajectory:
-    """The rule by NumPy in float64, in the references' words."""
-    params, grads = problem(tensors)
-    gradients = [[g[name] for name in tensors] for g in grads]
-    steps = run_numpy(program, [params[name] for name in tensors], gradients)
-    named = [[dict(zip(tensors, leaves, strict=True)) for leaves in pair] for pair in steps]
-    return Trajectory([w for w, _ in named], [eval_w for _, eval_w in named])
-
-
-def apart(ours: Trajectory, theirs: Trajectory) -> float:
-    """The largest difference, evaluation points included where the reference has them."""
-    gap = max_difference(ours, theirs)
-    return gap if theirs.eval_w is None else max(gap, max_difference(ours.eval_w, theirs.eval_w))
-
-
-@pytest.mark.parametrize("name", KNOWN)
-def test_matches_the_equations(name: str) -> None:
-    assert name in NUMPY, f"{name} has no independent NumPy reference in tests/references"
-    setting = RULES[name]
-    params, grads = problem(setting.tensors)
-    assert STEPS >= 20
-    theirs = NUMPY[name](params, grads, **setting.hyper)
-    assert apart(trajectory(tuned(name, setting.hyper), setting.tensors), theirs) <= TOLERANCE
-
-
-@pytest.mark.parametrize("name", [n for n in KNOWN if n in OPTAX])
-def test_matches_optax(name: str) -> None:
-    reference = OPTAX[name]
-    theirs = run_optax(name, *problem(reference.tensors))
-    ours = trajectory(tuned(name, reference.hyper), reference.tensors)
-    assert apart(ours, theirs) <= reference.tolerance <= 1e-11
-
-
-@pytest.mark.parametrize(
-    "golden",
-    [g for g in GOLDEN if g.rule in KNOWN],
-    ids=lambda g: f"{g.rule}-{g.source}".replace("/", "+"),
+from evoptax.known_algorithms.parity import load_parity
+from optax import contrib
+from parity_runs import (
+    Run,
+    by_machine,
+    by_numpy,
+    compared,
+    compiled_machine,
+    restricted,
+    setting_run,
 )
-def test_matches_other_packages(golden) -> None:
-    ours = trajectory(tuned(golden.rule, golden.hyper), golden.tensors)
-    assert golden.difference(ours) <= golden.tolerance
+from references.coverage import COVERAGE, Check, trajectory_difference
+from references.optax_runner import OptaxReference
+from references.problems import ALL, SHAPES, STEPS, problem
+from references.settings import OMITTED, RULES
+
+ROOT = Path(__file__).parents[1]
+# These follow from what they solve; all others have a learning rate.
+WITHOUT_LEARNING_RATE = {"sor", "optimistic_omd"}
+# How much the factored, scalar and per-tensor rules carry; all other state is as large as w.
+SMALL_STATE = {
+    "adafactor": {"R": Kind.ROW, "C": Kind.COLUMN},
+    "adagrad_norm": {"s": Kind.SCALAR},
+    "muon": {"m": Kind.TENSOR, "v": Kind.ROW},
+    "muon_optax": {"m": Kind.TENSOR, "v": Kind.ROW},
+    "optimistic_omd": {"x_hat": Kind.TENSOR, "M": Kind.TENSOR, "s": Kind.SCALAR},
+    "schedule_free_adamw": {
+        **dict.fromkeys(("z", "x", "v"), Kind.TENSOR),
+        **dict.fromkeys(("lr_max", "s"), Kind.SCALAR),
+    },
+    "schedule_free_sgd": {
+        **dict.fromkeys(("z", "x"), Kind.TENSOR),
+        **dict.fromkeys(("lr_max", "s"), Kind.SCALAR),
+    },
+    "sgd_sai": {"m": Kind.TENSOR, "kappa": Kind.LAYER},
+}
+
+
+def test_every_rule_is_here_with_its_references() -> None:
+    assert KNOWN.keys() == RULES.keys() == COVERAGE.keys()
+    assert not KNOWN.keys() & OMITTED.keys()
+    assert STEPS >= 20
 
 
 @pytest.mark.parametrize("name", KNOWN)
-def test_references_named_are_the_references_tested(name: str) -> None:
-    tested = {g.source for g in GOLDEN if g.rule == name}
-    tested |= {FROM_EQUATIONS, *(["optax"] if name in OPTAX else [])}
-    named = {"torch" if r.startswith("torch.") else r for r in KNOWN[name].references}
-    named = {"optax" if r.startswith("optax.") else r for r in named}
-    assert named == tested
+def test_every_path_matches_every_reference(name: str) -> None:
+    assert name in COVERAGE, f"{name} has no independent NumPy reference in tests/references"
+    rows = compared(name)
+    assert len(rows) >= 2 and rows[0][0].source == "numpy" and rows[0][0].tolerance <= 1e-12
+    for check, differences in rows:
+        assert {"NumPy", "fused", "Optax file"} <= differences.keys()
+        assert max(differences.values()) <= check.tolerance, (check.source, differences)
 
 
-@cache
-def compiled_machine(tensors: tuple[str, ...]) -> Machine:
-    return Machine(as_problem(tensors), jnp.float64)
+@pytest.mark.parametrize("name", [name for name in KNOWN if name != "sor"])
+def test_machine_matches_numpy(name: str) -> None:
+    run = setting_run(name)
+    assert trajectory_difference(by_machine(run), by_numpy(run)) <= 1e-12
+    assert compiled_machine(assemble(run.program).full).traces == 1
 
 
-def as_problem(tensors: tuple[str, ...]) -> Problem:
-    params, grads = problem(tensors)
-    return Problem(
-        tuple(params[n] for n in tensors),
-        tuple(tuple(g[n] for n in tensors) for g in grads),
-        (0.0,) * len(grads),
-    )
+def test_a_linear_solver_cannot_train() -> None:
+    with pytest.raises(TooLarge, match=r"A w = b, which no training task has"):
+        assemble(KNOWN["sor"].program)
+    with pytest.raises(UserError, match="sor solves linear systems and needs their matrices, A"):
+        run_numpy(KNOWN["sor"].program, [np.ones(2)], [[np.ones(2)]])
 
 
 @pytest.mark.parametrize("name", KNOWN)
-def test_machine_and_fused_path_match_numpy(name: str) -> None:
-    setting = RULES[name]
-    program = tuned(name, setting.hyper)
-    steps = trajectory(program, setting.tensors)
-    expected = np.array(
-        [
-            [flat(tuple(model.values())) for model in pair]
-            for pair in zip(steps, steps.eval_w, strict=True)
-        ]
+def test_state_is_as_small_as_the_rule(name: str) -> None:
+    state = kinds_of(KNOWN[name].program).state
+    assert state == SMALL_STATE.get(name, dict.fromkeys(state, Kind.TENSOR))
+
+
+def test_factored_state_holds_rows_and_columns() -> None:
+    kinds = kinds_of(KNOWN["adafactor"].program).state.values()
+    sizes = {
+        name: sum(math.prod(shape_of(kind, shape)) for kind in kinds)
+        for name, shape in SHAPES.items()
+    }
+    # A vector is one column: its second moment, and one mean.
+    assert sizes == {"tall": 7 + 3, "wide": 3 + 7, "vector": 5 + 1, "kernel": 18 + 36, "scalar": 2}
+
+
+def with_tensors(name: str, tensors: tuple[str, ...]) -> Run:
+    """A rule in its own setting, on some tensors."""
+    return Run(setting_run(name).program, tensors)
+
+
+def test_muon_is_adamw_on_vectors() -> None:
+    adamw = RULES["adamw"].hyper
+    shared = {name: adamw[name] for name in ("lr", "eps", "wd", "b1", "b2")}
+    small = ("vector", "scalar")
+    muon = by_numpy(Run(KNOWN["muon"].program.with_defaults(**shared), ALL))
+    plain = by_numpy(with_tensors("adamw", small))
+    assert trajectory_difference(restricted(muon, small), plain) <= 1e-14
+
+
+def test_muon_optax_is_optax_on_vectors() -> None:
+    hyper = RULES["muon_optax"].hyper
+    tensors = ("tall", "wide", "vector", "scalar")
+    reference = OptaxReference(
+        lambda *, lr, beta, eps, wd: contrib.muon(lr, beta=beta, eps=eps, weight_decay=wd),
+        hyper,
+        tensors=tensors,
     )
-    with jax.enable_x64(True):
-        machine = compiled_machine(setting.tensors)
-        by_machine = machine.run(program)
-        by_fused = run_fused(program, as_problem(setting.tensors), jnp.float64)
-    assert machine.traces == 1
-    np.testing.assert_allclose(by_machine, expected, rtol=0, atol=TOLERANCE)
-    np.testing.assert_allclose(by_fused, expected, rtol=0, atol=TOLERANCE)
+    theirs = reference.trajectory(*problem(tensors))
+    assert trajectory_difference(by_numpy(with_tensors("muon_optax", tensors)), theirs) <= 1e-12
+
+
+@pytest.mark.parametrize("name", [name for name in KNOWN if name != "sor"])
+def test_a_tensor_without_gradient_stays_finite(name: str) -> None:
+    params, grads = problem(ALL)
+    quiet = ("tall", "scalar")
+    gradients = [[0 * x if n in quiet else x for n, x in g.items()] for g in grads]
+    # A pixel that is never lit and a unit that is never active: one row and one column of a matrix.
+    lit = np.array([[0.0], [1.0], [1.0]]) * (np.arange(7) > 0)
+    for g in gradients:
+        g[ALL.index("wide")] = g[ALL.index("wide")] * lit
+    start = [*params.values()]
+    steps = run_numpy(KNOWN[name].program, start, gradients, dtype=np.float32)
+    assert all(np.isfinite(x).all() for pair in steps for leaves in pair for x in leaves)
+    still = run_numpy(KNOWN[name].program, start, [[0 * x for x in start]] * 5, dtype=np.float32)
+    assert all(np.isfinite(x).all() for x in still[-1][0])
 
 
 @pytest.mark.parametrize("name", KNOWN)
 def test_text_reads_as_it_prints(name: str) -> None:
     rule = KNOWN[name]
-    assert format_program(parse(rule.text)) == rule.text
+    printed = format_program(rule.program)
+    assert parse(printed) == rule.program
+    signature = re.sub(r"\(\n +(.*)\n\)", r"(\1)", rule.text.partition(":\n")[0])
+    body = rule.text.partition(":\n")[2].splitlines()
+    if not rule.calls:
+        assert printed == "\n".join([f"{signature}:", *body]) + "\n"
+    calls = {f"{called.name}(" for called in rule.calls}
+    own = [line for line in body if not any(f"= {call}" in line for call in calls)]
+    assert len(body) - len(own) == len(calls)
+    assert [line for line in printed.splitlines() if line in own] == own
     assert rule.program is rule.program
     assert rule.program.name == rule.name == name
 
@@ -132,9 +169,11 @@ def test_text_reads_as_it_prints(name: str) -> None:
 def test_conventions(name: str) -> None:
     rule = KNOWN[name]
     assert rule.program.inputs[:2] == ("w", "g")
-    assert LEARNING_RATE in rule.program.defaults
-    assert rule.program.doc.endswith(".") and str(rule.paper.year) in rule.program.doc
+    assert (LEARNING_RATE in rule.program.defaults) != (name in WITHOUT_LEARNING_RATE)
+    assert rule.program.doc.endswith(".")
+    assert str(rule.paper.year) in rule.program.doc.splitlines()[0]
     assert rule.row == RULES[name].row
+    assert rule.tier == ("1a" if rule.row < 16 else "1b" if rule.row < 23 else "2")
     assert rule.seeds == tuple(sorted(set(rule.seeds))) and set(rule.seeds) <= {0, 1, 2, 3}
     assert rule.paper.title and rule.paper.authors and rule.paper.venue
     assert max(map(len, rule.text.splitlines())) <= 100
@@ -145,15 +184,50 @@ def test_lookup_says_what_exists() -> None:
     with pytest.raises(UserError, match=r"'adamv'; did you mean 'adamw?'\?; known: sgd, .*lion"):
         get_known("adamv")
     assert known_rules() == tuple(KNOWN.values())
-    assert all(rule.tier == "1a" for rule in known_rules("1a"))
-    assert set(known_rules("1a")) <= set(known_rules("1"))
-    with pytest.raises(UserError, match=r"no rule has tier '9'; tiers: 1a"):
+    assert {rule.tier for rule in known_rules("1")} == {"1a", "1b"}
+    assert set(known_rules("1a")) < set(known_rules("1"))
+    with pytest.raises(UserError, match=r"no rule has tier '9'; tiers: 1a, 1b, 2"):
         known_rules("9")
 
 
 def test_reading_the_catalogue_does_not_import_jax() -> None:
     code = (
         "import sys; from evoptax.known_algorithms.catalogue import KNOWN;"
-        "[rule.program for rule in KNOWN.values()]; sys.exit('jax' in sys.modules)"
+        "[(rule.program, rule.matches) for rule in KNOWN.values()]; sys.exit('jax' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@cache
+def benchmark() -> ModuleType:
+    """benchmarks/parity.py."""
+    spec = importlib.util.spec_from_file_location("parity", ROOT / "benchmarks" / "parity.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_measured_parity_is_that_of_this_catalogue() -> None:
+    def source(check: Check) -> str:
+        return benchmark().SOURCES.get(check.source, check.source.removeprefix("golden "))
+
+    measured = load_parity()
+    again = "run python benchmarks/parity.py"
+    assert measured.rules.keys() == KNOWN.keys(), again
+    assert measured.steps == STEPS and {"numpy", "jax", "optax"} <= measured.versions.keys()
+    for name, matches in measured.rules.items():
+        found = [(m.source, m.tolerance, m.tensors) for m in matches]
+        assert found == [(source(c), c.tolerance, c.shapes) for c in COVERAGE[name]], again
+        assert all(m.largest <= m.tolerance for m in matches)
+        assert matches == KNOWN[name].matches
+
+
+def test_generated_files_are_up_to_date() -> None:
+    measured = load_parity()
+    written = (ROOT / "known_algorithms" / "parity.json").read_text(encoding="utf-8")
+    assert benchmark().as_json(measured) == written
+    assert list(json.loads(written)["rules"]) == list(KNOWN)
+    page = (ROOT / "docs" / "known_algorithms.md").read_text(encoding="utf-8")
+    assert page == benchmark().as_markdown(KNOWN, measured), "benchmarks/parity.py --docs"
+    assert re.findall(r"^\| `(\w+)`", page, re.MULTILINE) == list(KNOWN)

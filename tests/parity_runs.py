@@ -1,0 +1,244 @@
+"""Runs the documented rules as `references.coverage` compares them, on every path.
+
+`compared(rule)` gives how far each path is from each reference. What runs once serves every
+comparison that it can: a rule that looks at one tensor at a time runs on all tensors together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from evoptax.dsl.arrays import Leaves, bind
+from evoptax.dsl.bytecode import assemble
+from evoptax.dsl.export.check import load
+from evoptax.dsl.export.optax import to_optax
+from evoptax.dsl.export.optax_names import rule_name
+from evoptax.dsl.fused import bind_jax
+from evoptax.dsl.primitives import PRIMITIVES, Scope
+from evoptax.dsl.program import Call, Program, subexpressions
+from evoptax.known_algorithms.catalogue import KNOWN
+from paths import Machine, Problem
+from references.coverage import COVERAGE, Check
+from references.problems import ALL, SHAPES, STEPS, problem
+from references.trajectories import Params, Trajectory
+
+# Hyperparameters whose name is a primitive, or whose symbol is the paper's.
+RENAMED = {"clip": "C", "diameter": "D", "lipschitz": "G"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One program on one sequence of gradients.
+
+    Attributes:
+      program: with the hyperparameters of a comparison.
+      tensors: names in `SHAPES`.
+      roles: by tensor, or None.
+      system: A and b of the linear system whose residual takes the gradients' place, or None.
+    """
+
+    program: Program
+    tensors: tuple[str, ...]
+    roles: dict[str, float] | None = None
+    system: tuple[np.ndarray, np.ndarray] | None = None
+
+    def given(self, name: str) -> Any:
+        """What the program's input of this name gets, by tensor, or None."""
+        if name == "role":
+            return self.roles and {n: self.roles[n] for n in self.tensors}
+        return self.system and {n: self.system[0] for n in self.tensors}
+
+    def gradient(self, t: int, w: Params) -> Params:
+        """The gradients of step t."""
+        if self.system is not None:
+            return {n: self.system[0] @ np.asarray(x) - self.system[1] for n, x in w.items()}
+        return problem(self.tensors)[1][t - 1]
+
+    def key(self) -> str:
+        """Equal for equal runs."""
+        return repr((self.program, self.tensors, self.roles, self.system))
+
+
+def run_of(check: Check, tensors: tuple[str, ...] | None = None) -> Run:
+    """The run that a comparison asks for; every hyperparameter of it must exist."""
+    hyper = dict(check.hyper)
+    tensors = tensors or check.shapes
+    roles, system = hyper.pop("roles", None), None
+    if "a" in hyper:
+        system = hyper.pop("a"), hyper.pop("b")
+    # With one tensor, its norm is the model's.
+    assert hyper.pop("scope", "model") == "model" or len(tensors) == 1
+    if "split" in hyper:
+        hyper["by_size"] = float(hyper.pop("split") == "dimension")
+    if "radius" in hyper:
+        assert hyper.pop("radius") == hyper["diameter"] / 2
+    named = {RENAMED.get(name, name): value for name, value in hyper.items()}
+    return Run(KNOWN[check.rule].program.with_defaults(**named), tensors, roles, system)
+
+
+def looks_at_the_model(program: Program) -> bool:
+    """Whether what happens to one tensor depends on the others."""
+    calls = (e for root in program.expressions() for e in subexpressions(root))
+    names = {e.primitive for e in calls if isinstance(e, Call)}
+    derived = [PRIMITIVES[name].expansion for name in names]
+    return any(PRIMITIVES[name].scope is Scope.MODEL for name in names) or any(
+        "global_" in text for text in derived
+    )
+
+
+def _collect(
+    run: Run, start: Params, step: Callable[[int, Params, Params], tuple[Any, Any]]
+) -> Trajectory:
+    """Steps through the sequence: `step(t, w, g) -> (w, eval_w)`."""
+    w, ws, evals = start, [], []
+    for t in range(1, STEPS + 1):
+        w, eval_w = step(t, w, run.gradient(t, w))
+        ws.append(w)
+        evals.append(eval_w)
+    return Trajectory(ws, evals if run.program.evaluates_elsewhere else None)
+
+
+def _by_rule(run: Run, rule: Any, step: Any) -> Trajectory:
+    def named(leaves: Any) -> Params:
+        return dict(zip(run.tensors, leaves, strict=True))
+
+    start = problem(run.tensors)[0]
+    state = rule.init(Leaves(start.values()))
+
+    def one(t: int, w: Params, g: Params) -> tuple[Params, Params]:
+        nonlocal state
+        new, state, eval_w = step(Leaves(w.values()), Leaves(g.values()), state, t)
+        return named(new), named(eval_w)
+
+    return _collect(run, start, one)
+
+
+def _fixed(run: Run) -> dict[str, Any]:
+    given = {"role": run.given("role"), "A": run.given("A")}
+    return {"T": STEPS} | {name: [*x.values()] for name, x in given.items() if x}
+
+
+def by_numpy(run: Run) -> Trajectory:
+    """The interpreter over NumPy."""
+    rule = bind(run.program, np, np.float64)
+    with np.errstate(all="ignore"):
+        return _by_rule(
+            run, rule, lambda w, g, state, t: rule.step(w, g, state, t=t, **_fixed(run))
+        )
+
+
+def by_fused(run: Run) -> Trajectory:
+    """The interpreter traced by JAX."""
+    with jax.enable_x64(True):
+        rule = bind_jax(run.program, jnp.float64)
+        fixed = _fixed(run)
+        step = jax.jit(lambda w, g, state, t: rule.step(w, g, state, t=t, **fixed))
+        return _by_rule(run, rule, step)
+
+
+def by_export(run: Run) -> Trajectory:
+    """The exported file, driven as any Optax optimizer."""
+    program = run.program
+    with jax.enable_x64(True):
+        module, name = load(to_optax(program)), rule_name(program)
+        given = {"T": ("total_steps", STEPS), "A": ("A", run.given("A"))}
+        given["role"] = ("roles", run.given("role"))
+        optimizer = getattr(module, name)(**dict(given[i] for i in program.inputs if i in given))
+        start = jax.tree.map(jnp.asarray, problem(run.tensors)[0])
+        update, state = jax.jit(optimizer.update), optimizer.init(start)
+
+        def step(t: int, w: Params, g: Params) -> tuple[Params, Params]:
+            nonlocal state
+            updates, state = update(jax.tree.map(jnp.asarray, g), state, w)
+            w = optax.apply_updates(w, updates)
+            if program.evaluates_elsewhere:
+                return w, getattr(module, f"{name}_eval_params")(state, w)
+            return w, w
+
+        return _collect(run, start, step)
+
+
+@cache
+def compiled_machine(full: bool) -> Machine:
+    """The machine on all tensors, compiled for every rule at once."""
+    params, grads = problem(ALL)
+    gradients = tuple(tuple(g.values()) for g in grads)
+    model = Problem(tuple(params.values()), gradients, (0.0,) * STEPS)
+    return Machine(model, jnp.float64, full=full)
+
+
+def by_machine(run: Run) -> Trajectory:
+    """The machine, which trains models: there `role` is 1 and there is no A."""
+    assert run.tensors == ALL
+    with jax.enable_x64(True):
+        found = compiled_machine(assemble(run.program).full).run(run.program)
+    ends = np.cumsum([np.prod(SHAPES[n], dtype=int) for n in ALL])
+
+    def models(rows: np.ndarray) -> list[Params]:
+        pieces = (np.split(row, ends[:-1]) for row in rows)
+        return [{n: x.reshape(SHAPES[n]) for n, x in zip(ALL, p, strict=True)} for p in pieces]
+
+    evals = models(found[:, 1]) if run.program.evaluates_elsewhere else None
+    return Trajectory(models(found[:, 0]), evals)
+
+
+PATHS: dict[str, Callable[[Run], Trajectory]] = {
+    "NumPy": by_numpy,
+    "fused": by_fused,
+    "Optax file": by_export,
+    "machine": by_machine,
+}
+
+
+def restricted(trajectory: Trajectory, tensors: tuple[str, ...]) -> Trajectory:
+    """The same trajectory of some of the tensors."""
+
+    def some(models: list[Params]) -> list[Params]:
+        return [{name: model[name] for name in tensors} for model in models]
+
+    evals = trajectory.eval_w
+    return Trajectory(some(trajectory), None if evals is None else some(evals))
+
+
+def setting_run(rule: str) -> Run:
+    """The rule in its own setting, on all tensors and with every role 1, as the machine runs it."""
+    return replace(run_of(COVERAGE[rule][0], ALL), roles=None)
+
+
+def compared(rule: str) -> list[tuple[Check, dict[str, float]]]:
+    """For each reference, the largest difference of each path that can be compared with it."""
+    checks = COVERAGE[rule]
+    separate = looks_at_the_model(KNOWN[rule].program)
+    union = tuple(n for n in ALL if any(n in check.shapes for check in checks))
+    runs = [run_of(check, None if separate else union) for check in checks]
+    wanted = {(path, run.key()): run for run in runs for path in ("NumPy", "fused", "Optax file")}
+    for run, check in zip(runs, checks, strict=True):
+        if _the_machine_runs(run, check, separate):
+            wanted["machine", run.key()] = replace(run, tensors=ALL)
+    with ThreadPoolExecutor(2) as pool:  # XLA compiles outside Python's lock
+        found = dict(zip(wanted, pool.map(lambda k: PATHS[k[0]](wanted[k]), wanted), strict=True))
+    return [
+        (
+            check,
+            {
+                path: check.difference(restricted(found[path, run.key()], check.shapes))
+                for path in PATHS
+                if (path, run.key()) in found
+            },
+        )
+        for check, run in zip(checks, runs, strict=True)
+    ]
+
+
+def _the_machine_runs(run: Run, check: Check, separate: bool) -> bool:
+    if run.roles or run.system:
+        return False
+    return not separate or check.shapes == ALL
