@@ -15,6 +15,7 @@ from .arguments import add_format, add_runs_dir, command, read_rule, split_names
 from .output import percent, print_json, print_table
 
 if TYPE_CHECKING:
+    from ..evaluators.evaluate import Path
     from ..evaluators.scoring import TaskScore
     from ..evaluators.task import Task
 
@@ -105,8 +106,9 @@ def _scores(
         name, task = pair
         # Long runs repay a compilation of their own; short ones do not.
         by_machine = tasks[task].tier == "proxy" and fits[name]
-        path = "machine" if by_machine else "fused"
-        return evaluator.cached_score(programs[name], task, fidelity, path)
+        return evaluator.cached_score(
+            programs[name], task, fidelity, "machine" if by_machine else "fused"
+        )
 
     results = {}
     with ThreadPoolExecutor() as workers:

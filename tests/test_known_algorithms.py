@@ -14,9 +14,11 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from evoptax.cli.main import main
 from evoptax.dsl.arrays import run_numpy
 from evoptax.dsl.bytecode import TooLarge, assemble
 from evoptax.dsl.errors import UserError
+from evoptax.dsl.export.latex import to_latex
 from evoptax.dsl.kinds import kinds_of
 from evoptax.dsl.program import LEARNING_RATE
 from evoptax.dsl.shapes import Kind, shape_of
@@ -196,6 +198,28 @@ def test_reading_the_catalogue_does_not_import_jax() -> None:
         "[(rule.program, rule.matches) for rule in KNOWN.values()]; sys.exit('jax' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_command_shows_rule_and_evidence(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    rule = KNOWN[name]
+    assert main(["known", name]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(rule.text) and to_latex(rule.program) in out
+    assert rule.paper.title in out and rule.trap in out
+    assert all(f"{key} = " in out for key in rule.program.defaults)
+    table = out.rpartition("Largest difference")[2].splitlines()
+    assert [line.partition("  ")[0] for line in table[3:]] == [m.source for m in rule.matches]
+    assert main(["known", name, "--format", "json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["latex"] == to_latex(rule.program)
+    assert parse(data["program"]) == rule.program
+    assert [r["differences"] for r in data["references"]] == [m.differences for m in rule.matches]
+
+
+def test_a_linear_solver_is_not_evaluated(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "sor"]) == 2
+    assert "sor solves linear systems A w = b and cannot train a model" in capsys.readouterr().err
 
 
 @cache
