@@ -15,7 +15,6 @@ from .arguments import add_format, add_runs_dir, command, read_rule, split_names
 from .output import percent, print_json, print_table
 
 if TYPE_CHECKING:
-    from ..evaluators.evaluate import Path
     from ..evaluators.scoring import TaskScore
     from ..evaluators.task import Task
 
