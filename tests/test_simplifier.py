@@ -183,7 +183,9 @@ def test_tensors_that_become_scalars_stay_where_a_tensor_is_needed(body: str) ->
 @pytest.mark.parametrize("variant", SAME_RULE, ids=lambda f: f.__name__)
 def test_digest_is_equal_for_the_same_rule(variant: Callable[[Program, Random], Program]) -> None:
     changed = 0
-    for seed, program in enumerate([*PROGRAMS[:100], *(r.program for r in KNOWN.values())]):
+    # This problem has no linear system to solve.
+    known = [r.program for r in KNOWN.values() if "A" not in r.program.inputs]
+    for seed, program in enumerate([*PROGRAMS[:100], *known]):
         other = variant(program, Random(seed))
         check(other)
         changed += other != program
