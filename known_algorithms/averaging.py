@@ -89,15 +89,16 @@ _GPA_PAPER = Paper(
 
 PRIMAL_AVERAGING = KnownRule(
     text='''\
-def primal_averaging(w, g, z=w, x=w, *, lr=1e-2, mu=0.9):
+def primal_averaging(w, g, z=w, *, lr=1e-2, mu=0.9):
     """Nesterov's method in its primal averaging form (Defazio et al. 2025).
 
-    w is the point y, where the gradient is taken; x is evaluated.
+    w is the point y, where the gradient is taken; x, which follows from y and z, is evaluated.
     """
+    x = (w - (1 - mu) * z) / mu
     z = z - lr * g
     x = mu * x + (1 - mu) * z
-    eval_w = x
     y = mu * x + (1 - mu) * z
+    eval_w = (y - (1 - mu) * z) / mu
     return w - y
 ''',
     paper=_GPA_PAPER,
@@ -118,18 +119,20 @@ _SCHEDULE_FREE_PAPER = Paper(
 
 SCHEDULE_FREE_SGD = KnownRule(
     text='''\
-def schedule_free_sgd(w, g, z=w, x=w, lr_max=0, s=0, *, lr=1, beta=0.9, wd=0):
+def schedule_free_sgd(w, g, z=w, lr_max=0, s=0, *, lr=1, beta=0.9, wd=0):
     """Schedule-Free SGD (Defazio et al. 2024).
 
-    w is the point y, where the gradient is taken; x is evaluated. At a constant lr, c is 1 / t.
+    w is the point y, where the gradient is taken; x, which follows from y and z, is evaluated.
+    At a constant lr, c is 1 / t.
     """
+    x = (w - (1 - beta) * z) / beta
     z = z - lr * (g + wd * w)
     lr_max = maximum(lr_max, lr)
     s = s + square(lr_max)
     c = square(lr_max) / s
     x = (1 - c) * x + c * z
-    eval_w = x
     y = (1 - beta) * z + beta * x
+    eval_w = (y - (1 - beta) * z) / beta
     return w - y
 ''',
     paper=_SCHEDULE_FREE_PAPER,
@@ -142,12 +145,14 @@ def schedule_free_sgd(w, g, z=w, x=w, lr_max=0, s=0, *, lr=1, beta=0.9, wd=0):
 SCHEDULE_FREE_ADAMW = KnownRule(
     text='''\
 def schedule_free_adamw(
-    w, g, t, z=w, x=w, v=0, lr_max=0, s=0, *, lr=0.0025, beta=0.9, b2=0.999, eps=1e-8, wd=0
+    w, g, t, z=w, v=0, lr_max=0, s=0, *, lr=0.0025, beta=0.9, b2=0.999, eps=1e-8, wd=0
 ):
     """Schedule-Free AdamW (Defazio et al. 2024, Algorithm 1).
 
-    w is the point y, where the gradient is taken; x is evaluated. At a constant lr, c is 1 / t.
+    w is the point y, where the gradient is taken; x, which follows from y and z, is evaluated.
+    At a constant lr, c is 1 / t.
     """
+    x = (w - (1 - beta) * z) / beta
     v = lerp(square(g), v, b2)
     v_hat = v / (1 - b2**t)
     z = z - lr * (g / (sqrt(v_hat) + eps) + wd * w)
@@ -155,8 +160,8 @@ def schedule_free_adamw(
     s = s + square(lr_max)
     c = square(lr_max) / s
     x = (1 - c) * x + c * z
-    eval_w = x
     y = (1 - beta) * z + beta * x
+    eval_w = (y - (1 - beta) * z) / beta
     return w - y
 ''',
     paper=_SCHEDULE_FREE_PAPER,
@@ -169,16 +174,17 @@ def schedule_free_adamw(
 
 GPA_ADAMW = KnownRule(
     text='''\
-def gpa_adamw(w, g, t, z=w, x=w, *, lr=1e-3, wd=0, mu_y=0.7, mu_x=0.9967):
+def gpa_adamw(w, g, t, z=w, *, lr=1e-3, wd=0, mu_y=0.7, mu_x=0.9967):
     """Generalized primal averaging over AdamW (Defazio et al. 2025).
 
-    w is the point y, where the gradient is taken; x is evaluated.
+    w is the point y, where the gradient is taken; x, which follows from y and z, is evaluated.
     """
+    x = (w - (1 - mu_y) * z) / mu_y
     u = adam(w, g, t)
     z = (1 - lr * wd) * z - u
     x = mu_x * x + (1 - mu_x) * z
-    eval_w = x
     y = mu_y * x + (1 - mu_y) * z
+    eval_w = (y - (1 - mu_y) * z) / mu_y
     return w - y
 ''',
     paper=_GPA_PAPER,

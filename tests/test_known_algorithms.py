@@ -51,11 +51,11 @@ SMALL_STATE = {
     "muon_optax": {"m": Kind.TENSOR, "v": Kind.ROW},
     "optimistic_omd": {"x_hat": Kind.TENSOR, "M": Kind.TENSOR, "s": Kind.SCALAR},
     "schedule_free_adamw": {
-        **dict.fromkeys(("z", "x", "v"), Kind.TENSOR),
+        **dict.fromkeys(("z", "v"), Kind.TENSOR),
         **dict.fromkeys(("lr_max", "s"), Kind.SCALAR),
     },
     "schedule_free_sgd": {
-        **dict.fromkeys(("z", "x"), Kind.TENSOR),
+        **dict.fromkeys(("z",), Kind.TENSOR),
         **dict.fromkeys(("lr_max", "s"), Kind.SCALAR),
     },
     "sgd_sai": {"m": Kind.TENSOR, "kappa": Kind.LAYER},

@@ -184,7 +184,8 @@ def _exported(
         updates, state = update(gradient, state, params, value=loss)
         points = {"weights": optax.apply_updates(params, updates)}
         if program.evaluates_elsewhere:
-            points["evaluation point"] = getattr(module, f"{name}_eval_params")(state, params)
+            evaluation_params = getattr(module, f"{name}_eval_params")
+            points["evaluation point"] = evaluation_params(state, points["weights"])
         trajectory.append(points)
     return trajectory
 

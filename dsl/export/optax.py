@@ -14,7 +14,8 @@ from ..expressions import format_number
 from ..program import LEARNING_RATE, Program, State
 from ..shapes import Kind
 from ..syntax import check, format_program
-from .naming import comment, docstring_text, indented
+from .evaluation import recovered
+from .naming import bracketed, comment, docstring_text, indented
 from .optax_helpers import STATE_TYPES, helpers_used, shape_text
 from .optax_names import OWN_EVAL_FIELD, Names
 from .optax_update import UpdateFunction
@@ -39,6 +40,9 @@ class _File:
     """Writes the file of one program."""
 
     def __init__(self, program: Program) -> None:
+        self.origin_program = program
+        self.recovered = recovered(program)
+        program = program if self.recovered is None else self.recovered.rest
         self.program = program
         self.names = Names(program)
         self.plan = self.names.plan
@@ -61,7 +65,7 @@ class _File:
         yield from indented(4, UpdateFunction(self.program, self.names).lines())
         yield ""
         yield "    return optax.GradientTransformationExtraArgs(init_fn, update_fn)"
-        if self.plan.eval_w is not None:
+        if self.origin_program.evaluates_elsewhere:
             yield from ["", "", *self.eval_params()]
 
     def head(self) -> Iterator[str]:
@@ -78,12 +82,12 @@ class _File:
         yield "    state = optimizer.init(params)"
         yield f"    updates, state = optimizer.update({', '.join(arguments)})"
         yield "    params = optax.apply_updates(params, updates)"
-        if self.plan.eval_w is not None:
+        if self.origin_program.evaluates_elsewhere:
             yield f"    evaluation_params = {rule}_eval_params(state, params)"
         yield '"""'
 
     def origin(self) -> str:
-        text = format_program(self.program).rstrip("\n")
+        text = format_program(self.origin_program).rstrip("\n")
         return f"Written by evoptax from this program, whose result is subtracted from w:\n\n{text}"
 
     @property
@@ -183,9 +187,19 @@ class _File:
 
     def eval_params(self) -> Iterator[str]:
         rule, state_class = self.names.rule, self.names.state_class
-        yield f"def {rule}_eval_params(state: optax.OptState, params: optax.Params) -> Any:"
-        yield f'    """Where to evaluate the model; `state` holds a {state_class}, at any depth."""'
-        yield "    del params"
+        further = [] if self.recovered is None else [*self.recovered.arguments()]
+        given = ["state: optax.OptState", "params: optax.Params"]
+        given += ["*", *further] if further else []
+        yield from bracketed(f"def {rule}_eval_params(", ", ".join(given), ") -> Any:", "")
+        yield '    """Where to evaluate the model.'
+        yield ""
+        where = f"`state` holds a {state_class}, at any depth"
+        yield f"    {where}; `params` are the weights in training."
+        if further:
+            yield "    The hyperparameters are those that the rule was given."
+        yield '    """'
+        if self.recovered is None:
+            yield "    del params"
         yield ""
         yield "    def is_ours(node: Any) -> bool:"
         yield f"        return isinstance(node, {state_class})"
@@ -193,7 +207,10 @@ class _File:
         yield "    found = [s for s in jax.tree.leaves(state, is_leaf=is_ours) if is_ours(s)]"
         yield "    if len(found) != 1:"
         yield f'        raise ValueError(f"Expected one {state_class}, found {{len(found)}}.")'
-        yield f"    return found[0].{self.names.eval_field}"
+        if self.recovered is None:
+            yield f"    return found[0].{self.names.eval_field}"
+        else:
+            yield from ["", *indented(4, self.recovered.lines())]
 
 
 def _paragraph(text: str) -> Iterator[str]:
