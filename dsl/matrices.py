@@ -37,6 +37,11 @@ def columns(xp: Any, x: Any) -> Any:
     return xp.asarray(float(as_matrix(x).shape[1]), x.dtype)
 
 
+def ndim(xp: Any, x: Any) -> Any:
+    """Number of axes."""
+    return xp.asarray(float(x.ndim), x.dtype)
+
+
 def row_mean(xp: Any, x: Any) -> Any:
     """Mean over the last axis, kept; of a vector's rows, which have one number each, itself."""
     return x if x.ndim < 2 else xp.mean(x, axis=-1, keepdims=True)

@@ -100,18 +100,31 @@ def _named(word: str) -> str:
     return rf"\operatorname{{{{{word}}}}}\left({{0}}\right)"
 
 
-def _extent(name: str, define: Callable[..., Any]) -> Primitive:
-    """A number that depends on a tensor's shape alone."""
-    return Primitive(
-        name,
-        1,
-        define,
-        _named(name),
-        Scope.PER_TENSOR,
-        searched=False,
-        kind=shapes.per_tensor,
-    )
+def _per_tensor(
+    name: str, arity: int, define: Callable[..., Any], latex: str, **more: Any
+) -> Primitive:
+    """A primitive of whole tensors; without a `kind`, it gives one number for each."""
+    more = {"kind": shapes.per_tensor} | more
+    return Primitive(name, arity, define, latex, Scope.PER_TENSOR, **more)
 
+
+def _of_model(
+    name: str, arity: int, define: Callable[..., Any], latex: str, **more: Any
+) -> Primitive:
+    """A reduction of all tensors together to one number."""
+    return Primitive(name, arity, define, latex, Scope.MODEL, kind=shapes.of_model, **more)
+
+
+def _norm(xp: Any, x: Any) -> Any:
+    return xp.sqrt(xp.sum(x * x))
+
+
+def _dot(xp: Any, x: Any, y: Any) -> Any:
+    return xp.sum(x * y)
+
+
+# The search does not draw these: the machine runs them in a larger form, compiled on demand.
+_REST: dict[str, Any] = {"searched": False}
 
 _ROWS: tuple[Primitive, ...] = (
     # Arithmetic.
@@ -226,159 +239,81 @@ _ROWS: tuple[Primitive, ...] = (
     Primitive("get_e", 0, lambda xp: 2.718281828459045, "e", lion="get_e"),
     Primitive("get_eps", 0, lambda xp: 1e-8, "10^{{-8}}", lion="get_eps"),
     # One number per parameter tensor.
-    Primitive(
-        "norm",
-        1,
-        lambda xp, x: xp.sqrt(xp.sum(x * x)),
-        r"\left\lVert {0} \right\rVert",
-        Scope.PER_TENSOR,
-        cost=2,
-        lion="norm",
-        kind=shapes.per_tensor,
-    ),
-    Primitive("sum", 1, _fn("sum"), r"\sum {0}", Scope.PER_TENSOR, kind=shapes.per_tensor),
-    Primitive("mean", 1, _fn("mean"), _named("mean"), Scope.PER_TENSOR, kind=shapes.per_tensor),
-    Primitive("max", 1, _fn("max"), _named("max"), Scope.PER_TENSOR, kind=shapes.per_tensor),
-    Primitive("min", 1, _fn("min"), _named("min"), Scope.PER_TENSOR, kind=shapes.per_tensor),
+    _per_tensor("norm", 1, _norm, r"\left\lVert {0} \right\rVert", cost=2, lion="norm"),
+    _per_tensor("sum", 1, _fn("sum"), r"\sum {0}"),
+    _per_tensor("mean", 1, _fn("mean"), _named("mean")),
+    _per_tensor("max", 1, _fn("max"), _named("max")),
+    _per_tensor("min", 1, _fn("min"), _named("min")),
     # The population's standard deviation (divided by n, as NumPy does).
-    Primitive(
-        "std", 1, _fn("std"), _named("std"), Scope.PER_TENSOR, cost=4, kind=shapes.per_tensor
-    ),
-    Primitive(
-        "dot",
-        2,
-        lambda xp, x, y: xp.sum(x * y),
-        r"\left\langle {0}, {1} \right\rangle",
-        Scope.PER_TENSOR,
-        commutative=True,
-        cost=2,
-        kind=shapes.per_tensor,
-    ),
-    # Not drawn by the search: the machine runs them in a larger form that is compiled on demand.
-    Primitive(
+    _per_tensor("std", 1, _fn("std"), _named("std"), cost=4),
+    _per_tensor("dot", 2, _dot, r"\left\langle {0}, {1} \right\rangle", commutative=True, cost=2),
+    _per_tensor(
         "quantile",
         2,
         matrices.quantile,
         r"Q_{{{1}}}\left({0}\right)",
-        Scope.PER_TENSOR,
-        cost=20,
-        searched=False,
         kind=shapes.quantile_of,
+        cost=20,
+        **_REST,
     ),
-    _extent("size", matrices.size),
-    _extent("rows", matrices.rows),
-    _extent("columns", matrices.columns),
-    _extent("ndim", lambda xp, x: xp.asarray(float(x.ndim), x.dtype)),
+    # What depends on a tensor's shape alone.
+    _per_tensor("size", 1, matrices.size, _named("size"), **_REST),
+    _per_tensor("rows", 1, matrices.rows, _named("rows"), **_REST),
+    _per_tensor("columns", 1, matrices.columns, _named("columns"), **_REST),
+    _per_tensor("ndim", 1, matrices.ndim, _named("ndim"), **_REST),
     # Means over the last axis and over the one before; a vector is a column.
-    Primitive(
-        "row_mean",
-        1,
-        matrices.row_mean,
-        _named("rowmean"),
-        Scope.PER_TENSOR,
-        searched=False,
-        kind=shapes.per_row,
-    ),
-    Primitive(
-        "column_mean",
-        1,
-        matrices.column_mean,
-        _named("colmean"),
-        Scope.PER_TENSOR,
-        searched=False,
-        kind=shapes.per_column,
+    _per_tensor("row_mean", 1, matrices.row_mean, _named("rowmean"), kind=shapes.per_row, **_REST),
+    _per_tensor(
+        "column_mean", 1, matrices.column_mean, _named("colmean"), kind=shapes.per_column, **_REST
     ),
     # Matrices.
-    Primitive(
-        "transpose",
-        1,
-        matrices.transpose,
-        r"{0}^{{\top}}",
-        Scope.PER_TENSOR,
-        searched=False,
-        kind=shapes.transposed,
+    _per_tensor(
+        "transpose", 1, matrices.transpose, r"{0}^{{\top}}", kind=shapes.transposed, **_REST
     ),
-    Primitive(
-        "matmul",
-        2,
-        matrices.matmul,
-        r"{0} \cdot {1}",
-        Scope.PER_TENSOR,
-        cost=50,
-        searched=False,
-        kind=shapes.product,
+    _per_tensor(
+        "matmul", 2, matrices.matmul, r"{0} \cdot {1}", kind=shapes.product, cost=50, **_REST
     ),
-    Primitive(
-        "diagonal",
-        1,
-        matrices.diagonal,
-        _named("diag"),
-        Scope.PER_TENSOR,
-        searched=False,
-        kind=shapes.square,
-    ),
+    _per_tensor("diagonal", 1, matrices.diagonal, _named("diag"), kind=shapes.square, **_REST),
     # The lower triangle of a square matrix, inverse, times the right-hand side.
-    Primitive(
+    _per_tensor(
         "solve_lower",
         2,
         matrices.solve_lower,
         r"\operatorname{{tril}}\left({0}\right)^{{-1}} {1}",
-        Scope.PER_TENSOR,
-        cost=50,
-        searched=False,
         kind=shapes.solution,
+        cost=50,
+        **_REST,
     ),
     # Five quintic steps towards the nearest semi-orthogonal matrix (Jordan et al. 2024).
-    Primitive(
+    _per_tensor(
         "newton_schulz",
         1,
         matrices.newton_schulz,
         r"\operatorname{{NS}}_5\left({0}\right)",
-        Scope.PER_TENSOR,
-        cost=500,
-        searched=False,
         kind=shapes.same,
+        cost=500,
+        **_REST,
     ),
     # One number for the whole model. Lion's `dot` and `cosine_sim` are of this scope.
-    Primitive(
+    _of_model(
         "global_norm",
         1,
-        lambda xp, x: xp.sqrt(xp.sum(x * x)),
+        _norm,
         r"\left\lVert {0} \right\rVert_{{\text{{model}}}}",
-        Scope.MODEL,
         cost=2,
         lion="global_norm",
-        kind=shapes.of_model,
     ),
-    Primitive(
+    _of_model(
         "global_dot",
         2,
-        lambda xp, x, y: xp.sum(x * y),
+        _dot,
         r"\left\langle {0}, {1} \right\rangle_{{\text{{model}}}}",
-        Scope.MODEL,
         commutative=True,
         cost=2,
         lion="dot",
-        kind=shapes.of_model,
     ),
-    Primitive(
-        "global_sum",
-        1,
-        _fn("sum"),
-        r"\sum_{{\text{{model}}}} {0}",
-        Scope.MODEL,
-        searched=False,
-        kind=shapes.of_model,
-    ),
-    Primitive(
-        "global_max",
-        1,
-        _fn("max"),
-        r"\max_{{\text{{model}}}} {0}",
-        Scope.MODEL,
-        searched=False,
-        kind=shapes.of_model,
-    ),
+    _of_model("global_sum", 1, _fn("sum"), r"\sum_{{\text{{model}}}} {0}", **_REST),
+    _of_model("global_max", 1, _fn("max"), r"\max_{{\text{{model}}}} {0}", **_REST),
     Primitive(
         "cosine_sim",
         2,
