@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ..dsl.errors import UserError
 from .arguments import add_runs_dir, command, read_rule, write_output
 
 
@@ -22,9 +23,12 @@ def run(args: argparse.Namespace) -> int:
     """Runs the command."""
     program = read_rule(args.rule, args.runs_dir)
     if args.to == "optax":
-        from ..dsl.export.check import export_optax
+        from ..dsl.export.check import ExportError, export_optax
 
-        text = export_optax(program)
+        try:
+            text = export_optax(program)
+        except ExportError as error:
+            raise UserError(str(error)) from None
     elif args.to == "latex":
         from ..dsl.export.latex import to_latex
 

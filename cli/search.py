@@ -137,14 +137,18 @@ def carry_out(run: Run, config: SearchConfig, tasks: dict[str, Task] | None = No
 
 def write_files(run: Run, outcome: Outcome) -> None:
     """Writes the best rule as text and as Optax code, and the report."""
-    from ..dsl.export.check import export_optax
+    from ..dsl.export.check import ExportError, export_optax
     from ..dsl.syntax import parse
     from ..search.report import write_report
     from ..search.runs import BEST_OPTAX, BEST_RULE
 
     (run.folder / BEST_RULE).write_text(outcome.simplified, encoding="utf-8")
-    source = export_optax(parse(outcome.simplified))
-    (run.folder / BEST_OPTAX).write_text(source, encoding="utf-8")
+    try:
+        source = export_optax(parse(outcome.simplified))
+        (run.folder / BEST_OPTAX).write_text(source, encoding="utf-8")
+    except ExportError as error:
+        # A search can find a rule that hangs on rounding errors; the rest of what it found stands.
+        print(f"no {BEST_OPTAX}: {error}", file=sys.stderr)
     write_report(run)
 
 

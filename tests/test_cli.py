@@ -98,6 +98,15 @@ def test_output_goes_to_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "align" in path.read_text()
 
 
+def test_rule_that_hangs_on_rounding_errors_is_not_exported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "chaotic.py"
+    path.write_text("def chaotic(w, g, *, lr=0.1):\n    return lr * sign(g - g * 1.1 / 1.1)\n")
+    assert main(["export", str(path), "--to", "optax"]) == 2
+    assert "rounding" in capsys.readouterr().err
+
+
 MISTAKES = {
     "no command": ([], "required"),
     "unknown command": (["serch"], "serch"),
