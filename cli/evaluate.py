@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from ..dsl.errors import UserError
 from ..dsl.program import LEARNING_RATE, Program
 from ..evaluators.tasks import list_tasks
+from ..search.wording import percent
 from .arguments import add_format, add_runs_dir, command, read_rule, split_names
-from .output import percent, print_json, print_table
+from .output import print_json, print_table
 
 if TYPE_CHECKING:
     from ..evaluators.scoring import TaskScore

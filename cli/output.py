@@ -41,12 +41,3 @@ def _strict(data: Any) -> Any:
     if isinstance(data, list | tuple):
         return [_strict(value) for value in data]
     return data
-
-
-def percent(log_ratio: float | None) -> str:
-    """A log-ratio of losses as a signed percentage: -3.2 % means 3.2 % less loss."""
-    if log_ratio is None:
-        return ""
-    if not math.isfinite(log_ratio):
-        return "diverged"
-    return f"{100 * math.expm1(log_ratio):+.1f} %"

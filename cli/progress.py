@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from .output import percent
+from ..search.wording import percent
 
 if TYPE_CHECKING:
     from ..search.engine import Progress

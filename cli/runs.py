@@ -7,8 +7,9 @@ from contextlib import closing
 from typing import Any
 
 from ..dsl.errors import UserError
+from ..search.wording import percent
 from .arguments import add_format, add_runs_dir, command
-from .output import percent, print_json, print_table
+from .output import print_json, print_table
 
 
 def add(subparsers: Any) -> None:

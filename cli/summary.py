@@ -10,7 +10,8 @@ from dataclasses import asdict
 from ..search.outcome import Outcome, Row
 from ..search.runs import BEST_OPTAX, BEST_RULE, REPORT, Run, stored_config
 from ..search.verdict import judge
-from .output import percent, print_table
+from ..search.wording import percent
+from .output import print_table
 
 
 def print_outcome(outcome: Outcome, run: Run) -> None:
