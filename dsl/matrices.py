@@ -54,6 +54,11 @@ def column_mean(xp: Any, x: Any) -> Any:
     return xp.mean(x, axis=-2 if x.ndim > 1 else -1, keepdims=True)
 
 
+def matrix_mean(xp: Any, x: Any) -> Any:
+    """Mean of a tensor of two or more axes, with all axes kept; a vector stays as it is."""
+    return x if x.ndim < 2 else xp.mean(x, keepdims=True)
+
+
 def transpose(xp: Any, x: Any) -> Any:
     """The transposed matrix."""
     return as_matrix(x).T

@@ -266,6 +266,10 @@ _ROWS: tuple[Primitive, ...] = (
     _per_tensor(
         "column_mean", 1, matrices.column_mean, _named("colmean"), kind=shapes.per_column, **_REST
     ),
+    # A vector as it is and the mean of any other tensor: for what only vectors need to keep.
+    _per_tensor(
+        "matrix_mean", 1, matrices.matrix_mean, _named("mmean"), kind=shapes.per_vector, **_REST
+    ),
     # Matrices.
     _per_tensor(
         "transpose", 1, matrices.transpose, r"{0}^{{\top}}", kind=shapes.transposed, **_REST

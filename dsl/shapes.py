@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from enum import Enum
 
+import numpy as np
+
 from .errors import ProgramError
 
 
@@ -15,15 +17,17 @@ class Kind(Enum):
     A parameter tensor has rows (its second-to-last axis) and columns (its last axis); axes before
     those are kept by every kind but SCALAR and LAYER. A vector counts as one column.
 
-    SCALAR: one number for the whole model. LAYER: one number per parameter tensor. BLOCK: one per
-    matrix of a tensor. ROW: one number per row. COLUMN: one per column. TENSOR: shaped like its
-    parameter tensor. The remaining kinds come from transposing and from matrix products, which see
-    a tensor of more than two axes as one matrix, (first axis, all the rest): TRANSPOSED is columns
-    by rows, ROW_GRAM rows by rows, COLUMN_GRAM columns by columns.
+    SCALAR: one number for the whole model. LAYER: one number per parameter tensor. VECTOR: all of a
+    vector, one number for any other tensor. BLOCK: one number per matrix of a tensor. ROW: one
+    number per row. COLUMN: one per column. TENSOR: shaped like its parameter tensor. The remaining
+    kinds come from transposing and from matrix products, which see a tensor of more than two axes
+    as one matrix, (first axis, all the rest): TRANSPOSED is columns by rows, ROW_GRAM rows by rows,
+    COLUMN_GRAM columns by columns.
     """
 
     SCALAR = "scalar"
     LAYER = "per-tensor scalar"
+    VECTOR = "vectors-only tensor"
     BLOCK = "per-matrix scalar"
     ROW = "per-row"
     COLUMN = "per-column"
@@ -40,6 +44,7 @@ class Kind(Enum):
 _ABOVE: dict[Kind, frozenset[Kind]] = {
     Kind.SCALAR: frozenset(Kind),
     Kind.LAYER: frozenset(Kind) - {Kind.SCALAR},
+    Kind.VECTOR: frozenset({Kind.VECTOR, Kind.ROW, Kind.TENSOR}),
     Kind.BLOCK: frozenset({Kind.BLOCK, Kind.ROW, Kind.COLUMN, Kind.TENSOR}),
     Kind.ROW: frozenset({Kind.ROW, Kind.TENSOR}),
     Kind.COLUMN: frozenset({Kind.COLUMN, Kind.TENSOR}),
@@ -77,11 +82,6 @@ def _smallest_above(a: Kind, b: Kind) -> Kind | None:
     return next((k for k in Kind if k in above and above <= _ABOVE[k]), None)
 
 
-_JOINED: dict[tuple[Kind, Kind], Kind] = {
-    (a, b): joined for a in Kind for b in Kind if (joined := _smallest_above(a, b)) is not None
-}
-
-
 def shape_of(kind: Kind, parameter: Sequence[int]) -> tuple[int, ...]:
     """The shape of a value of some kind that belongs to a parameter tensor of some shape."""
     shape = tuple(parameter)
@@ -89,6 +89,8 @@ def shape_of(kind: Kind, parameter: Sequence[int]) -> tuple[int, ...]:
         return ()
     if kind is Kind.TENSOR:
         return shape
+    if kind is Kind.VECTOR:
+        return shape if len(shape) < 2 else (1,) * len(shape)
     if kind in (Kind.ROW, Kind.COLUMN, Kind.BLOCK):
         if len(shape) < 2:
             return shape if kind is Kind.ROW else (1,) * len(shape)
@@ -99,6 +101,25 @@ def shape_of(kind: Kind, parameter: Sequence[int]) -> tuple[int, ...]:
     extent = {"r": rows, "c": size // rows if rows else 0}
     first, second = _MATRIX[kind]
     return extent[first], extent[second]
+
+
+# Parameters of every number of axes, on which a join must have exactly the shape it claims.
+_SAMPLES = ((), (5,), (4, 3), (2, 6, 4, 3))
+
+
+def _exact(a: Kind, b: Kind, joined: Kind) -> bool:
+    return all(
+        np.broadcast_shapes(shape_of(a, shape), shape_of(b, shape)) == shape_of(joined, shape)
+        for shape in _SAMPLES
+    )
+
+
+_JOINED: dict[tuple[Kind, Kind], Kind] = {
+    (a, b): joined
+    for a in Kind
+    for b in Kind
+    if (joined := _smallest_above(a, b)) is not None and _exact(a, b, joined)
+}
 
 
 # Kind functions of primitives that are not elementwise: from argument kinds to the result's. They
@@ -145,6 +166,11 @@ def _reduced(kind: Kind, to: dict[Kind, Kind]) -> Kind:
             f" accepted: {' or '.join(f'a {k}' for k in to)}"
         )
     return to[kind]
+
+
+def per_vector(kinds: Sequence[Kind]) -> Kind:
+    """A tensor to itself where it is a vector, to one number where it is not."""
+    return _reduced(kinds[0], {Kind.TENSOR: Kind.VECTOR})
 
 
 def quantile_of(kinds: Sequence[Kind]) -> Kind:

@@ -17,14 +17,14 @@ MUON = KnownRule(
 def muon(w, g, t, m=0, v=0, *, lr=2e-2, beta=0.95, eps=1e-7, wd=0, b1=0.9, b2=0.999):
     """Muon (Jordan et al. 2024), the author's form; tensors of fewer than two axes get AdamW.
 
-    m serves both. v is AdamW's alone: as large as a vector, of a matrix one number per row.
+    m serves both. v is AdamW's alone: as large as a vector, of a matrix one number.
     """
     is_matrix = ndim(w) >= 2
     m = lerp(g, m, where(is_matrix, beta, b1))
     u = lerp(g, m, beta)
     X = newton_schulz(u / (norm(u) + eps))
     O = sqrt(maximum(1, rows(w) / columns(w))) * X
-    v = lerp(row_mean(square(g)), v, b2)
+    v = lerp(matrix_mean(square(g)), v, b2)
     m_hat = m / (1 - b1**t)
     v_hat = v / (1 - b2**t)
     return lr * (where(is_matrix, O, m_hat / (sqrt(v_hat) + eps)) + wd * w)
@@ -42,7 +42,7 @@ MUON_OPTAX = KnownRule(
 def muon_optax(w, g, t, m=0, v=0, *, lr=2e-2, beta=0.95, eps=1e-8, wd=0, b1=0.9, b2=0.999):
     """Muon (Jordan et al. 2024) as in Optax; tensors of fewer than two axes get Nesterov's Adam.
 
-    m serves both. v is Adam's alone: as large as a vector, of a matrix one number per row.
+    m serves both. v is Adam's alone: as large as a vector, of a matrix one number.
     """
     is_matrix = ndim(w) >= 2
     b = where(is_matrix, beta, b1)
@@ -50,7 +50,7 @@ def muon_optax(w, g, t, m=0, v=0, *, lr=2e-2, beta=0.95, eps=1e-8, wd=0, b1=0.9,
     u = b * m / (1 - b**(t + 1)) + (1 - b) * g / (1 - b**t)
     X = newton_schulz(u / (norm(u) + eps))
     O = sqrt(maximum(1, columns(w) / rows(w))) * X
-    v = lerp(row_mean(square(g)), v, b2)
+    v = lerp(matrix_mean(square(g)), v, b2)
     v_hat = v / (1 - b2**t)
     return lr * where(is_matrix, O + wd * w, u / (sqrt(v_hat) + eps))
 ''',

@@ -47,8 +47,8 @@ WITHOUT_LEARNING_RATE = {"sor", "optimistic_omd"}
 SMALL_STATE = {
     "adafactor": {"R": Kind.ROW, "C": Kind.COLUMN},
     "adagrad_norm": {"s": Kind.SCALAR},
-    "muon": {"m": Kind.TENSOR, "v": Kind.ROW},
-    "muon_optax": {"m": Kind.TENSOR, "v": Kind.ROW},
+    "muon": {"m": Kind.TENSOR, "v": Kind.VECTOR},
+    "muon_optax": {"m": Kind.TENSOR, "v": Kind.VECTOR},
     "optimistic_omd": {"x_hat": Kind.TENSOR, "M": Kind.TENSOR, "s": Kind.SCALAR},
     "schedule_free_adamw": {
         **dict.fromkeys(("z", "v"), Kind.TENSOR),

@@ -21,6 +21,7 @@ from paths import Machine, Problem, fixed_problem, run_fused, run_reference
 OF_KIND = {
     Kind.SCALAR: "0.25 + lr",
     Kind.LAYER: "norm(g) / 4",
+    Kind.VECTOR: "matrix_mean(square(w) + 0.1)",
     Kind.BLOCK: "column_mean(row_mean(square(g)))",
     Kind.ROW: "row_mean(square(w) + 0.1)",
     Kind.COLUMN: "column_mean(square(g) + 0.1)",

@@ -31,7 +31,7 @@ _CALLS = {
     "global_sum": "optax.tree.sum({0})",
     "global_max": "optax.tree.max({0})",
     "transpose": "_as_matrix({0}).T",
-    **{name: f"_{name}({{0}})" for name in ("row_mean", "column_mean", "diagonal")},
+    **{name: f"_{name}({{0}})" for name in ("row_mean", "column_mean", "matrix_mean", "diagonal")},
     **{name: f"_{name}({{0}})" for name in ("newton_schulz", "rows", "columns")},
     "matmul": "_matmul({0}, {1})",
     "solve_lower": "_solve_lower({0}, {1})",

@@ -50,6 +50,16 @@ def _row_mean(x: jax.Array) -> jax.Array:
     """The mean of each row, with the last axis kept; a vector has one column."""
     return x if x.ndim < 2 else jnp.mean(x, axis=-1, keepdims=True)
 ''',
+    "_vector_shape": '''\
+def _vector_shape(x: jax.Array) -> tuple[int, ...]:
+    """All of a vector; of any other tensor one number, with all axes kept."""
+    return x.shape if x.ndim < 2 else (1,) * x.ndim
+''',
+    "_matrix_mean": '''\
+def _matrix_mean(x: jax.Array) -> jax.Array:
+    """The mean of a tensor of two or more axes, which are kept; a vector stays as it is."""
+    return x if x.ndim < 2 else jnp.mean(x, keepdims=True)
+''',
     "_column_mean": '''\
 def _column_mean(x: jax.Array) -> jax.Array:
     """The mean of each column, with the second-to-last axis kept; a vector has one column."""
@@ -91,6 +101,7 @@ def _as_matrix(x: jax.Array) -> jax.Array:
 STATE_TYPES = {
     Kind.SCALAR: "jax.Array  # shape=()",
     Kind.LAYER: "optax.Updates  # one number, shape=(), for each parameter",
+    Kind.VECTOR: "optax.Updates  # all of a vector, one number for any other parameter",
     Kind.BLOCK: "optax.Updates  # one number for each matrix of each parameter",
     Kind.ROW: "optax.Updates  # one number for each row of each parameter",
     Kind.COLUMN: "optax.Updates  # one number for each column of each parameter",
@@ -101,6 +112,7 @@ STATE_TYPES = {
 }
 _SHAPES = {
     Kind.LAYER: "()",
+    Kind.VECTOR: "_vector_shape({0})",
     Kind.BLOCK: "_block_shape({0})",
     Kind.ROW: "_row_shape({0})",
     Kind.COLUMN: "_column_shape({0})",
