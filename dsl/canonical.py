@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from .interpreter import interpret
 from .primitives import PRIMITIVES
@@ -78,6 +79,8 @@ def meaning(program: Program, level: Level, *, bound_hyperparameters: bool = Fal
     return Meaning(outcome.result, state, eval_w)
 
 
+# A program is immutable, and a search asks for the same digest several times for each candidate.
+@lru_cache(maxsize=4096)
 def program_digest(program: Program, level: Level = Level.EXACT) -> str:
     """A hexadecimal name for what the program computes.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -127,6 +127,11 @@ def _positive(values: Sequence[float]) -> np.ndarray:
     return np.maximum(np.asarray(values, np.float64), 1e-12)
 
 
+def mean_log_ratio(rule: Iterable[TaskScore], baseline: Iterable[TaskScore]) -> float:
+    """Mean log-ratio over tasks, given in the same order; inf if the rule diverged on any."""
+    return float(np.mean([log_ratio(r, b) for r, b in zip(rule, baseline, strict=True)]))
+
+
 def fitness(scores: Mapping[str, TaskScore], baselines: Mapping[str, TaskScore]) -> float:
     """Mean log-ratio to the baseline over tasks; negative is better; inf if any diverged."""
-    return float(np.mean([log_ratio(score, baselines[name]) for name, score in scores.items()]))
+    return mean_log_ratio(scores.values(), (baselines[name] for name in scores))

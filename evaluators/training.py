@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate
 from typing import Any, NamedTuple
 
 import jax
@@ -27,6 +26,7 @@ from ..dsl.arrays import Leaves
 from ..dsl.bytecode import assemble
 from ..dsl.fused import bind_jax
 from ..dsl.program import LEARNING_RATE, Program
+from ..dsl.shapes import Kind
 from .task import Task
 
 Array = jax.Array
@@ -79,25 +79,18 @@ class Trainer:
         self.task = task
         # The key is irrelevant: only shapes are used.
         params = jax.eval_shape(task.init, jax.random.key(0))
-        self._shapes = tuple(tuple(leaf.shape) for leaf in jax.tree.leaves(params))
-        sizes = [math.prod(shape) for shape in self._shapes]
-        starts = [0, *accumulate(sizes)]
-        self._segments = tuple(zip(starts, sizes, strict=False))
+        shapes = tuple(tuple(leaf.shape) for leaf in jax.tree.leaves(params))
+        self._layout = machine.Layout(shapes)
         _, self._unravel = ravel_pytree(jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), params))
         self._draw = jax.jit(self._drawn)
         self._finish = jax.jit(self._finished)
         # The full machine compiles only when a program needs it.
         self._machines = {
-            full: _jit(partial(self._machine_loop, machine.Layout(self._shapes, full)))
+            full: _jit(partial(self._machine_loop, machine.Layout(shapes, full)))
             for full in (False, True)
         }
         self._draws: dict[tuple[int, ...], Any] = {}
         self._lock = threading.Lock()
-
-    @property
-    def weights(self) -> int:
-        """Number of weights of the model."""
-        return sum(math.prod(shape) for shape in self._shapes)
 
     def with_machine(
         self,
@@ -244,13 +237,11 @@ class Trainer:
         )
 
     def _fused_stepper(self, program: Program, rates: Array, total: Array) -> Stepper:
-        segments, shapes = self._segments, self._shapes
         rule = bind_jax(program)
         tunes = LEARNING_RATE in program.defaults
 
         def split(w: Array) -> Leaves:
-            pieces = zip(segments, shapes, strict=True)
-            return Leaves(w[start : start + size].reshape(shape) for (start, size), shape in pieces)
+            return Leaves(x[0] for x in self._layout.split(w[None], Kind.TENSOR))
 
         def join(leaves: Leaves) -> Array:
             return jnp.concatenate([jnp.ravel(x) for x in leaves])

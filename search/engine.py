@@ -163,9 +163,7 @@ class _Engine:
 
         # Trained afresh even when the score is known, because that is what compiles the machine.
         train = self.evaluator.score
-        futures = [
-            self.workers.pool.submit(train, j.program, j.task, j.fidelity, j.path) for j in jobs
-        ]
+        futures = [self.workers.pool.submit(train, *job.arguments) for job in jobs]
         scores = {}
         for job, future in zip(jobs, futures, strict=True):
             scores[job.task] = self.workers.result(future, show)

@@ -20,10 +20,10 @@ from ..dsl.program import LEARNING_RATE, Program
 from ..dsl.rewriting import Level
 from ..dsl.simplifier import simplify
 from ..dsl.syntax import format_program, parse
-from ..evaluators.scoring import TaskScore, compare, log_ratio
+from ..evaluators.scoring import TaskScore, compare, mean_log_ratio
 from ..known_algorithms.catalogue import get_known
 from .config import SearchConfig, Stage
-from .funnel import FRESH_SEED, VALIDATION_SEED, Trials, jobs_of, stage_fitness
+from .funnel import FRESH_SEED, VALIDATION_SEED, Trials, jobs_of
 from .ledger import Ledger
 from .outcome import Finalist, Outcome, Row, outcome_from_json
 
@@ -135,7 +135,7 @@ class _Stages:
         width = len(stage.tasks)
         ranked = []
         for i, (finalist, program) in enumerate(finalists):
-            value = stage_fitness(scores[i * width : (i + 1) * width], base)
+            value = mean_log_ratio(scores[i * width : (i + 1) * width], base)
             ranked.append((dataclasses.replace(finalist, validation=value), program))
         return sorted(ranked, key=lambda f: (f[0].validation, f[0].fitness, f[0].ordinal))
 
@@ -147,7 +147,7 @@ class _Stages:
         self.say("confirming", f"{program.name} by the compiled path on fresh seeds")
         base = self._fused(self.baseline, stages, cached=True)
         scores = self._fused(program, stages)
-        return scores, stage_fitness(scores, base)
+        return scores, mean_log_ratio(scores, base)
 
     def _fused(
         self, program: Program, stages: tuple[Stage, ...], cached: bool = False
@@ -196,7 +196,7 @@ def _row(rule: str, score: TaskScore, base: TaskScore, *, is_baseline: bool) -> 
     bounded = math.isfinite(result.low)
     return dataclasses.replace(
         row,
-        log_ratio=log_ratio(score, base),
+        log_ratio=result.mean,
         low=result.low if bounded else None,
         high=result.high if bounded else None,
     )

@@ -17,7 +17,7 @@ from typing import Protocol, TypeVar
 from ..dsl.canonical import program_digest
 from ..dsl.program import Program
 from ..evaluators.evaluate import Evaluator, Fidelity, Path, score_from_json, score_to_json
-from ..evaluators.scoring import LEARNING_RATES, TaskScore, fitness, log_ratio
+from ..evaluators.scoring import LEARNING_RATES, TaskScore, fitness
 from .config import SearchConfig, Stage
 
 T = TypeVar("T")
@@ -58,6 +58,11 @@ class Job:
     task: str
     fidelity: Fidelity
     path: Path
+
+    @property
+    def arguments(self) -> tuple[Program, str, Fidelity, Path]:
+        """What `Evaluator.score` takes."""
+        return self.program, self.task, self.fidelity, self.path
 
 
 class Stopped(Exception):
@@ -129,8 +134,7 @@ class Trials:
         scores = {i: known for i, job in enumerate(jobs) if (known := self.known(job)) is not None}
         for i, job in enumerate(jobs):
             if i not in scores:
-                args = (job.program, job.task, job.fidelity, job.path)
-                started[i] = self.workers.pool.submit(train, *args)
+                started[i] = self.workers.pool.submit(train, *job.arguments)
         for i, future in started.items():
             scores[i] = self.workers.result(future)
             self.keep(jobs[i], scores[i])
@@ -177,8 +181,7 @@ class CandidateTrainer:
         def score(jobs: Iterable[Job]) -> float:
             for job in jobs:
                 if job.task not in known:
-                    args = (job.program, job.task, job.fidelity, job.path)
-                    found.append((job, self._evaluator.score(*args)))
+                    found.append((job, self._evaluator.score(*job.arguments)))
                 value = known[job.task] if job.task in known else found[-1][1]
                 scores[job.task] = value
                 if value.diverged:
@@ -196,9 +199,3 @@ def jobs_of(program: Program, stage: Stage, path: Path, first_seed: int = 0) -> 
     """The jobs of one rule in one stage."""
     for task in stage.tasks:
         yield Job(program, task, fidelity(stage, first_seed), path)
-
-
-def stage_fitness(scores: Iterable[TaskScore], baselines: Iterable[TaskScore]) -> float:
-    """Mean log-ratio over tasks; inf if the rule diverged on any."""
-    ratios = [log_ratio(s, b) for s, b in zip(scores, baselines, strict=True)]
-    return sum(ratios) / len(ratios)

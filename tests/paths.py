@@ -39,11 +39,6 @@ class Problem:
     def shapes(self) -> tuple[tuple[int, ...], ...]:
         return tuple(x.shape for x in self.w)
 
-    @property
-    def segments(self) -> tuple[tuple[int, int], ...]:
-        ends = np.cumsum([x.size for x in self.w])
-        return tuple((int(end) - x.size, x.size) for end, x in zip(ends, self.w, strict=True))
-
     def flat_gradients(self) -> np.ndarray:
         """Shape (steps, N)."""
         return np.stack([flat(g) for g in self.g])
