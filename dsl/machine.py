@@ -60,12 +60,15 @@ class Layout:
         """The shapes of a value of some kind, for each tensor."""
         return [shape_of(kind, shape) for shape in self.shapes]
 
+    def pieces(self, kind: Kind) -> list[tuple[slice, tuple[int, ...]]]:
+        """Where each tensor of some kind lies among flat numbers, and its shape."""
+        shapes = self.shapes_of(kind)
+        ends = list(accumulate(math.prod(shape) for shape in shapes))
+        return [(slice(i, j), s) for i, j, s in zip([0, *ends], ends, shapes, strict=False)]
+
     def split(self, register: Array, kind: Kind) -> list[Array]:
         """The tensors in a register (R, width), each of shape (R, …)."""
-        shapes = self.shapes_of(kind)
-        sizes = [math.prod(shape) for shape in shapes]
-        pieces = zip([0, *accumulate(sizes)], sizes, shapes, strict=False)
-        return [register[:, i : i + n].reshape(-1, *shape) for i, n, shape in pieces]
+        return [register[:, part].reshape(-1, *shape) for part, shape in self.pieces(kind)]
 
     def join(self, tensors: Sequence[Array], kind: Kind) -> Array:
         """Tensors of shape (R, …) as a register, each broadcast to its kind's shape."""

@@ -237,11 +237,12 @@ class Trainer:
         )
 
     def _fused_stepper(self, program: Program, rates: Array, total: Array) -> Stepper:
+        parts = self._layout.pieces(Kind.TENSOR)
         rule = bind_jax(program)
         tunes = LEARNING_RATE in program.defaults
 
         def split(w: Array) -> Leaves:
-            return Leaves(x[0] for x in self._layout.split(w[None], Kind.TENSOR))
+            return Leaves(w[part].reshape(shape) for part, shape in parts)
 
         def join(leaves: Leaves) -> Array:
             return jnp.concatenate([jnp.ravel(x) for x in leaves])
