@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from ..dsl.errors import UserError
 from ..dsl.program import LEARNING_RATE, Program
 from ..evaluators.tasks import list_tasks
-from ..search.wording import percent
 from .arguments import add_format, add_runs_dir, command, read_rule, split_names
-from .output import print_json, print_table
+from .evaluation import Evaluation, as_json, print_evaluation
+from .output import print_json
 
 if TYPE_CHECKING:
     from ..evaluators.scoring import TaskScore
@@ -39,7 +38,13 @@ def add(subparsers: Any) -> None:
         metavar="RULES",
         help="rules added to the table; scores are relative to the first (default: adamw)",
     )
-    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="default: 3")
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        default=3,
+        metavar="N",
+        help="training runs of each rule on each task (default: 3)",
+    )
     add_format(parser, "text", "json")
     add_runs_dir(parser)
 
@@ -56,11 +61,15 @@ def run(args: argparse.Namespace) -> int:
     programs = _trainable({name: read_rule(name, args.runs_dir) for name in names}, asked, against)
     tasks = _tasks(args.tasks)
     scores = _scores(programs, tasks, args.seeds)
-    rows = _rows(programs, tasks, scores, against[0])
+    from ..evaluators.comparison import compare_rules
+
+    results = compare_rules(scores, list(programs), list(tasks), against[0])
+    tuned = {name for name, program in programs.items() if LEARNING_RATE in program.defaults}
+    evaluation = Evaluation(against[0], list(tasks), args.seeds, results, scores, tuned)
     if args.format == "json":
-        print_json({"baseline": against[0], "rules": rows})
+        print_json(as_json(evaluation))
     else:
-        _print(rows, tasks, against[0], args.seeds)
+        print_evaluation(evaluation)
     return 0
 
 
@@ -94,10 +103,11 @@ def _scores(
     """Scores by rule and task, kept in the user's cache."""
     from ..evaluators.cache import ScoreStore, enable_compilation_cache
     from ..evaluators.evaluate import Evaluator, Fidelity
+    from ..evaluators.profiles import CHECKPOINTS
 
     enable_compilation_cache()
     evaluator = Evaluator(tasks, ScoreStore())
-    fidelity = Fidelity(seeds=tuple(range(seeds)))
+    fidelity = Fidelity(seeds=tuple(range(seeds)), checkpoints=CHECKPOINTS)
     fits = {name: _fits_the_plain_machine(program) for name, program in programs.items()}
     pairs = [(name, task) for task in tasks for name in programs]
     left = len(pairs)
@@ -127,53 +137,3 @@ def _fits_the_plain_machine(program: Program) -> bool:
         return not assemble(program).full
     except TooLarge:
         return False
-
-
-def _rows(
-    programs: dict[str, Program],
-    tasks: Iterable[str],
-    scores: dict[tuple[str, str], TaskScore],
-    baseline: str,
-) -> list[dict[str, Any]]:
-    """A row per rule, best first."""
-    from ..evaluators.scoring import compare, fitness
-
-    rows = []
-    for name, program in programs.items():
-        tunes = LEARNING_RATE in program.defaults
-        own = {task: scores[name, task] for task in tasks}
-        base = {task: scores[baseline, task] for task in tasks}
-        by_task = {}
-        for task, score in own.items():
-            compared = compare(score, base[task])
-            by_task[task] = {
-                "loss": score.value,
-                "learning_rate": score.learning_rate if tunes else None,
-                "at_edge": score.at_edge and tunes,
-                "log_ratio": compared.mean,
-                "low": compared.low,
-                "high": compared.high,
-                "p": compared.p,
-            }
-        rows.append({"rule": name, "log_ratio": fitness(own, base), "tasks": by_task})
-    return sorted(rows, key=lambda row: row["log_ratio"])
-
-
-def _print(rows: list[dict[str, Any]], tasks: Iterable[str], baseline: str, seeds: int) -> None:
-    headers = ["rule", f"vs {baseline}", *tasks]
-    lines = []
-    for row in rows:
-        cells = [row["rule"], percent(row["log_ratio"])]
-        for task in tasks:
-            found = row["tasks"][task]
-            rate, edge = found["learning_rate"], "*" if found["at_edge"] else ""
-            at = "" if rate is None else f" @ {rate:g}{edge}"
-            cells.append(f"{found['loss']:.4g}{at}")
-        lines.append(cells)
-    print_table(headers, lines)
-    print(
-        f"\nvalidation loss @ tuned learning rate, mean over {seeds} seeds; 'vs' is the geometric"
-    )
-    print("mean over tasks of the loss relative to the baseline's (negative is better).")
-    if any(row["tasks"][t]["at_edge"] for row in rows for t in tasks):
-        print("* the best learning rate is at the edge of the grid.")

@@ -14,18 +14,19 @@ def add(subparsers: Any) -> None:
     """Adds the command."""
     parser = command(subparsers, "resume", "continue a run that was stopped", run)
     parser.add_argument("run_name", metavar="RUN")
-    parser.add_argument("--workers", type=int, metavar="N", help="threads that train candidates")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes that train candidates")
     add_runs_dir(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
     from ..search.runs import find_run, stored_config
-    from .search import carry_out
+    from .search import carry_out, started_workers
 
     found = find_run(args.runs_dir, args.run_name)
     with closing(found.read()) as opened:
         config = stored_config(opened)
     if args.workers is not None:
         config = replace(config, workers=args.workers)
-    return carry_out(found, config)
+    with started_workers(config) as workers:
+        return carry_out(found, config, workers)

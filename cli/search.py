@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -16,10 +15,10 @@ from ..known_algorithms.catalogue import get_known
 from .arguments import add_runs_dir, command
 
 if TYPE_CHECKING:
-    from ..evaluators.task import Task
     from ..search.config import SearchConfig
     from ..search.outcome import Outcome
     from ..search.runs import Run
+    from ..search.workers import Workers
 
 STOPPED = 130
 
@@ -31,7 +30,12 @@ def add(subparsers: Any) -> None:
     parser.add_argument("--preset", metavar="NAME", help="quick, standard or lion")
     parser.add_argument("--name", metavar="RUN", help="name of the run (default: date and time)")
     parser.add_argument("--seed", type=int, metavar="N")
-    parser.add_argument("--workers", type=int, metavar="N", help="threads (default: one per core)")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes that train candidates (default: one per core)",
+    )
     parser.add_argument("--budget.seconds", dest="seconds", type=float, metavar="S")
     parser.add_argument("--budget.candidates", dest="candidates", type=int, metavar="N")
     parser.add_argument(
@@ -46,14 +50,15 @@ def add(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
-    from ..search.runs import create_run
+    from ..search.runs import create_run, new_run
 
     config = configuration(args)
     # Before the run exists, so that a mistake leaves nothing behind.
+    new_run(args.runs_dir, args.name)
     for name in (*config.start, config.baseline, *config.rivals):
         get_known(name)
-    tasks = load_tasks(config)
-    return carry_out(create_run(args.runs_dir, args.name, config), config, tasks)
+    with started_workers(config) as workers:
+        return carry_out(create_run(args.runs_dir, args.name, config), config, workers)
 
 
 def configuration(args: argparse.Namespace) -> SearchConfig:
@@ -87,39 +92,29 @@ def _split_task(text: str) -> tuple[str, str, str]:
     return path, colon, name
 
 
-def load_tasks(config: SearchConfig) -> dict[str, Task]:
-    """Every task that the configuration names."""
-    from ..evaluators.tasks import get_task
+@contextmanager
+def started_workers(config: SearchConfig) -> Iterator[Workers]:
+    """Workers that have loaded every task that the configuration names.
 
-    funnel = config.funnel
-    names = [
-        name
-        for stage in (funnel.screen, funnel.proxy, funnel.validation, funnel.target)
-        for name in stage.tasks
-    ]
-    tasks = {}
-    for name in dict.fromkeys(names):
-        if ":" in name:
-            from ..evaluators.task import load_task_file
+    Raises:
+      UserError: a task does not exist or cannot be loaded.
+    """
+    from ..search.workers import Workers
 
-            tasks[name] = load_task_file(name)
-        else:
-            tasks[name] = get_task(name)
-    return tasks
+    with Workers(config.tasks, config.workers) as workers:
+        workers.versions()
+        yield workers
 
 
-def carry_out(run: Run, config: SearchConfig, tasks: dict[str, Task] | None = None) -> int:
+def carry_out(run: Run, config: SearchConfig, workers: Workers) -> int:
     """Runs or continues a search, with live progress, and writes its files."""
-    from ..evaluators.cache import enable_compilation_cache
     from ..search.engine import run_search
     from .progress import progress_display
     from .summary import print_outcome
 
-    enable_compilation_cache()
-    tasks = tasks or load_tasks(config)
     print(f"run {run.name} in {run.folder}", file=sys.stderr)
     with _stop_on_signals() as stop, progress_display() as report:
-        outcome = run_search(run, config, tasks, report=report, should_stop=lambda: bool(stop))
+        outcome = run_search(run, config, workers, report=report, should_stop=lambda: bool(stop))
     if outcome is None:
         print(
             f"\nstopped and saved; continue with `evoptax resume {run.name}`"
@@ -127,9 +122,9 @@ def carry_out(run: Run, config: SearchConfig, tasks: dict[str, Task] | None = No
             file=sys.stderr,
             flush=True,
         )
-        sys.stdout.flush()
-        # A compilation cannot be interrupted, and everything is saved: leave without waiting.
-        os._exit(STOPPED)
+        return STOPPED
+    # The files need JAX in this process; the workers' memory is free before that.
+    workers.close()
     write_files(run, outcome)
     print_outcome(outcome, run)
     return 0
@@ -139,9 +134,11 @@ def write_files(run: Run, outcome: Outcome) -> None:
     """Writes the best rule as text and as Optax code, and the report."""
     from ..dsl.export.check import ExportError, export_optax
     from ..dsl.syntax import parse
+    from ..evaluators.cache import enable_compilation_cache
     from ..search.report import write_report
     from ..search.runs import BEST_OPTAX, BEST_RULE
 
+    enable_compilation_cache()  # for the check of the export
     (run.folder / BEST_RULE).write_text(outcome.simplified, encoding="utf-8")
     try:
         source = export_optax(parse(outcome.simplified))
@@ -161,7 +158,7 @@ def _stop_on_signals() -> Iterator[list[int]]:
         if received:
             raise KeyboardInterrupt
         received.append(number)
-        print("\nstopping after the candidates in training…", file=sys.stderr)
+        print("\nstopping…", file=sys.stderr)
 
     handlers = {n: signal.signal(n, receive) for n in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..evaluators.tasks import list_tasks
+from ..evaluators.tasks.baselines import baselines
 from .arguments import add_format, command
 from .output import print_json, print_table
 
@@ -19,13 +20,29 @@ def add(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
-    infos = list_tasks()
+    infos, reached = list_tasks(), baselines()
     if args.format == "json":
-        print_json([{k: v for k, v in asdict(i).items() if k != "factory"} for i in infos])
+        rows = [asdict(info) | {"adamw": asdict(reached[info.name])} for info in infos]
+        print_json([{k: v for k, v in row.items() if k != "factory"} for row in rows])
         return 0
     print_table(
-        ("name", "tier", "steps", "weights", "what"),
-        [(i.name, i.tier, i.steps, i.weights, i.description) for i in infos],
+        ("name", "tier", "family", "weights", "steps", "ms", "adamw", "at", "what"),
+        [
+            (
+                info.name,
+                info.tier,
+                info.family,
+                info.weights,
+                info.steps,
+                reached[info.name].milliseconds,
+                reached[info.name].score,
+                reached[info.name].learning_rate,
+                info.description,
+            )
+            for info in infos
+        ],
     )
-    print("\nA task of your own: --task FILE.py:NAME")
+    print("\nadamw: the score that AdamW reaches at its best learning rate (at), lower is better;")
+    print("ms: one training run of it, where that was measured. More in docs/tasks.md.")
+    print("A task of your own: --task FILE.py:NAME")
     return 0

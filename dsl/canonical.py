@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 from .interpreter import interpret
-from .primitives import PRIMITIVES
 from .program import EVAL_W, LEARNING_RATE, Program
 from .rewriting import Level, TermDomain
-from .terms import SYMBOL, Term, digest, symbol
+from .terms import SYMBOL, Term, call_digest, digest, symbol
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +33,6 @@ class Meaning:
             yield self.eval_w
 
 
-def symbols(roots: Iterable[Term]) -> set[str]:
-    """The names of all symbols in some terms."""
-    found: set[str] = set()
-    seen: set[bytes] = set()
-    stack = list(roots)
-    while stack:
-        term = stack.pop()
-        if term.digest in seen:
-            continue
-        seen.add(term.digest)
-        if term.head == SYMBOL:
-            found.add(term.name)
-        stack.extend(term.args)
-    return found
-
-
 def meaning(program: Program, level: Level, *, bound_hyperparameters: bool = False) -> Meaning:
     """The terms of a program's outputs; state that no output depends on is left out.
 
@@ -67,52 +49,62 @@ def meaning(program: Program, level: Level, *, bound_hyperparameters: bool = Fal
             env[h.name] = symbol(h.name)
     outcome = interpret(program, TermDomain(level), env)
     eval_w = outcome.env.get(EVAL_W)
-    roots = [outcome.result] if eval_w is None else [outcome.result, eval_w]
-    needed: set[str] = set()
-    names = {s.name for s in program.state}
+    needed = outcome.result.symbols if eval_w is None else outcome.result.symbols | eval_w.symbols
     while True:
-        reached = symbols([*roots, *(outcome.env[n] for n in needed)]) & names
-        if reached <= needed:
+        further = needed.union(
+            *(outcome.env[s.name].symbols for s in program.state if s.name in needed)
+        )
+        if further == needed:
             break
-        needed |= reached
+        needed = further
     state = {s.name: outcome.env[s.name] for s in program.state if s.name in needed}
     return Meaning(outcome.result, state, eval_w)
 
 
-# A program is immutable, and a search asks for the same digest several times for each candidate.
-@lru_cache(maxsize=4096)
 def program_digest(program: Program, level: Level = Level.EXACT) -> str:
-    """A hexadecimal name for what the program computes.
+    """A hexadecimal name for what the program computes, the same in every process.
 
     Equal for programs that differ in variable names, statement order, dead code, commuted
     arguments, constants written as hyperparameters, or by exact rewriting.
     """
     meant = meaning(program, level, bound_hyperparameters=True)
     init = {s.name: s.init for s in program.state}
-    colors = {name: digest(b"state", str(init[name]).encode()) for name in meant.state}
-    # State variables are told apart by what they compute, not by name: refine their colours until
-    # each has seen every other (Weisfeiler–Leman; one round per variable suffices).
-    for _ in range(len(colors) + 1):
-        memo: dict[bytes, bytes] = {}
-        colors = {
-            name: digest(colors[name], _colored(term, colors, memo))
-            for name, term in meant.state.items()
-        }
-    memo = {}
+    colors = {name: digest(f"state {init[name]}".encode()) for name in meant.state}
+    # State variables are told apart by what they start as and compute, not by name: refine their
+    # colours until all differ or no more do (Weisfeiler–Leman).
+    distinct = len(set(colors.values()))
+    while distinct < len(colors):
+        colors = _refined(meant.state, colors)
+        before, distinct = distinct, len(set(colors.values()))
+        if distinct == before:
+            break
+    memo: dict[int, bytes] = {}
     parts = [_colored(meant.result, colors, memo)]
     if meant.eval_w is not None:
         parts.append(_colored(meant.eval_w, colors, memo))
-    return digest(*parts, *sorted(colors.values())).hex()
+    return digest(
+        b"".join((*parts, b"|", *sorted(_refined(meant.state, colors, memo).values())))
+    ).hex()
 
 
-def _colored(term: Term, colors: Mapping[str, bytes], memo: dict[bytes, bytes]) -> bytes:
+def _refined(
+    state: Mapping[str, Term], colors: Mapping[str, bytes], memo: dict[int, bytes] | None = None
+) -> dict[str, bytes]:
+    """Each state's colour together with that of its next value."""
+    memo = {} if memo is None else memo
+    return {
+        name: digest(colors[name] + _colored(term, colors, memo)) for name, term in state.items()
+    }
+
+
+def _colored(term: Term, colors: Mapping[str, bytes], memo: dict[int, bytes]) -> bytes:
     """The digest of a term in which state symbols are replaced by their colours."""
-    if not term.args:
-        return colors.get(term.name, term.digest) if term.head == SYMBOL else term.digest
-    if (known := memo.get(term.digest)) is not None:
-        return known
-    parts = [_colored(arg, colors, memo) for arg in term.args]
-    if PRIMITIVES[term.head].commutative:
-        parts.sort()
-    memo[term.digest] = result = digest(term.head.encode(), *parts)
-    return result
+    if term.symbols.isdisjoint(colors):
+        return term.digest
+    if term.head == SYMBOL:
+        return colors[term.name]
+    known = memo.get(term.serial)
+    if known is None:
+        parts = [_colored(arg, colors, memo) for arg in term.args]
+        memo[term.serial] = known = call_digest(term.head, parts)
+    return known

@@ -8,26 +8,31 @@ from .interpreter import interpret
 from .primitives import Primitive
 from .program import Program
 
-_NOTHING: frozenset[str] = frozenset()
-
 
 class DependencyDomain:
-    """A value is the set of names it depends on."""
+    """A value is the set of names it depends on, one bit each."""
 
-    def constant(self, value: float) -> frozenset[str]:
-        return _NOTHING
+    def constant(self, value: float) -> int:
+        return 0
 
-    def apply(self, primitive: Primitive, args: Sequence[frozenset[str]]) -> frozenset[str]:
-        return _NOTHING.union(*args)
+    def apply(self, primitive: Primitive, args: Sequence[int]) -> int:
+        union = 0
+        for arg in args:
+            union |= arg
+        return union
 
 
 def update_depends_on(program: Program) -> frozenset[str]:
     """All names that the update depends on, within a step or through state over several."""
-    names = [*program.inputs, *(s.name for s in program.state), *program.defaults]
-    outcome = interpret(program, DependencyDomain(), {n: frozenset({n}) for n in names})
+    names = [*(s.name for s in program.state), *program.inputs, *program.defaults]
+    bits = {name: 1 << index for index, name in enumerate(names)}
+    outcome = interpret(program, DependencyDomain(), bits)
     reached = outcome.result
     while True:
-        further = reached.union(*(outcome.env[s.name] for s in program.state if s.name in reached))
+        further = reached
+        for s in program.state:
+            if reached & bits[s.name]:
+                further |= outcome.env[s.name]
         if further == reached:
-            return reached
+            return frozenset(name for name, bit in bits.items() if reached & bit)
         reached = further

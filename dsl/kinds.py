@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .errors import ProgramError
-from .interpreter import interpret
+from .interpreter import Outcome, interpret
 from .primitives import Primitive, Scope
 from .program import EVAL_W, INPUTS, Program
 from .shapes import Kind, join
 
 
 class KindDomain:
-    """Elementwise operations broadcast; other primitives have kind functions of their own."""
+    """Elementwise operations broadcast; other primitives have kind functions of their own.
+
+    There are few combinations of a primitive and kinds, so each is looked up after its first time.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[object, ...], Kind] = {}
 
     def constant(self, value: float) -> Kind:
+        if not math.isfinite(value):
+            raise ProgramError(f"constants must be finite, not {value}")
         return Kind.SCALAR
 
     def apply(self, primitive: Primitive, args: Sequence[Kind]) -> Kind:
+        key = (primitive.name, *args)
+        kind = self._known.get(key)
+        if kind is None:
+            kind = self._known[key] = self._kind(primitive, args)
+        return kind
+
+    def _kind(self, primitive: Primitive, args: Sequence[Kind]) -> Kind:
         try:
             return primitive.kind(args)
         except ProgramError as error:
@@ -50,21 +66,25 @@ def kinds_of(program: Program) -> ProgramKinds:
     nothing changes: kinds only grow, so this takes at most two rounds per state.
 
     Raises:
-      ProgramError: for a name used before it is assigned or a primitive given a wrong kind.
+      ProgramError: for a name used before it is assigned, a constant that is not finite, or a
+        primitive given a wrong kind.
     """
     state = {
         s.name: INPUTS[s.init] if isinstance(s.init, str) else Kind.SCALAR for s in program.state
     }
     inputs = {name: INPUTS[name] for name in program.inputs}
-    # A reduction of a state that is still thought a scalar is no error until kinds have settled.
-    settling = _Settling()
     while True:
-        outcome = interpret(program, settling, inputs | state)
-        grown = {name: join((kind, outcome.env[name])) for name, kind in state.items()}
+        try:
+            outcome = interpret(program, KIND_DOMAIN, inputs | state)
+        except ProgramError:
+            # A reduction of a state that is still thought a scalar is no error until kinds settle.
+            outcome = interpret(program, _SETTLING, inputs | state)
+            if _grown(state, outcome) == state:
+                raise
+        grown = _grown(state, outcome)
         if grown == state:
             break
         state = grown
-    outcome = interpret(program, KIND_DOMAIN, inputs | state)
     if EVAL_W in outcome.env and outcome.env[EVAL_W] is not Kind.TENSOR:
         raise ProgramError(
             f"{EVAL_W} is the point where the model is evaluated and must be a tensor,"
@@ -80,8 +100,12 @@ def kinds_of(program: Program) -> ProgramKinds:
     return ProgramKinds(state, dict(outcome.env), outcome.result)
 
 
+def _grown(state: Mapping[str, Kind], outcome: Outcome[Kind]) -> dict[str, Kind]:
+    return {name: join((kind, outcome.env[name])) for name, kind in state.items()}
+
+
 class _Settling(KindDomain):
-    def apply(self, primitive: Primitive, args: Sequence[Kind]) -> Kind:
+    def _kind(self, primitive: Primitive, args: Sequence[Kind]) -> Kind:
         try:
             return primitive.kind(args)
         except ProgramError:
@@ -90,3 +114,4 @@ class _Settling(KindDomain):
 
 
 _LEAST = {Scope.PER_TENSOR: Kind.LAYER}
+_SETTLING = _Settling()

@@ -1,23 +1,23 @@
 """The machine: programs as data inside one compiled function.
 
 A training step hands the bytecode's tables to `step`; `lax.switch` picks each operation while
-the compiled code stays the same, so a new candidate costs no compilation. Three facts decide its
-shape, each measured (see benchmarks/throughput.py):
+the compiled code stays the same, so a new candidate costs no compilation. Four facts decide its
+shape, each measured (docs/performance.md):
 
 - The program is shared by all replicates (learning rates × seeds), so that the switch stays a real
-  branch. Replicates are an explicit axis of the banks, not a `vmap`.
-- The whole bank goes into the switch and each branch indexes it; gathering operands outside, or
+  branch. Replicates are rows of the registers, not a `vmap`.
+- The whole memory goes into the switch and each branch indexes it; gathering operands outside, or
   writing registers inside the branch, costs up to three times as much.
-- The machine is compiled once per task.
+- Elementwise operations run block by block, all of a segment for one block before the next, so
+  that what they hand on stays in the cache.
+- Scalars that depend on the step alone are computed for all steps at once, before the first.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from itertools import accumulate
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -25,215 +25,249 @@ import jax.numpy as jnp
 from jax import lax
 
 from . import operations as ops
-from .primitives import PRIMITIVES, Primitive, Scope
-from .shapes import Kind, shape_of
+from .layout import Layout
+from .primitives import PRIMITIVES, Scope
+from .shapes import Kind
 
 Array = jax.Array
 Tables = Mapping[str, Any]  # Bytecode.arrays()
 
 
 @dataclass(frozen=True)
-class Layout:
-    """How the tensors of a model lie in registers.
-
-    Attributes:
-      shapes: of the parameter tensors.
-      full: whether for the full machine, whose registers are wide enough for the square matrices
-        of every tensor; see `operations`.
-    """
-
-    shapes: tuple[tuple[int, ...], ...]
-    full: bool = False
-
-    @cached_property
-    def weights(self) -> int:
-        """N, the number of weights."""
-        return sum(math.prod(shape) for shape in self.shapes)
-
-    @cached_property
-    def width(self) -> int:
-        """Numbers in a V register for each replicate."""
-        grams = (Kind.ROW_GRAM, Kind.COLUMN_GRAM) if self.full else ()
-        return max(self.weights, *(sum(map(math.prod, self.shapes_of(k))) for k in grams), 0)
-
-    def shapes_of(self, kind: Kind) -> list[tuple[int, ...]]:
-        """The shapes of a value of some kind, for each tensor."""
-        return [shape_of(kind, shape) for shape in self.shapes]
-
-    def pieces(self, kind: Kind) -> list[tuple[slice, tuple[int, ...]]]:
-        """Where each tensor of some kind lies among flat numbers, and its shape."""
-        shapes = self.shapes_of(kind)
-        ends = list(accumulate(math.prod(shape) for shape in shapes))
-        return [(slice(i, j), s) for i, j, s in zip([0, *ends], ends, shapes, strict=False)]
-
-    def split(self, register: Array, kind: Kind) -> list[Array]:
-        """The tensors in a register (R, width), each of shape (R, …)."""
-        return [register[:, part].reshape(-1, *shape) for part, shape in self.pieces(kind)]
-
-    def join(self, tensors: Sequence[Array], kind: Kind) -> Array:
-        """Tensors of shape (R, …) as a register, each broadcast to its kind's shape."""
-        flat = []
-        for x, shape in zip(tensors, self.shapes_of(kind), strict=True):
-            x = x.reshape(x.shape[0], *[1] * (len(shape) + 1 - x.ndim), *x.shape[1:])
-            flat.append(jnp.broadcast_to(x, (x.shape[0], *shape)).reshape(x.shape[0], -1))
-        return self.padded(jnp.concatenate(flat, axis=1))
-
-    def padded(self, register: Array) -> Array:
-        """A register filled up to the full width."""
-        return jnp.pad(register, ((0, 0), (0, self.width - register.shape[1])))
-
-
-@dataclass(frozen=True)
 class Banks:
-    """Registers for R replicates of a model with N weights.
+    """What a rule carries from step to step, weights included; R replicates.
 
     Attributes:
-      s: shape (S_REGISTERS, R). v: shape (V_REGISTERS, R, width of the layout).
+      s: the scalar states, shape (MAX_S_STATES, R).
+      v: the memory, shape (memory_rows, width): kept registers of R rows each, in the order of
+        `operations`, then the temporaries of one block.
+      w: the weights once more, shape (R, N). Were they read out of memory where the gradient is
+        computed, XLA would copy all of memory before the gradient is written there.
     """
 
     s: Array
     v: Array
+    w: Array
 
 
-jax.tree_util.register_dataclass(Banks, data_fields=["s", "v"], meta_fields=[])
+jax.tree_util.register_dataclass(Banks, data_fields=["s", "v", "w"], meta_fields=[])
 
 
-def init(
-    tables: Tables, layout: Layout, w: Array, learning_rate: Array, total_steps: Array | float
-) -> Banks:
+def init(tables: Tables, layout: Layout, w: Array) -> Banks:
     """The banks before the first step.
 
     Args:
       tables: `Bytecode.arrays()`.
       layout: of the model.
       w: initial weights, shape (R, N).
-      learning_rate: one per replicate, shape (R,).
-      total_steps: what programs read as T.
     """
     dtype = w.dtype
-    replicates = w.shape[0]
-    s = jnp.zeros((ops.S_REGISTERS, replicates), dtype)
-    s = s.at[1].set(jnp.asarray(total_steps, dtype)).at[3].set(learning_rate.astype(dtype))
-    s = s.at[ops.S_STATE : ops.S_CONSTANT].set(_column(tables["s_init"], dtype))
-    s = s.at[ops.S_CONSTANT : ops.S_TEMPORARY].set(_column(tables["constants"], dtype))
-    v = jnp.zeros((ops.V_REGISTERS, replicates, layout.width), dtype)
-    start = _column(tables["v_init"], dtype)[..., None]
-    from_w = _column(tables["v_from_w"], dtype)[..., None] != 0
-    v = v.at[ops.V_STATE : ops.V_TEMPORARY].set(jnp.where(from_w, layout.padded(w), start))
-    # Training minimizes: every tensor's role is 1.
-    v = v.at[ops.V_INPUTS.index("role")].set(1.0)
-    return Banks(s, v)
+    shape = (ops.MAX_S_STATES, layout.replicates)
+    s = jnp.broadcast_to(jnp.asarray(tables["s_init"], dtype)[:, None], shape)
+    start = jnp.asarray(tables["v_init"], dtype)[:, None, None]
+    from_w = jnp.asarray(tables["v_from_w"])[:, None, None] != 0
+    padded = layout.padded(w)
+    states = jnp.where(from_w, padded, start).reshape(-1, layout.width)
+    v = jnp.zeros((layout.memory_rows, layout.width), dtype)
+    v = _put(v, layout, ops.V_WEIGHT, padded)
+    return Banks(s, _put(v, layout, ops.V_STATE, states), w)
 
 
-def _column(values: Any, dtype: Any) -> Array:
-    return jnp.asarray(values, dtype)[:, None]
+@partial(jax.jit, static_argnames="steps")
+def schedule(tables: Tables, learning_rate: Array, total_steps: Array, *, steps: int) -> Array:
+    """Bank S before each of the first steps, without what depends on losses or states.
+
+    Args:
+      tables: `Bytecode.arrays()`.
+      learning_rate: one per replicate, shape (R,); its dtype is that of the bank.
+      total_steps: what programs read as T.
+      steps: K; each number compiles anew (once for all models).
+
+    Returns:
+      Shape (K, S_REGISTERS, R).
+    """
+    dtype = learning_rate.dtype
+    s = jnp.zeros((ops.S_REGISTERS, steps, len(learning_rate)), dtype)
+    s = s.at[0].set(jnp.arange(1, steps + 1, dtype=dtype)[:, None])
+    s = s.at[1].set(jnp.asarray(total_steps, dtype)).at[3].set(learning_rate)
+    constants = jnp.asarray(tables["constants"], dtype)[:, None, None]
+    s = s.at[ops.S_CONSTANT : ops.S_TEMPORARY].set(constants)
+    return _scalars(tables["schedule"], tables["schedule_length"], s).swapaxes(0, 1)
 
 
-def step(
-    tables: Tables, banks: Banks, layout: Layout, w: Array, g: Array, loss: Array, t: Array
-) -> tuple[Banks, Array]:
+def step(tables: Tables, layout: Layout, banks: Banks, s: Array, g: Array, loss: Array) -> Banks:
     """One step of the rule for all replicates.
 
     Args:
       tables: `Bytecode.arrays()`.
-      banks: from `init` or the step before.
       layout: of the model.
-      w, g: weights and gradients, shape (R, N).
+      banks: from `init` or the step before.
+      s: of this step, from `schedule`; shape (S_REGISTERS, R).
+      g: gradients, shape (R, N).
       loss: minibatch losses, shape (R,).
-      t: step, from 1.
-
-    Returns:
-      The banks and the new weights, shape (R, N).
     """
-    s = banks.s.at[0].set(t.astype(banks.s.dtype)).at[2].set(loss.astype(banks.s.dtype))
-    v = banks.v.at[0].set(layout.padded(w)).at[1].set(layout.padded(g))
+    s = s.at[2].set(loss.astype(s.dtype)).at[ops.S_STATE : ops.S_CONSTANT].set(banks.s)
+    s = _scalars(tables["s_code"], tables["s_length"], s)
+    v = lax.dynamic_update_slice(banks.v, g, _first(layout, ops.V_GRADIENT))
+    wide = [
+        _wide_branch(layout, name, letters)
+        for name, letters in (ops.FULL_WIDE if layout.full else ops.LEAN_WIDE)
+    ]
 
-    def scalar_operation(i: Array, s: Array) -> Array:
-        op, destination, a, b, c = tables["s_code"][i]
-        return s.at[destination].set(lax.switch(op, _S_BRANCHES, s, a, b, c))
+    def segment(i: Array, v: Array) -> Array:
+        start, middle, end = tables["segments"][i]
+        v = _elementwise(tables["v_code"], layout, start, middle, s, v)
 
-    s = lax.fori_loop(0, tables["s_length"], scalar_operation, s)
-    names = ops.FULL_OPERATIONS if layout.full else ops.LEAN_OPERATIONS
-    branches = [_Branch(name, letters, layout) for name, letters in names]
+        def instruction(j: Array, v: Array) -> Array:
+            opcode, destination, *operands = tables["v_code"][j]
+            value = lax.switch(opcode, wide, v, s, operands)
+            row = (destination - ops.V_WEIGHT) * layout.replicates
+            return lax.dynamic_update_slice(v, value, (row, jnp.zeros_like(row)))
 
-    def tensor_operation(i: Array, v: Array) -> Array:
-        op, destination, a, b, c = tables["v_code"][i]
-        return v.at[destination].set(lax.switch(op, branches, v, s, a, b, c))
+        return lax.fori_loop(middle, end, instruction, v)
 
-    v = lax.fori_loop(0, tables["v_length"], tensor_operation, v)
-    new_w = w - v[tables["result"]][:, : layout.weights]
-    s = s.at[ops.S_STATE : ops.S_CONSTANT].set(s[tables["s_next"]])
-    return Banks(s, v), new_w
+    v = lax.fori_loop(0, tables["segments_length"], segment, v)
+    w = _kept(layout, v, ops.V_WEIGHT)[:, : layout.weights]
+    return Banks(s[tables["s_next"]], v, w)
 
 
-def evaluation_point(tables: Tables, banks: Banks, w: Array) -> Array:
+def evaluation_point(tables: Tables, layout: Layout, banks: Banks) -> Array:
     """Where the model is to be evaluated after a step: eval_w, or w; shape (R, N)."""
-    point = banks.v[tables["eval_w"]][:, : w.shape[1]]
-    return jnp.where(tables["eval_w"] >= 0, point, w)
+    return _kept(layout, banks.v, tables["eval_w"])[:, : layout.weights]
 
 
-def _s_branch(primitive: Primitive) -> Callable[..., Array]:
-    def branch(s: Array, a: Array, b: Array, c: Array) -> Array:
-        assert primitive.define is not None
-        return primitive.define(jnp, *(s[i] for i in (a, b, c)[: primitive.arity]))
+def _define(name: str) -> Callable[..., Array]:
+    """A primitive over JAX's arrays."""
+    define = PRIMITIVES[name].define
+    assert define is not None  # derived primitives were expanded
+    return partial(define, jnp)
+
+
+def _first(layout: Layout, register: Any) -> tuple[Any, Any]:
+    """Where a kept register begins in memory."""
+    row = (register - ops.V_WEIGHT) * layout.replicates
+    return row, 0 if isinstance(row, int) else jnp.zeros_like(row)
+
+
+def _kept(layout: Layout, v: Array, register: Any) -> Array:
+    """A kept register, shape (R, width)."""
+    size = (layout.replicates, layout.width)
+    return lax.dynamic_slice(v, _first(layout, register), size)
+
+
+def _put(v: Array, layout: Layout, register: int, rows: Array) -> Array:
+    return lax.dynamic_update_slice(v, rows, _first(layout, register))
+
+
+def _scalars(code: Array, length: Array, s: Array) -> Array:
+    """Runs scalar code over a bank, shape (S_REGISTERS, …)."""
+
+    def instruction(i: Array, s: Array) -> Array:
+        opcode, destination, *operands = code[i]
+        return s.at[destination].set(lax.switch(opcode, _S_BRANCHES, s, operands))
+
+    return lax.fori_loop(0, length, instruction, s)
+
+
+def _s_branch(name: str, arity: int) -> Callable[..., Array]:
+    def branch(s: Array, operands: list[Array]) -> Array:
+        return _define(name)(*(s[i] for i in operands[:arity]))
 
     return branch
 
 
-_S_BRANCHES = [_s_branch(PRIMITIVES[name]) for name, _ in ops.S_OPERATIONS]
+_S_BRANCHES = [_s_branch(name, len(letters)) for name, letters in ops.S_OPERATIONS]
+
+
+# --- elementwise operations ------------------------------------------------------------------
+
+
+def _elementwise(
+    code: Array, layout: Layout, start: Array, end: Array, s: Array, v: Array
+) -> Array:
+    """Runs elementwise code on memory, all of it for one block after the other."""
+    # Memory as one row of numbers: a register lies at `base + stride * block`. A temporary has
+    # one block, at the end of memory, and stride 0.
+    registers = code[:, 1:]
+    temporary = registers < ops.V_WEIGHT
+    whole = layout.replicates * layout.width
+    base = jnp.where(
+        temporary,
+        ops.V_KEPT * whole + registers * layout.block,
+        (registers - ops.V_WEIGHT) * whole,
+    )
+    stride = jnp.where(temporary, 0, layout.block)
+    branches = [_elementwise_branch(layout, found) for found in ops.ELEMENTWISE]
+
+    def block(k: Array, v: Array) -> Array:
+        k = k.astype(jnp.int32)  # in 64-bit mode too, as the tables
+
+        def instruction(i: Array, v: Array) -> Array:
+            row = code[i]
+            at = base[i] + stride[i] * k
+            value = lax.switch(row[0], branches, v, s, row, at, k)
+            return lax.dynamic_update_slice(v, value, (at[0],))
+
+        return lax.fori_loop(start, end, instruction, v)
+
+    return lax.fori_loop(0, layout.blocks, block, v.reshape(-1)).reshape(v.shape)
+
+
+def _elementwise_branch(layout: Layout, found: ops.Pattern) -> Callable[..., Array]:
+    shape = (layout.together, layout.block // layout.together)
+
+    def branch(v: Array, s: Array, row: Array, at: Array, k: Array) -> Array:
+        def operands() -> Iterator[Array]:
+            for i, letter in enumerate(ops.letters(found), 1):
+                if letter == "V":
+                    yield lax.dynamic_slice(v, (at[i],), (layout.block,)).reshape(shape)
+                else:
+                    scalar = lax.dynamic_slice(
+                        s, (row[i + 1], layout.first_replicate(k)), (1, layout.together)
+                    )
+                    yield scalar.reshape(-1, 1)
+
+        value = _evaluated(found, operands())
+        return jnp.broadcast_to(value, shape).reshape(-1)
+
+    return branch
+
+
+def _evaluated(found: ops.Pattern, operands: Iterator[Array]) -> Array:
+    if isinstance(found, str):
+        return next(operands)
+    name, *args = found
+    return _define(str(name))(*[_evaluated(arg, operands) for arg in args])
+
+
+# --- wide operations -------------------------------------------------------------------------
 
 # The kinds that operand letters stand for where the shape matters.
 _KINDS = {"V": Kind.TENSOR, "T": Kind.TRANSPOSED, "R": Kind.ROW_GRAM, "C": Kind.COLUMN_GRAM}
 _SPREAD = {ops.SPREAD_ROWS: Kind.ROW_GRAM, ops.SPREAD_COLUMNS: Kind.COLUMN_GRAM}
 
 
-@dataclass(frozen=True, eq=False)
-class _Branch:
-    """One operation of the V code: reads its operands from the banks, gives (R, width)."""
+def _wide_branch(layout: Layout, name: str, letters: str) -> Callable[..., Array]:
+    """One operation on whole registers: reads its operands from the banks, gives (R, width)."""
 
-    name: str
-    letters: str
-    layout: Layout
-    __name__: str = field(default="operation", init=False)  # lax.switch asks for it
-
-    def __call__(self, v: Array, s: Array, a: Array, b: Array, c: Array) -> Array:
-        pairs = zip(self.letters, (a, b, c), strict=False)
-        args = [s[i][:, None] if letter == "S" else v[i] for letter, i in pairs]
-        if self.name == ops.MOVE:
-            return args[0]
-        if self.name == ops.BROADCAST:
-            return jnp.broadcast_to(args[0], v.shape[1:])
-        if self.name in _SPREAD:
-            return self.layout.join(self._one_each(args[0]), _SPREAD[self.name])
-        primitive = PRIMITIVES[self.name]
-        assert primitive.define is not None
-        if primitive.scope is Scope.ELEMENTWISE:
-            return primitive.define(jnp, *args)
-        if primitive.scope is Scope.MODEL:
-            value = jax.vmap(lambda *xs: primitive.define(jnp, *xs))(  # type: ignore[misc]
-                *(self._whole(x, letter) for x, letter in zip(args, self.letters, strict=True))
-            )
-            return jnp.broadcast_to(value[:, None], v.shape[1:])
-        return self._per_tensor(primitive, args)
-
-    def _one_each(self, register: Array) -> list[Array]:
+    def one_each(register: Array) -> list[Array]:
         """A number per tensor, from a register that holds it broadcast."""
-        return [x.reshape(x.shape[0], -1)[:, 0] for x in self.layout.split(register, Kind.TENSOR)]
+        return [x.reshape(x.shape[0], -1)[:, 0] for x in layout.split(register, Kind.TENSOR)]
 
-    def _whole(self, register: Array, letter: str) -> Array:
+    def whole(register: Array, letter: str) -> Array:
         """What a reduction over the model sees: all weights, or one number per tensor."""
         if letter == "L":
-            return jnp.stack(self._one_each(register), axis=1)
-        return register[:, : self.layout.weights]
+            return jnp.stack(one_each(register), axis=1)
+        return register[:, : layout.weights]
 
-    def _per_tensor(self, primitive: Primitive, args: list[Array]) -> Array:
-        layout = self.layout
-        kinds = [_KINDS.get(letter, Kind.SCALAR) for letter in self.letters]
+    def per_tensor(args: list[Array]) -> Array:
+        kinds = [_KINDS.get(letter, Kind.SCALAR) for letter in letters]
         tensors = [
-            [x[:, 0]] * len(layout.shapes) if kind is Kind.SCALAR else layout.split(x, kind)
+            [x] * len(layout.shapes) if kind is Kind.SCALAR else layout.split(x, kind)
             for x, kind in zip(args, kinds, strict=True)
         ]
-        apply = jax.vmap(lambda *xs: primitive.define(jnp, *xs))  # type: ignore[misc]
+        primitive = PRIMITIVES[name]
+        apply = jax.vmap(_define(name))
         results = [apply(*xs) for xs in zip(*tensors, strict=True)]
         kind = primitive.kind(kinds)
         if kind not in _KINDS.values():
@@ -243,3 +277,18 @@ class _Branch:
                 x.reshape(-1, *shape) for x, shape in zip(results, layout.shapes, strict=True)
             ]
         return layout.join(results, kind)
+
+    def branch(v: Array, s: Array, operands: list[Array]) -> Array:
+        args = [
+            s[i] if letter == "S" else _kept(layout, v, i)
+            for letter, i in zip(letters, operands, strict=False)
+        ]
+        if name in _SPREAD:
+            return layout.join(one_each(args[0]), _SPREAD[name])
+        if PRIMITIVES[name].scope is Scope.PER_TENSOR:
+            return per_tensor(args)
+        reduce = jax.vmap(_define(name))
+        value = reduce(*(whole(x, letter) for x, letter in zip(args, letters, strict=True)))
+        return jnp.broadcast_to(value[:, None], (layout.replicates, layout.width))
+
+    return branch

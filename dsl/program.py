@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import final
 
 from .errors import UserError, did_you_mean
 from .shapes import Kind
@@ -28,6 +29,7 @@ EVAL_W = "eval_w"
 LEARNING_RATE = "lr"
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class Constant:
     """A finite number."""
@@ -35,6 +37,7 @@ class Constant:
     value: float
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class Name:
     """The value that a variable holds at this point."""
@@ -42,6 +45,7 @@ class Name:
     id: str
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class Call:
     """A primitive applied to arguments."""
@@ -117,13 +121,11 @@ class Program:
     @property
     def size(self) -> int:
         """Number of primitive calls, the usual measure of complexity."""
-        return sum(isinstance(e, Call) for root in self.expressions() for e in subexpressions(root))
+        return sum(type(e) is Call for root in self.expressions() for e in subexpressions(root))
 
-    def expressions(self) -> Iterator[Expr]:
+    def expressions(self) -> list[Expr]:
         """The right-hand sides in order, the result last."""
-        for statement in self.body:
-            yield statement.value
-        yield self.result
+        return [*(statement.value for statement in self.body), self.result]
 
     def with_defaults(self, **values: float) -> Program:
         """The same program with other hyperparameter defaults.
@@ -146,12 +148,16 @@ class Program:
         )
 
 
-def subexpressions(expr: Expr) -> Iterator[Expr]:
-    """The expression and everything inside it, outermost first."""
-    yield expr
-    if isinstance(expr, Call):
-        for arg in expr.args:
-            yield from subexpressions(arg)
+def subexpressions(expr: Expr) -> list[Expr]:
+    """The expression and everything inside it, outermost and leftmost first."""
+    found = []
+    stack = [expr]
+    while stack:
+        expr = stack.pop()
+        found.append(expr)
+        if type(expr) is Call:
+            stack += expr.args[::-1]
+    return found
 
 
 def substitute(expr: Expr, values: Mapping[str, Expr]) -> Expr:

@@ -14,7 +14,7 @@ from enum import IntEnum
 import numpy as np
 
 from .primitives import PRIMITIVES, Primitive, Scope
-from .terms import CONSTANT, Term, call, constant
+from .terms import CONSTANT, Term, call, constant, keep
 
 
 class Level(IntEnum):
@@ -40,20 +40,31 @@ def _rule(level: Level, *primitives: str) -> Callable[[RewriteRule], RewriteRule
     return register
 
 
+# By level, what a primitive over terms was rewritten to; see `keep`.
+_rewritten: dict[Level, dict[tuple[object, ...], Term]] = {level: {} for level in Level}
+
+
 class TermDomain:
     """The domain of terms under the rules of one level."""
 
     def __init__(self, level: Level) -> None:
         self.level = level
+        self._known = _rewritten[level]
 
     def constant(self, value: float) -> Term:
         return constant(value)
 
     def apply(self, primitive: Primitive, args: Sequence[Term]) -> Term:
-        return self.build(primitive.name, *args)
+        known = self._known.get((primitive.name, *[arg.serial for arg in args]))
+        return self.build(primitive.name, *args) if known is None else known
 
     def build(self, primitive: str, *args: Term) -> Term:
         """The term of a primitive applied to terms, rewritten."""
+        key = (primitive, *[arg.serial for arg in args])
+        known = self._known.get(key)
+        return keep(self._known, key, self._rewrite(primitive, args)) if known is None else known
+
+    def _rewrite(self, primitive: str, args: tuple[Term, ...]) -> Term:
         if self.level is Level.NONE:
             return call(primitive, args)
         folded = _fold(PRIMITIVES[primitive], args)
@@ -67,7 +78,10 @@ class TermDomain:
 
 def _fold(primitive: Primitive, args: tuple[Term, ...]) -> Term | None:
     """The value of a primitive over constants, when it is finite."""
-    if primitive.scope is not Scope.ELEMENTWISE or any(a.head != CONSTANT for a in args):
+    for arg in args:
+        if arg.head != CONSTANT:
+            return None
+    if primitive.scope is not Scope.ELEMENTWISE:
         return None
     assert primitive.define is not None
     with np.errstate(all="ignore"):

@@ -39,6 +39,9 @@ class Kind(Enum):
     def __str__(self) -> str:
         return str(self.value)
 
+    # Members are unique objects, and Enum's own hash is Python code, which tables of kinds feel.
+    __hash__ = object.__hash__
+
 
 # What each kind broadcasts to; a kind broadcasts to itself.
 _ABOVE: dict[Kind, frozenset[Kind]] = {

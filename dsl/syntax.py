@@ -9,6 +9,7 @@ import ast
 import keyword
 import math
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import NoReturn
 
 from .errors import ProgramError, did_you_mean
@@ -19,12 +20,10 @@ from .primitives import PRIMITIVES
 from .program import (
     EVAL_W,
     INPUTS,
-    Constant,
     Hyperparameter,
     Program,
     State,
     Statement,
-    subexpressions,
 )
 
 MAX_STATEMENTS = 500
@@ -251,26 +250,26 @@ def check(program: Program) -> None:
     Raises:
       ProgramError: as `parse` would.
     """
-    names = [program.name, *(h.name for h in program.hyperparameters)]
-    names += [s.name for s in program.state] + [s.target for s in program.body]
-    for name in names:
-        if not name.isidentifier() or keyword.iskeyword(name) or name in PRIMITIVES:
+    own = [*(s.name for s in program.state), *(h.name for h in program.hyperparameters)]
+    for name in (program.name, *own, *(s.target for s in program.body)):
+        if not _can_be_a_name(name):
             raise ProgramError(f"'{name}' cannot be a name in a program")
-    own = [*(s.name for s in program.state), *program.defaults]
-    parameters = [*program.inputs, *own]
+    parameters = {*program.inputs}
     for name in own:
-        if name in INPUTS or name == EVAL_W or parameters.count(name) > 1:
+        if name in INPUTS or name == EVAL_W or name in parameters:
             raise ProgramError(f"'{name}' is reserved or a parameter already")
-    numbers = [s.init for s in program.state if not isinstance(s.init, str)]
-    numbers += program.defaults.values()
-    for root in program.expressions():
-        numbers += [e.value for e in subexpressions(root) if isinstance(e, Constant)]
-    for number in numbers:
-        if not math.isfinite(number):
-            raise ProgramError(f"constants must be finite, not {number}")
+        parameters.add(name)
+    for s in program.state:
+        if not isinstance(s.init, str) and not math.isfinite(s.init):
+            raise ProgramError(f"constants must be finite, not {s.init}")
     if len(program.body) > MAX_STATEMENTS:
         raise ProgramError(f"the program has {len(program.body)} statements, over {MAX_STATEMENTS}")
     kinds_of(program)
+
+
+@lru_cache(maxsize=4096)
+def _can_be_a_name(name: str) -> bool:
+    return name.isidentifier() and not keyword.iskeyword(name) and name not in PRIMITIVES
 
 
 def format_program(program: Program) -> str:

@@ -3,41 +3,77 @@
 Two variables that hold the same term hold the same number. A program of n statements has at most
 n distinct terms, however large they would be when written out, so nothing here walks a term as a
 tree without remembering what it has seen.
+
+A search meets the same terms again and again, since a child differs from its parent in one place.
+So terms are kept in a table and found there instead of being made and hashed anew.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import count
+from typing import TypeVar, final
 
 from .primitives import PRIMITIVES
 
 CONSTANT = "#"
 SYMBOL = "$"
 
+# Entries of a table of terms, after which it is emptied: some megabytes.
+TABLE_SIZE = 4096
 
-@dataclass(frozen=True, slots=True, eq=False)
+_COMMUTATIVE = frozenset(row.name for row in PRIMITIVES.values() if row.commutative)
+_serial = count()
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+@final
 class Term:
-    """A constant, a symbol, or a primitive over terms.
+    """A constant, a symbol, or a primitive over terms. Immutable.
 
     Attributes:
       head: `CONSTANT`, `SYMBOL`, or the name of a primitive.
       args: the argument terms.
       value: a constant's number.
       name: a symbol's name.
+      symbols: the names of all symbols in it.
       digest: 12 bytes; equal digests mean equal terms up to exchanging commuting arguments.
+      serial: a number that no other object has. Unlike `digest` it tells x + y from y + x, and
+        unlike `id` it is never used again.
     """
 
-    head: str
-    digest: bytes
-    args: tuple[Term, ...] = ()
-    value: float = 0.0
-    name: str = ""
+    __slots__ = ("args", "digest", "head", "name", "serial", "symbols", "value")
+
+    def __init__(
+        self,
+        head: str,
+        digest: bytes,
+        args: tuple[Term, ...] = (),
+        value: float = 0.0,
+        name: str = "",
+        symbols: frozenset[str] = frozenset(),
+    ) -> None:
+        self.head = head
+        self.digest = digest
+        self.args = args
+        self.value = value
+        self.name = name
+        self.symbols = symbols
+        self.serial = next(_serial)
+
+    def __repr__(self) -> str:
+        if self.head == CONSTANT:
+            return str(self.value)
+        if self.head == SYMBOL:
+            return self.name
+        return f"{self.head}({', '.join(map(repr, self.args))})"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Term) and self.digest == other.digest
+        return self is other or (isinstance(other, Term) and self.digest == other.digest)
 
     def __hash__(self) -> int:
         return hash(self.digest)
@@ -47,29 +83,69 @@ class Term:
         return self.head == CONSTANT and (value is None or self.value == value)
 
 
-def digest(*parts: bytes) -> bytes:
-    """Twelve bytes that identify a sequence of byte strings of at most 65,535 bytes each."""
-    hasher = blake2b(digest_size=12)
-    for part in parts:
-        hasher.update(len(part).to_bytes(2, "little"))
-        hasher.update(part)
-    return hasher.digest()
+def digest(data: bytes) -> bytes:
+    """Twelve bytes that identify a byte string, the same in every process."""
+    return blake2b(data, digest_size=12).digest()
+
+
+def keep(table: dict[Key, Value], key: Key, value: Value) -> Value:
+    """Puts a value into a table of bounded size and returns it.
+
+    Tables only spare work: what is looked up again after they were emptied is computed again.
+    """
+    if len(table) >= TABLE_SIZE:
+        table.clear()
+    table[key] = value
+    return value
+
+
+_constants: dict[float, Term] = {}
+_symbols: dict[str, Term] = {}
+_calls: dict[tuple[object, ...], Term] = {}
+_unions: dict[frozenset[str], frozenset[str]] = {}
 
 
 def constant(value: float) -> Term:
     """The term of a number; minus zero counts as zero."""
     value = value + 0.0
-    return Term(CONSTANT, digest(b"#", struct.pack("<d", value)), value=value)
+    known = _constants.get(value)
+    if known is not None:
+        return known
+    term = Term(CONSTANT, digest(b"#" + struct.pack("<d", value)), value=value)
+    return keep(_constants, value, term)
 
 
-def symbol(name: str, identity: bytes | None = None) -> Term:
-    """The term of an unknown. Symbols of the same identity (by default, name) are equal."""
-    return Term(SYMBOL, digest(b"$", identity or name.encode()), name=name)
+def symbol(name: str) -> Term:
+    """The term of an unknown."""
+    known = _symbols.get(name)
+    if known is not None:
+        return known
+    term = Term(SYMBOL, digest(b"$" + name.encode()), name=name, symbols=frozenset((name,)))
+    return keep(_symbols, name, term)
 
 
 def call(primitive: str, args: Sequence[Term]) -> Term:
     """The term of a primitive applied to terms, as it stands."""
-    parts = [arg.digest for arg in args]
-    if PRIMITIVES[primitive].commutative:
-        parts.sort()
-    return Term(primitive, digest(primitive.encode(), *parts), tuple(args))
+    key = (primitive, *[arg.serial for arg in args])
+    known = _calls.get(key)
+    if known is not None:
+        return known
+    mark = call_digest(primitive, [arg.digest for arg in args])
+    term = Term(primitive, mark, tuple(args), symbols=_union(args))
+    return keep(_calls, key, term)
+
+
+def call_digest(primitive: str, args: list[bytes]) -> bytes:
+    """The digest of a primitive over arguments of some digests; sorts them if they commute."""
+    if primitive in _COMMUTATIVE:
+        args.sort()
+    return digest(b"".join((primitive.encode(), b"(", *args)))
+
+
+def _union(args: Sequence[Term]) -> frozenset[str]:
+    """All symbols of some terms. Few sets are shared by many terms."""
+    union: frozenset[str] = frozenset()
+    for arg in args:
+        if not arg.symbols <= union:
+            union = arg.symbols if union <= arg.symbols else union | arg.symbols
+    return _unions.get(union) or keep(_unions, union, union)

@@ -18,10 +18,10 @@ VOCABULARY = len(ALPHABET) + 1
 
 
 class Labelled(NamedTuple):
-    """Inputs with one class each."""
+    """Inputs with one class or one number each."""
 
     x: np.ndarray  # [n, features] float32
-    y: np.ndarray  # [n] int32
+    y: np.ndarray  # [n] int32, or float32 where it is a number to predict
 
 
 class Split(NamedTuple):
@@ -33,7 +33,8 @@ class Split(NamedTuple):
 
 def _split(x: np.ndarray, y: np.ndarray, validation: int) -> Split:
     order = np.random.default_rng(0).permutation(len(x))
-    x, y = x[order].astype(np.float32), y[order].astype(np.int32)
+    kind = np.int32 if np.issubdtype(y.dtype, np.integer) else np.float32
+    x, y = x[order].astype(np.float32), y[order].astype(kind)
     return Split(
         train=Labelled(x[validation:], y[validation:]),
         validation=Labelled(x[:validation], y[:validation]),
@@ -55,13 +56,37 @@ def cancer() -> Split:
     from sklearn.datasets import load_breast_cancer
 
     x, y = load_breast_cancer(return_X_y=True)
-    # The features span five orders of magnitude; the statistics are the training part's own.
-    train, validation = _split(x, y, validation=200)
-    mean, deviation = train.x.mean(0), train.x.std(0)
-    return Split(
-        train=Labelled((train.x - mean) / deviation, train.y),
-        validation=Labelled((validation.x - mean) / deviation, validation.y),
-    )
+    # The features span five orders of magnitude.
+    return _standardised(_split(x, y, validation=200))
+
+
+@functools.cache
+def cancer_products() -> Split:
+    """The same with every product of two features: [n, 495] standardised, strongly correlated."""
+    split = cancer()
+    first, second = np.triu_indices(30)
+
+    def expand(part: Labelled) -> Labelled:
+        return Labelled(np.hstack([part.x, part.x[:, first] * part.x[:, second]]), part.y)
+
+    return _standardised(Split(*map(expand, split)))
+
+
+@functools.cache
+def diabetes() -> Split:
+    """Diabetes progression after a year: 302 + 140 patients, [n, 10] and a number, standardised."""
+    from sklearn.datasets import load_diabetes
+
+    x, y = load_diabetes(return_X_y=True)
+    train, validation = _standardised(_split(x, y, validation=140))
+    mean, deviation = train.y.mean(), train.y.std()
+    return Split(*(Labelled(part.x, (part.y - mean) / deviation) for part in (train, validation)))
+
+
+def _standardised(split: Split) -> Split:
+    """Features of mean 0 and deviation 1; the statistics are the training part's own."""
+    mean, deviation = split.train.x.mean(0), split.train.x.std(0)
+    return Split(*(Labelled((part.x - mean) / deviation, part.y) for part in split))
 
 
 @functools.cache

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Literal, Protocol
-
-import jax
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ..dsl.canonical import program_digest
 from ..dsl.program import Program
+from .hurdles import Hurdle
 from .scoring import LEARNING_RATES, TaskScore, task_score
-from .task import Task
-from .training import Trainer
+
+if TYPE_CHECKING:
+    from .task import Task
 
 Path = Literal["machine", "fused"]
 
@@ -26,11 +26,13 @@ class Fidelity:
       learning_rates: the grid that every rule gets.
       seeds: of initial weights and minibatches; every rule gets the same.
       steps: of training; None for the task's own number.
+      checkpoints: how many times the validation loss is taken, evenly spaced.
     """
 
     learning_rates: tuple[float, ...] = LEARNING_RATES
     seeds: tuple[int, ...] = (0,)
     steps: int | None = None
+    checkpoints: int = 1
 
 
 class ScoreCache(Protocol):
@@ -53,11 +55,19 @@ class Evaluator:
     """
 
     def __init__(self, tasks: Mapping[str, Task], cache: ScoreCache | None = None) -> None:
+        # Only who trains needs JAX; who has others train reads and compares scores.
+        from .training import Trainer
+
         self.trainers = {name: Trainer(task) for name, task in tasks.items()}
         self.cache = cache
 
     def score(
-        self, program: Program, task: str, fidelity: Fidelity, path: Path = "machine"
+        self,
+        program: Program,
+        task: str,
+        fidelity: Fidelity,
+        path: Path = "machine",
+        hurdle: Hurdle | None = None,
     ) -> TaskScore:
         """Trains and scores, always afresh.
 
@@ -66,14 +76,23 @@ class Evaluator:
           task: name of one of this evaluator's tasks.
           fidelity: learning rates, seeds and steps.
           path: "machine" (no compilation per program) or "fused" (one compilation per program).
+          hurdle: stops a run by the machine that is far behind, at one of its checkpoints.
 
         Raises:
           TooLarge: the program does not fit the machine (never on the fused path).
         """
         trainer = self.trainers[task]
-        run = trainer.with_machine if path == "machine" else trainer.fused
-        result = run(program, fidelity.learning_rates, fidelity.seeds, steps=fidelity.steps)
-        return task_score(task, result, fidelity.learning_rates, fidelity.seeds)
+        grid, seeds = fidelity.learning_rates, fidelity.seeds
+        options: dict[str, Any] = {"steps": fidelity.steps, "checkpoints": fidelity.checkpoints}
+        if path == "fused":
+            result = trainer.fused(program, grid, seeds, **options)
+        elif hurdle is None:
+            result = trainer.with_machine(program, grid, seeds, **options)
+        else:
+            result = trainer.with_machine(program, grid, seeds, go_on=hurdle.cleared, **options)
+        stopped = len(result.curve_steps) < fidelity.checkpoints
+        stopped_at = int(result.curve_steps[-1]) if stopped else None
+        return task_score(task, result, grid, seeds, stopped_at)
 
     def cached_score(
         self, program: Program, task: str, fidelity: Fidelity, path: Path = "machine"
@@ -90,6 +109,8 @@ class Evaluator:
 
     def key(self, program: Program, task: str, fidelity: Fidelity, path: Path) -> str:
         """What a score depends on: program, task version, fidelity, path, JAX and platform."""
+        import jax
+
         return json.dumps(
             [
                 program_digest(program),
@@ -116,4 +137,7 @@ def score_from_json(text: str) -> TaskScore:
         tuple(data["learning_rates"]),
         tuple(data["seeds"]),
         tuple(tuple(row) for row in data["scores"]),
+        tuple(tuple(map(tuple, row)) for row in data.get("curve", ())),
+        tuple(data.get("curve_steps", ())),
+        data.get("stopped_at"),
     )

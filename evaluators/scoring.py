@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
 
-from .training import TrainingResult
+if TYPE_CHECKING:
+    from .training import TrainingResult
 
 # Half a decade apart, wide enough for AdamW (1e-3), Lion (1e-4) and SGD (1) alike.
 LEARNING_RATES: tuple[float, ...] = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
@@ -24,17 +26,27 @@ class TaskScore:
       learning_rates: the grid, L numbers.
       seeds: S numbers.
       scores: validation loss, shape (S, L) as nested tuples; inf where the run diverged.
+      curve: validation loss at C checkpoints of every run, shape (S, L, C); the last is the end of
+        training; inf from the checkpoint on at which the run had diverged. Empty where only the
+        end was looked at.
+      curve_steps: the steps at which the checkpoints were taken, shape (C,).
+      stopped_at: the step after which a hurdle stopped the run; the scores are those of that step.
     """
 
     task: str
     learning_rates: tuple[float, ...]
     seeds: tuple[int, ...]
     scores: tuple[tuple[float, ...], ...]
+    curve: tuple[tuple[tuple[float, ...], ...], ...] = ()
+    curve_steps: tuple[int, ...] = ()
+    stopped_at: int | None = None
 
     @property
     def means(self) -> tuple[float, ...]:
         """Mean over seeds for each learning rate; inf where any seed diverged."""
-        return tuple(float(np.mean(column)) for column in zip(*self.scores, strict=True))
+        means = (float(np.mean(column)) for column in zip(*self.scores, strict=True))
+        # NaN is the least of all numbers to argmin, and so would be chosen.
+        return tuple(mean if math.isfinite(mean) else math.inf for mean in means)
 
     @property
     def best(self) -> int:
@@ -72,10 +84,16 @@ def task_score(
     result: TrainingResult,
     learning_rates: Sequence[float],
     seeds: Sequence[int],
+    stopped_at: int | None = None,
 ) -> TaskScore:
-    """The score of a training result."""
+    """The score of a training result; its curve only if it says more than the score."""
     rows = tuple(tuple(float(x) for x in row) for row in result.score)
-    return TaskScore(task, tuple(learning_rates), tuple(seeds), rows)
+    score = TaskScore(task, tuple(learning_rates), tuple(seeds), rows, stopped_at=stopped_at)
+    steps = tuple(int(t) for t in result.curve_steps)
+    if len(steps) < 2:
+        return score
+    curve = tuple(tuple(tuple(float(x) for x in rate) for rate in row) for row in result.curve)
+    return dataclasses.replace(score, curve=curve, curve_steps=steps)
 
 
 @dataclass(frozen=True)
@@ -98,18 +116,26 @@ class Comparison:
         return 100 * math.expm1(self.mean)
 
 
+def log_ratios(rule: TaskScore, baseline: TaskScore) -> np.ndarray:
+    """log(rule / baseline), one per seed, each at its own tuned learning rate; (S,).
+
+    All inf if the rule diverged, all −inf if only the baseline did.
+    """
+    if rule.diverged or baseline.diverged:
+        return np.full(len(rule.seeds), math.inf if rule.diverged else -math.inf)
+    return np.log(_positive(rule.by_seed)) - np.log(_positive(baseline.by_seed))
+
+
 def log_ratio(rule: TaskScore, baseline: TaskScore) -> float:
     """Mean over seeds of log(rule / baseline); inf if the rule diverged."""
-    if rule.diverged:
-        return math.inf
-    return float(np.mean(np.log(_positive(rule.by_seed)) - np.log(_positive(baseline.by_seed))))
+    return float(np.mean(log_ratios(rule, baseline)))
 
 
 def compare(rule: TaskScore, baseline: TaskScore) -> Comparison:
     """Compares two rules on a task, seed by seed, each at its own tuned learning rate."""
     if rule.diverged or baseline.diverged:
-        return Comparison(math.inf if rule.diverged else -math.inf, -math.inf, math.inf, math.nan)
-    return interval(np.log(_positive(rule.by_seed)) - np.log(_positive(baseline.by_seed)))
+        return Comparison(log_ratio(rule, baseline), -math.inf, math.inf, math.nan)
+    return interval(log_ratios(rule, baseline))
 
 
 def interval(differences: np.ndarray) -> Comparison:
@@ -117,6 +143,8 @@ def interval(differences: np.ndarray) -> Comparison:
     mean = float(np.mean(differences))
     if len(differences) < 2 or np.ptp(differences) == 0:
         return Comparison(mean, -math.inf, math.inf, math.nan)
+    from scipy import stats  # takes a second to import, and a search needs it at its end alone
+
     test = stats.ttest_1samp(differences, 0.0)
     bounds = test.confidence_interval(0.95)
     return Comparison(mean, float(bounds.low), float(bounds.high), float(test.pvalue))
@@ -129,7 +157,9 @@ def _positive(values: Sequence[float]) -> np.ndarray:
 
 def mean_log_ratio(rule: Iterable[TaskScore], baseline: Iterable[TaskScore]) -> float:
     """Mean log-ratio over tasks, given in the same order; inf if the rule diverged on any."""
-    return float(np.mean([log_ratio(r, b) for r, b in zip(rule, baseline, strict=True)]))
+    ratios = [log_ratio(r, b) for r, b in zip(rule, baseline, strict=True)]
+    # Where the baseline diverged on another task, the mean of both infinities would be NaN.
+    return math.inf if math.inf in ratios else float(np.mean(ratios))
 
 
 def fitness(scores: Mapping[str, TaskScore], baselines: Mapping[str, TaskScore]) -> float:

@@ -17,7 +17,8 @@ import jax.numpy as jnp
 from ..dsl.errors import UserError, did_you_mean
 
 Params = Any  # a pytree of float32 arrays
-Batch = Any  # a pytree of arrays, the same shapes for every key
+Batch = Any  # a pytree of arrays, the same shapes for every key and problem
+Problem = Any  # a pytree of arrays, the same shapes for every key; () where there is only one
 
 TIERS = ("proxy", "validation", "target")
 FUNCTIONS = ("init", "batch", "loss", "score")
@@ -25,7 +26,11 @@ FUNCTIONS = ("init", "batch", "loss", "score")
 
 @dataclass(frozen=True)
 class Task:
-    """A model, its data and its loss, as pure JAX functions.
+    """A family of problems: a model, its data and its loss, as pure JAX functions.
+
+    A draw decides what may vary from one training run to the next (which data, how noisy, how
+    scaled, how curved), so that a rule cannot win by fitting one problem. The problem is data:
+    a new one compiles nothing.
 
     Two tasks are the same task only if they are the same object, so that JAX's caches, which go
     by the identity of functions, and ours agree.
@@ -34,10 +39,11 @@ class Task:
     name: str
     tier: str  # one of TIERS: tasks of rising cost, about 1x, 10x, 100x
     steps: int  # minibatch steps of one training run
-    init: Callable[[jax.Array], Params]  # key -> params
-    batch: Callable[[jax.Array], Batch]  # key -> one training minibatch
+    draw: Callable[[jax.Array], Problem]  # key -> problem
+    init: Callable[[jax.Array, Problem], Params]  # key, problem -> params
+    batch: Callable[[jax.Array, Problem], Batch]  # key, problem -> one training minibatch
     loss: Callable[[Params, Batch], jax.Array]  # minibatch training loss, scalar
-    score: Callable[[Params], jax.Array]  # validation loss, scalar, lower is better
+    score: Callable[[Params, Problem], jax.Array]  # validation loss, scalar, lower is better
     description: str = ""  # one sentence: model, data, number of weights
     version: int = 1  # raised whenever the numbers change; part of every cache key
 
@@ -48,7 +54,9 @@ def load_task_file(spec: str) -> Task:
     Args:
       spec: a path, a colon, and a name that the file defines: a `Task`, any object with `init`,
         `batch`, `loss`, `score` and `steps`, or a class or function that gives one when called
-        without arguments. `name`, `tier` and `description` are optional there.
+        without arguments. `name`, `tier` and `description` are optional there. So is `draw`:
+        without it there is one problem, and `init(key)`, `batch(key)` and `score(params)` go
+        without their last argument.
 
     Returns:
       The task. Its version is a checksum of the file, so that editing the file never meets scores
@@ -117,7 +125,8 @@ def _as_task(spec: str, found: Any, name: str, version: int) -> Task:
             raise UserError(
                 f"task '{spec}': '{name}' ({type(found).__name__}) has no '{part}'; {accepted}"
             )
-    for part in FUNCTIONS:
+    has_draw = hasattr(found, "draw")
+    for part in (*FUNCTIONS, "draw") if has_draw else FUNCTIONS:
         if not callable(getattr(found, part)):
             value = getattr(found, part)
             raise UserError(f"task '{spec}': '{part}' is {value!r}, not a function; {accepted}")
@@ -127,21 +136,48 @@ def _as_task(spec: str, found: Any, name: str, version: int) -> Task:
     tier = getattr(found, "tier", "proxy")
     if tier not in TIERS:
         raise UserError(f"task '{spec}': 'tier' is {tier!r}; it must be one of {', '.join(TIERS)}")
+    _check_arguments(spec, found, has_draw)
     return Task(
         name=str(getattr(found, "name", name)),
         tier=tier,
         steps=steps,
-        init=found.init,
-        batch=found.batch,
+        draw=found.draw if has_draw else lambda key: (),
+        init=found.init if has_draw else lambda key, problem: found.init(key),
+        batch=found.batch if has_draw else lambda key, problem: found.batch(key),
         loss=found.loss,
-        score=found.score,
+        score=found.score if has_draw else lambda params, problem: found.score(params),
         description=str(getattr(found, "description", "")),
         version=version,
     )
 
 
+def _check_arguments(spec: str, found: Any, has_draw: bool) -> None:
+    """Refuses functions that cannot take what they will be given."""
+    problem = ("problem",) if has_draw else ()
+    arguments = {
+        "init": ("key", *problem),
+        "batch": ("key", *problem),
+        "loss": ("params", "batch"),
+        "score": ("params", *problem),
+    }
+    for part, names in (({"draw": ("key",)} if has_draw else {}) | arguments).items():
+        function = getattr(found, part)
+        try:
+            signature = inspect.signature(function)
+        except (TypeError, ValueError):
+            continue  # A function without one, such as some written in C; tracing will tell.
+        try:
+            signature.bind(*names)
+        except TypeError:
+            given = "with 'draw'" if has_draw else "without 'draw'"
+            raise UserError(
+                f"task '{spec}': '{part}' takes {signature}; {given} it must take"
+                f" ({', '.join(names)})"
+            ) from None
+
+
 def _check_shapes(spec: str, task: Task) -> None:
-    """Traces the four functions: params must be float32, loss and score floating scalars."""
+    """Traces the functions: params must be float32, loss and score floating scalars."""
 
     def shapes(part: str, *args: Any) -> Any:
         try:
@@ -152,7 +188,8 @@ def _check_shapes(spec: str, task: Task) -> None:
             ) from error
 
     key = jax.random.key(0)
-    params = shapes("init", key)
+    problem = shapes("draw", key)
+    params = shapes("init", key, problem)
     leaves = jax.tree_util.tree_leaves_with_path(params)
     if not leaves:
         raise UserError(f"task '{spec}': 'init' returns no array; it must return the parameters")
@@ -162,8 +199,8 @@ def _check_shapes(spec: str, task: Task) -> None:
             raise UserError(
                 f"task '{spec}': 'init' gives {where} the dtype {leaf.dtype}; it must be float32"
             )
-    batch = shapes("batch", key)
-    for part, args in (("loss", (params, batch)), ("score", (params,))):
+    batch = shapes("batch", key, problem)
+    for part, args in (("loss", (params, batch)), ("score", (params, problem))):
         result = shapes(part, *args)
         shape = getattr(result, "shape", None)
         if shape != () or not jnp.issubdtype(result.dtype, jnp.floating):

@@ -2,8 +2,7 @@
 
 One loop serves both paths. The machine takes a program as data, so one compiled function trains
 with every rule; the fused path compiles each program into its own function, which pays where a
-run takes longer than its compilation, and which confirms what the machine reports. The two share
-nothing between the program and the loop but the table of primitives.
+run takes longer than its compilation, and which confirms what the machine reports.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -22,11 +21,10 @@ from jax import lax
 from jax.flatten_util import ravel_pytree
 
 from ..dsl import machine
-from ..dsl.arrays import Leaves
 from ..dsl.bytecode import assemble
-from ..dsl.fused import bind_jax
-from ..dsl.program import LEARNING_RATE, Program
-from ..dsl.shapes import Kind
+from ..dsl.layout import Layout
+from ..dsl.program import Program
+from .steppers import Stepper, fused_stepper, machine_stepper
 from .task import Task
 
 Array = jax.Array
@@ -35,21 +33,18 @@ Array = jax.Array
 # drawn inside the loop from their keys, which gives the same minibatches.
 MOST_BYTES_OF_MINIBATCHES = 2**28
 
+# Draws are kept for the seeds used last.
+MOST_DRAWS = 8
+
+# Schedules are computed for a multiple of so many steps, because each number compiles anew.
+SCHEDULED = 128
+
 # On a CPU most of the machine's compilation goes into LLVM passes that gain nothing measurable
 # here: 10.8 s with them, 3.7 s without, at the same speed (digits_mlp, two cores).
 _CPU_OPTIONS = {"xla_llvm_disable_expensive_passes": True}
 
-
-class Stepper(NamedTuple):
-    """A rule as the training loop sees it; R replicates, N weights.
-
-    init: w (R, N) -> carry. step: (carry, w, g (R, N), loss (R,), t) -> (carry, w).
-    eval_w: (carry, w) -> where to evaluate, (R, N).
-    """
-
-    init: Callable[[Array], Any]
-    step: Callable[[Any, Array, Array, Array, Array], tuple[Any, Array]]
-    eval_w: Callable[[Any, Array], Array]
+# Whether to go on after a checkpoint: (seed, steps taken, scores (L,)) -> bool.
+GoOn = Callable[[int, int, np.ndarray], bool]
 
 
 @dataclass(frozen=True)
@@ -57,40 +52,67 @@ class TrainingResult:
     """What S seeds × L learning rates gave.
 
     Attributes:
-      score: validation loss at the end, shape (S, L); inf where the run diverged.
+      score: validation loss at the last checkpoint, shape (S, L); inf where the run diverged.
       diverged: shape (S, L): whether a minibatch loss, the final weights or the score were not
         finite. A run is never scored through non-finite weights, whatever the task says.
-      steps: how many steps were taken before all replicates had diverged, or all of them.
+      steps: how many steps were taken: all, unless the run was stopped at a checkpoint or all
+        replicates had diverged.
+      curve: scores at C checkpoints, shape (S, L, C); inf from where a run had diverged.
+      curve_steps: their steps, shape (C,).
     """
 
     score: np.ndarray
     diverged: np.ndarray
     steps: int
+    curve: np.ndarray
+    curve_steps: np.ndarray
+
+
+class _Position(NamedTuple):
+    """Where a training run is: the next step, the rule's carry, which replicates are finite."""
+
+    t: Array
+    carry: Any
+    alive: Array
+
+
+class _Loop(NamedTuple):
+    """A compiled training loop.
+
+    begin: (start, given) -> position. advance: (start, given, position, until) -> (position,
+    weights (R, N), evaluation points (R, N)). What is given are the learning rates (R,) and what
+    else the rule needs.
+    """
+
+    begin: Callable[[Any, Any], _Position]
+    advance: Callable[[Any, Any, _Position, np.int32], tuple[_Position, Array, Array]]
 
 
 class Trainer:
     """Trains one task with any rule.
 
-    Everything that does not depend on the rule is compiled apart and once: drawing initial weights
-    and minibatches (JAX's random numbers are slow to compile), and the final score.
+    Everything that does not depend on the rule is compiled apart and once: drawing problems,
+    initial weights and minibatches (JAX's random numbers are slow to compile), and the score.
     """
 
     def __init__(self, task: Task) -> None:
         self.task = task
         # The key is irrelevant: only shapes are used.
-        params = jax.eval_shape(task.init, jax.random.key(0))
-        shapes = tuple(tuple(leaf.shape) for leaf in jax.tree.leaves(params))
-        self._layout = machine.Layout(shapes)
+        key = jax.random.key(0)
+        params = jax.eval_shape(task.init, key, jax.eval_shape(task.draw, key))
+        self._layout = Layout(tuple(tuple(leaf.shape) for leaf in jax.tree.leaves(params)))
         _, self._unravel = ravel_pytree(jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), params))
         self._draw = jax.jit(self._drawn)
         self._finish = jax.jit(self._finished)
         # The full machine compiles only when a program needs it.
-        self._machines = {
-            full: _jit(partial(self._machine_loop, machine.Layout(shapes, full)))
-            for full in (False, True)
-        }
+        self._machines = {full: self._machine(full) for full in (False, True)}
         self._draws: dict[tuple[int, ...], Any] = {}
         self._lock = threading.Lock()
+
+    @property
+    def weights(self) -> int:
+        """N, the number of weights."""
+        return self._layout.weights
 
     def with_machine(
         self,
@@ -99,6 +121,8 @@ class Trainer:
         seeds: Sequence[int],
         *,
         steps: int | None = None,
+        checkpoints: int = 1,
+        go_on: GoOn = lambda seed, steps, scores: True,
     ) -> TrainingResult:
         """Trains with a program handed to the machine as data.
 
@@ -107,19 +131,35 @@ class Trainer:
         Args:
           program: the rule; its `lr` takes the values of `learning_rates`.
           learning_rates: the grid.
-          seeds: of initial weights and minibatches.
+          seeds: of the problem, its initial weights and minibatches.
           steps: of training; the task's own number unless given.
+          checkpoints: how many times to score, evenly spaced, the last at the end.
+          go_on: asked after each checkpoint but the last.
 
         Raises:
           TooLarge: when the program does not fit the machine.
         """
         bytecode = assemble(program)
-        loop = partial(self._machines[bytecode.full], bytecode.arrays())
-        runs = [self._run(loop, learning_rates, [seed], steps) for seed in seeds]
+        tables = bytecode.arrays()
+
+        def given(rates: np.ndarray, total: np.int32) -> Any:
+            steps = SCHEDULED * math.ceil(total / SCHEDULED)
+            return rates, tables, machine.schedule(tables, rates, total, steps=steps)
+
+        loop = self._machines[bytecode.full]
+        runs = [
+            self._run(loop, given, learning_rates, [seed], steps, checkpoints, partial(go_on, seed))
+            for seed in seeds
+        ]
+        # If one seed was stopped, all are judged there.
+        taken = min(len(run.curve_steps) for run in runs)
+        curve = np.concatenate([run.curve[..., :taken] for run in runs])
         return TrainingResult(
-            np.concatenate([run.score for run in runs]),
-            np.concatenate([run.diverged for run in runs]),
+            curve[..., -1],
+            np.isinf(curve[..., -1]),
             max(run.steps for run in runs),
+            curve,
+            runs[0].curve_steps[:taken],
         )
 
     def fused(
@@ -129,150 +169,174 @@ class Trainer:
         seeds: Sequence[int],
         *,
         steps: int | None = None,
+        checkpoints: int = 1,
     ) -> TrainingResult:
         """Trains with a program compiled into the training loop, as `with_machine` does.
 
         Compiles at every call, which pays where training takes longer than that.
         """
-        loop = _jit(
-            lambda start, rates, total: self._loop(
-                self._fused_stepper(program, rates, total), start, rates, total
+        return self.compiled(program)(learning_rates, seeds, steps=steps, checkpoints=checkpoints)
+
+    def compiled(self, program: Program) -> Callable[..., TrainingResult]:
+        """A function that takes the other arguments of `fused` and compiles at its first call."""
+        loop = self._loop(lambda rates, total: fused_stepper(self._layout, program, rates, total))
+
+        def run(
+            learning_rates: Sequence[float],
+            seeds: Sequence[int],
+            *,
+            steps: int | None = None,
+            checkpoints: int = 1,
+        ) -> TrainingResult:
+            def given(rates: np.ndarray, total: np.int32) -> Any:
+                return rates, total
+
+            return self._run(
+                loop, given, learning_rates, seeds, steps, checkpoints, lambda steps, scores: True
             )
+
+        return run
+
+    def _machine(self, full: bool) -> _Loop:
+        """The training loop of the machine, which takes the program as data."""
+
+        def stepper(rates: Array, tables: Any, schedule: Array) -> Stepper:
+            layout = replace(self._layout, replicates=len(rates), full=full)
+            return machine_stepper(layout, tables, schedule)
+
+        return self._loop(stepper)
+
+    def _loop(self, stepper: Callable[..., Stepper]) -> _Loop:
+        return _Loop(
+            _jit(lambda start, given: self._begin(stepper(*given), start, given[0])),
+            _jit(
+                lambda start, given, position, until: self._advance(
+                    stepper(*given), start, position, until
+                ),
+                donate_argnums=2,
+            ),
         )
-        return self._run(loop, learning_rates, seeds, steps)
 
     def _run(
         self,
-        loop: Callable[..., Any],
+        loop: _Loop,
+        give: Callable[[np.ndarray, np.int32], Any],
         learning_rates: Sequence[float],
         seeds: Sequence[int],
         steps: int | None,
+        checkpoints: int,
+        go_on: Callable[[int, np.ndarray], bool],
     ) -> TrainingResult:
-        total = jnp.asarray(self.task.steps if steps is None else steps, jnp.int32)
-        rates = jnp.tile(jnp.asarray(learning_rates, jnp.float32), len(seeds))
-        w, at, alive, taken = loop(self._start(tuple(seeds)), rates, total)
-        score, diverged = jax.device_get(self._finish(w, at, alive))
+        last = self.task.steps if steps is None else steps
+        rates = np.tile(np.asarray(learning_rates, np.float32), len(seeds))
+        given = give(rates, np.int32(last))
         shape = (len(seeds), len(learning_rates))
+        start = self._start(tuple(seeds))
+        position = loop.begin(start, given)
+        curve: list[np.ndarray] = []
+        curve_steps = [last * (i + 1) // checkpoints for i in range(checkpoints)]
+        diverged = np.zeros(shape, bool)
+        for until in curve_steps:
+            position, w, at = loop.advance(start, given, position, np.int32(until))
+            scores, lost = jax.device_get(self._finish(start, w, at, position.alive))
+            diverged |= lost.reshape(shape)
+            curve.append(np.where(diverged, np.inf, scores.reshape(shape).astype(np.float64)))
+            if until < last and (diverged.all() or not go_on(until, curve[-1][0])):
+                break
+        if diverged.all():  # then it has diverged at all checkpoints that are left
+            curve += [curve[-1]] * (checkpoints - len(curve))
         return TrainingResult(
-            np.asarray(score, np.float64).reshape(shape), diverged.reshape(shape), int(taken)
+            curve[-1],
+            diverged,
+            int(position.t) - 1,
+            np.stack(curve, axis=-1),
+            np.array(curve_steps[: len(curve)]),
         )
 
     def _start(self, seeds: tuple[int, ...]) -> Any:
         """Initial weights and all minibatches of some seeds, drawn once."""
         with self._lock:
-            if seeds not in self._draws:
-                self._draws[seeds] = self._draw(jnp.stack([jax.random.key(s) for s in seeds]))
-            return self._draws[seeds]
+            drawn = self._draws.pop(seeds, None)
+            if drawn is None:
+                drawn = self._draw(jnp.stack([jax.random.key(s) for s in seeds]))
+                while len(self._draws) >= MOST_DRAWS:
+                    del self._draws[next(iter(self._draws))]
+            self._draws[seeds] = drawn  # the latest used comes last
+            return drawn
 
     def _drawn(self, keys: Array) -> Any:
-        """Initial weights (S, N), and minibatches (S, steps, …) or, if too large, their keys."""
-        split = jax.vmap(jax.random.split)(keys)
-        w = jax.vmap(lambda k: ravel_pytree(self.task.init(k))[0])(split[:, 0])
+        """Initial weights (S, N); minibatches (S, steps, …) or, if too large, their keys; problems.
+
+        A seed decides all three, each from a key of its own. A problem's leaves are (S, …).
+        """
+        draws, inits, batches = jnp.moveaxis(jax.vmap(partial(jax.random.split, num=3))(keys), 1, 0)
+        problems = jax.vmap(self.task.draw)(draws)
+        w = jax.vmap(lambda k, p: ravel_pytree(self.task.init(k, p))[0])(inits, problems)
 
         def keys_of(key: Array) -> Array:
             return jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(1, self.task.steps + 1))
 
-        step_keys = jax.vmap(keys_of)(split[:, 1])
-        one = jax.eval_shape(self.task.batch, keys[0])
+        def batches_of(seed: tuple[Array, Any]) -> Any:
+            step_keys, problem = seed
+            return lax.map(lambda key: self.task.batch(key, problem), step_keys)
+
+        step_keys = jax.vmap(keys_of)(batches)
+        one = jax.eval_shape(batches_of, (step_keys[0, :1], jax.tree.map(lambda x: x[0], problems)))
         size = sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(one))
         if size * step_keys.size > MOST_BYTES_OF_MINIBATCHES:
-            return w, {"keys": step_keys}
-        return w, {"batches": lax.map(partial(lax.map, self.task.batch), step_keys)}
+            return w, {"keys": step_keys}, problems
+        return w, {"batches": lax.map(batches_of, (step_keys, problems))}, problems
 
-    def _finished(self, w: Array, at: Array, alive: Array) -> tuple[Array, Array]:
+    def _finished(self, start: Any, w: Array, at: Array, alive: Array) -> tuple[Array, Array]:
         """Scores (R,), and which replicates diverged. Only finite weights are scored."""
-        score = jax.vmap(lambda x: self.task.score(self._unravel(x)))(at)
+        first, _, problems = start
+
+        def scores_of_seed(at: Array, problem: Any) -> Array:
+            return jax.vmap(lambda x: self.task.score(self._unravel(x), problem))(at)
+
+        score = jax.vmap(scores_of_seed)(at.reshape(len(first), -1, at.shape[1]), problems).ravel()
         alive &= jnp.all(jnp.isfinite(w), axis=1) & jnp.all(jnp.isfinite(at), axis=1)
         alive &= jnp.isfinite(score)
         return jnp.where(alive, score, jnp.inf), ~alive
 
     # --- the loop ---
 
-    def _machine_loop(
-        self, layout: machine.Layout, tables: Any, start: Any, rates: Array, total: Array
-    ) -> Any:
-        stepper = self._machine_stepper(layout, tables, rates, total)
-        return self._loop(stepper, start, rates, total)
+    def _begin(self, stepper: Stepper, start: Any, rates: Array) -> _Position:
+        """The position before the first step of R = S × L replicates; see `_drawn`."""
+        w = jnp.repeat(start[0], rates.shape[0] // len(start[0]), axis=0)
+        return _Position(jnp.int32(1), stepper.init(w), jnp.ones(len(rates), bool))
 
-    def _loop(self, stepper: Stepper, start: Any, rates: Array, total: Array) -> Any:
-        """Trains R = S × L replicates; see `_drawn` for `start`."""
-        w, drawn = start
-        seeds = w.shape[0]
-        w = jnp.repeat(w, rates.shape[0] // seeds, axis=0)
+    def _advance(
+        self, stepper: Stepper, start: Any, position: _Position, until: Array
+    ) -> tuple[_Position, Array, Array]:
+        """Trains up to and including step `until`, or until all replicates have diverged."""
+        first, drawn, problems = start
 
-        def of_seed(w: Array, drawn: Any) -> tuple[Array, Array]:
-            # All learning rates of a seed see the same minibatches.
-            batch = drawn["batches"] if "batches" in drawn else self.task.batch(drawn["keys"])
+        def of_seed(w: Array, drawn: Any, problem: Any) -> tuple[Array, Array]:
+            # All learning rates of a seed see the same problem and minibatches.
+            drawn_before = "batches" in drawn
+            batch = drawn["batches"] if drawn_before else self.task.batch(drawn["keys"], problem)
 
             def loss(w: Array) -> Array:
                 return self.task.loss(self._unravel(w), batch)
 
             return jax.vmap(jax.value_and_grad(loss))(w)
 
-        def body(carry: tuple[Any, ...]) -> tuple[Any, ...]:
-            t, rule, w, alive = carry
+        def unfinished(position: _Position) -> Array:
+            return (position.t <= until) & jnp.any(position.alive)
+
+        def one(position: _Position) -> _Position:
+            t, carry, alive = position
             now = jax.tree.map(lambda x: x[:, t - 1], drawn)
-            loss, g = jax.vmap(of_seed)(w.reshape(seeds, -1, w.shape[1]), now)
+            w = stepper.weights(carry)
+            loss, g = jax.vmap(of_seed)(w.reshape(len(first), -1, w.shape[1]), now, problems)
             loss, g = loss.reshape(-1), g.reshape(w.shape)
-            rule, w = stepper.step(rule, w, g, loss, t)
-            return t + 1, rule, w, alive & jnp.isfinite(loss)
+            return _Position(t + 1, stepper.step(carry, t, g, loss), alive & jnp.isfinite(loss))
 
-        def unfinished(carry: tuple[Any, ...]) -> Array:
-            t, _, _, alive = carry
-            return (t <= total) & jnp.any(alive)
-
-        first = (jnp.asarray(1, jnp.int32), stepper.init(w), w, jnp.ones(w.shape[0], bool))
-        t, rule, w, alive = lax.while_loop(unfinished, body, first)
-        return w, stepper.eval_w(rule, w), alive, t - 1
-
-    # --- the two ways to step ---
-
-    def _machine_stepper(
-        self, layout: machine.Layout, tables: Any, rates: Array, total: Array
-    ) -> Stepper:
-        return Stepper(
-            init=lambda w: machine.init(tables, layout, w, rates, total),
-            step=lambda banks, w, g, loss, t: machine.step(tables, banks, layout, w, g, loss, t),
-            eval_w=lambda banks, w: machine.evaluation_point(tables, banks, w),
-        )
-
-    def _fused_stepper(self, program: Program, rates: Array, total: Array) -> Stepper:
-        parts = self._layout.pieces(Kind.TENSOR)
-        rule = bind_jax(program)
-        tunes = LEARNING_RATE in program.defaults
-
-        def split(w: Array) -> Leaves:
-            return Leaves(w[part].reshape(shape) for part, shape in parts)
-
-        def join(leaves: Leaves) -> Array:
-            return jnp.concatenate([jnp.ravel(x) for x in leaves])
-
-        def init(w: Array) -> Any:
-            return {"rule": rule.init(split(w)), "eval_w": w}
-
-        def step(
-            carry: Any, w: Array, g: Array, loss: Array, t: Array, rate: Array
-        ) -> tuple[Any, Array]:
-            new_w, state, eval_w = rule.step(
-                split(w),
-                split(g),
-                carry["rule"],
-                t=t,
-                T=total,
-                loss=loss,
-                hyper={LEARNING_RATE: rate} if tunes else None,
-            )
-            return {"rule": state, "eval_w": join(eval_w)}, join(new_w)
-
-        return Stepper(
-            init=jax.vmap(init),
-            step=lambda carry, w, g, loss, t: jax.vmap(step, in_axes=(0, 0, 0, 0, None, 0))(
-                carry, w, g, loss, t, rates
-            ),
-            eval_w=lambda carry, w: carry["eval_w"],
-        )
+        position = lax.while_loop(unfinished, one, position)
+        return position, stepper.weights(position.carry), stepper.eval_w(position.carry)
 
 
-def _jit(function: Callable[..., Any]) -> Any:
+def _jit(function: Callable[..., Any], **options: Any) -> Any:
     cpu = jax.default_backend() == "cpu"
-    return jax.jit(function, compiler_options=_CPU_OPTIONS if cpu else None)
+    return jax.jit(function, compiler_options=_CPU_OPTIONS if cpu else None, **options)

@@ -74,6 +74,8 @@ class Funnel:
       proxy: only candidates that pass the screen are trained on these too.
       promote_within: a candidate passes when its mean log-ratio to tuned AdamW on the screen is
         at most this (0.05: at most about 5 % worse).
+      hurdle: a candidate's training is stopped where its validation loss is this far behind tuned
+        AdamW's at the same step, as a log-ratio (0.4: about 50 % higher).
       validation: chooses among the finalists, on tasks that the evolution has not seen, or on
         seeds that it has not seen of tasks that it has.
       target: the final comparison; nothing is chosen by these tasks.
@@ -83,6 +85,7 @@ class Funnel:
     screen: Stage = Stage(("quadratic", "digits_mlp"))
     proxy: Stage = Stage(("digits_conv", "text_transformer"))
     promote_within: float = 0.05
+    hurdle: float = 0.4
     validation: Stage = Stage(("cancer_mlp", "digits_autoencoder"), seeds=2)
     target: Stage = Stage(("photo_denoiser", "text_transformer_large"), seeds=5)
     finalists: int = 16
@@ -97,7 +100,7 @@ class SearchConfig:
       start: known rules that the population starts from.
       baseline: the known rule that scores are relative to, tuned on the same grid.
       rivals: further known rules in the final comparison.
-      workers: threads that train candidates; 0 for one per core. Does not change the outcome.
+      workers: processes that train candidates; 0 for one per core. Does not change the outcome.
     """
 
     seed: int = 0
@@ -108,6 +111,13 @@ class SearchConfig:
     budget: Budget = field(default_factory=Budget)
     evolution: Evolution = field(default_factory=Evolution)
     funnel: Funnel = field(default_factory=Funnel)
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Every task that the funnel names, once."""
+        funnel = self.funnel
+        stages = (funnel.screen, funnel.proxy, funnel.validation, funnel.target)
+        return tuple(dict.fromkeys(task for stage in stages for task in stage.tasks))
 
 
 PRESETS: Mapping[str, SearchConfig] = {
@@ -246,6 +256,7 @@ def _check_values(config: SearchConfig, where: str) -> None:
         "funnel.finalists": (funnel.finalists, 1),
         "seed": (config.seed, 0),
         "workers": (config.workers, 0),
+        "funnel.hurdle": (funnel.hurdle, 0),
         "budget.seconds": (0 if budget.seconds is None else budget.seconds, 0),
         "budget.candidates": (1 if budget.candidates is None else budget.candidates, 1),
     }

@@ -6,28 +6,24 @@ in place of training, until it reaches what was never trained.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from typing import Any
 
-from ..dsl.program import Program
-from ..evaluators.cache import ScoreStore
-from ..evaluators.evaluate import Evaluator
-from ..evaluators.scoring import TaskScore
-from ..evaluators.task import Task
 from ..known_algorithms.catalogue import get_known
 from . import evolution, ledger
 from .config import SearchConfig
-from .evolution import Proposal, SearchState, Status
+from .evolution import Batch, SearchState, Status
 from .finals import decide
-from .funnel import CandidateTrainer, Stopped, Trials, Workers, jobs_of
+from .funnel import CHECKPOINTS, CandidateTrainer, Stopped, Trials, jobs_of, succeeded
 from .ledger import Ledger
 from .outcome import Outcome
 from .runs import Run
+from .workers import Workers
 
 
 @dataclass(frozen=True)
@@ -69,8 +65,8 @@ class _Tally:
     best: float | None = None
     replayed: int = 0
 
-    def add(self, proposals: tuple[Proposal, ...], fitness: Mapping[int, float]) -> None:
-        for proposal in proposals:
+    def add(self, batch: Batch, fitness: Mapping[int, float]) -> None:
+        for proposal in batch:
             self.counts[proposal.status] += 1
         for value in fitness.values():
             self.diverged += value == float("inf")
@@ -80,7 +76,7 @@ class _Tally:
 def run_search(
     run: Run,
     config: SearchConfig,
-    tasks: Mapping[str, Task],
+    workers: Workers,
     *,
     report: Report = lambda progress: None,
     should_stop: ShouldStop = lambda: False,
@@ -90,15 +86,16 @@ def run_search(
     Args:
       run: a folder with a ledger.
       config: what the run was started with.
-      tasks: every task that the configuration names.
+      workers: who train; started with (at least) `config.tasks`.
       report: called now and then with progress.
-      should_stop: asked between candidates; when true, the run saves and returns None.
+      should_stop: asked between candidates; when true, the run saves and returns None. What the
+        workers have begun then, they finish for nothing: close them to end at once.
 
     Returns:
       The outcome, or None if it was stopped before there was one.
 
     Raises:
-      UserError: the ledger cannot be continued, or a starter is unknown.
+      UserError: the ledger cannot be continued, a starter is unknown, or workers cannot train.
     """
     with closing(ledger.open_to_write(run.ledger_path)) as opened:
         if opened.fact("versions") is None:
@@ -106,13 +103,11 @@ def run_search(
                 "versions", {name: version(name) for name in ("evoptax", "jax", "numpy")}
             )
         opened.start_session()
-        engine = _Engine(opened, config, tasks, report, should_stop)
         try:
-            return engine.run()
+            return _Engine(opened, config, workers, report, should_stop).run()
         except Stopped:
+            workers.cancel()
             return None
-        finally:
-            engine.close()
 
 
 class _Engine:
@@ -120,27 +115,22 @@ class _Engine:
         self,
         opened: Ledger,
         config: SearchConfig,
-        tasks: Mapping[str, Task],
+        workers: Workers,
         report: Report,
         should_stop: ShouldStop,
     ) -> None:
         self.ledger = opened
         self.config = config
         self.report = report
-        self.evaluator = Evaluator(tasks, ScoreStore())
-        pool = ThreadPoolExecutor(config.workers or os.cpu_count() or 1)
-        self.workers = Workers(pool, should_stop)
-        self.trials = Trials(self.evaluator, opened, self.workers)
+        self.trials = Trials(workers, opened, should_stop)
         self.earlier_seconds = opened.seconds()
+        self.started = time.monotonic()
         self.tally = _Tally()
-
-    def close(self) -> None:
-        # Workers never touch the ledger, so that a stopped run need not wait for them.
-        stopped = self.workers.should_stop()
-        self.workers.pool.shutdown(wait=not stopped, cancel_futures=True)
+        # By ordinal, of candidates that are pending.
+        self.answers: dict[int, Future[dict[str, Any]]] = {}
 
     def run(self) -> Outcome:
-        trainer = CandidateTrainer(self.evaluator, self.config, self._baselines())
+        trainer = CandidateTrainer(self.trials, self.config, self._baselines())
         self._evolve(trainer)
         return decide(
             self.config,
@@ -149,26 +139,31 @@ class _Engine:
             lambda phase, detail: self.report(self._progress(phase, detail)),
         )
 
-    def _baselines(self) -> dict[str, TaskScore]:
-        """Scores the baseline on all proxies, which also compiles their machines."""
-        started = time.monotonic()
+    def _baselines(self) -> dict[str, str]:
+        """Scores of the baseline on all proxies, by task.
+
+        Trained afresh even when they are known, because that compiles the machines: each of them
+        once, by whichever worker is free. The other workers read it from JAX's cache when they
+        first meet the task.
+        """
         program = get_known(self.config.baseline).program
         stages = (self.config.funnel.screen, self.config.funnel.proxy)
-        jobs = [job for stage in stages for job in jobs_of(program, stage, "machine")]
-        left = [job.task for job in jobs]
+        jobs = [
+            job
+            for stage in stages
+            for job in jobs_of(program, stage, "machine", checkpoints=CHECKPOINTS)
+        ]
+        futures = {job.task: self.trials.start(job) for job in jobs}
 
         def show() -> None:
+            left = [task for task, future in futures.items() if not future.done()]
             detail = f"the training loops of {', '.join(left)}" if left else "done"
-            self.report(Progress("compiling", detail, seconds=time.monotonic() - started))
+            seconds = time.monotonic() - self.started
+            self.report(Progress("compiling", detail, seconds=seconds))
 
-        # Trained afresh even when the score is known, because that is what compiles the machine.
-        train = self.evaluator.score
-        futures = [self.workers.pool.submit(train, *job.arguments) for job in jobs]
-        scores = {}
-        for job, future in zip(jobs, futures, strict=True):
-            scores[job.task] = self.workers.result(future, show)
+        scores = {task: self.trials.result(future, show) for task, future in futures.items()}
+        for job in jobs:
             self.trials.keep(job, scores[job.task])
-            left.remove(job.task)
         show()
         return scores
 
@@ -177,63 +172,69 @@ class _Engine:
         state = evolution.init(self.config.seed, self.config.evolution, starters)
         self.started = time.monotonic()
         try:
+            self._send(state.pending[0], trainer)
             # The starters are always trained: without them there is nothing to report.
-            while not (state.population and self._spent(state)):
-                state, found_any = self._generation(state, trainer)
-                if not found_any:
-                    break  # nothing new can be found from here
+            going = True
+            while state.pending:
+                state = self._tell(state, trainer)
+                while going and evolution.should_ask(state):
+                    going = not self._spent(state)
+                    if going:
+                        batch, state = evolution.ask(state, self._left(state))
+                        self._send(batch, trainer)
+                        # Where nothing new is found or pending, there is nothing new to be found.
+                        going = any(p.status is Status.NEW for b in state.pending for p in b)
+        except Stopped:
+            for batch in state.pending:
+                self._keep(batch, trainer)
+            raise
         finally:
             self.ledger.add_seconds(time.monotonic() - self.started)
 
-    def _generation(
-        self, state: SearchState, trainer: CandidateTrainer
-    ) -> tuple[SearchState, bool]:
-        """Asks, trains and tells once. Also returns whether there was anything new."""
-        proposals, state = evolution.ask(state, self._left(state))
-        self.ledger.propose(proposals)
-        fitness = self._train(proposals, trainer)
-        state = evolution.tell(state, fitness)
-        shared = {
-            p.ordinal: state.fitness[p.digest] for p in proposals if p.status is not Status.REJECTED
-        }
-        self.ledger.commit_fitness(shared)
-        self.tally.add(proposals, fitness)
-        self.ledger.add_seconds(time.monotonic() - self.started)
-        self.report(self._progress("searching", fraction=self._fraction(state)))
-        return state, bool(fitness)
+    def _send(self, batch: Batch, trainer: CandidateTrainer) -> None:
+        """Stores a batch, and has workers train what is new in it."""
+        stored = self.ledger.propose(batch)
+        for proposal in batch:
+            ordinal = proposal.ordinal
+            if proposal.status is not Status.NEW:
+                continue
+            if (fitness := stored.get(ordinal)) is None:
+                self.answers[ordinal] = trainer.start(proposal, is_new=ordinal not in stored)
+            else:
+                self.answers[ordinal] = Future()
+                self.answers[ordinal].set_result({"fitness": fitness, "scores": {}})
+                self.tally.replayed += 1
 
-    def _train(
-        self, proposals: tuple[Proposal, ...], trainer: CandidateTrainer
-    ) -> dict[int, float]:
-        """The fitness of the new proposals. Raises Stopped; what was finished is kept."""
-        futures = {
-            p.ordinal: self.workers.pool.submit(
-                trainer.train, p.program, self._known(trainer, p.program)
-            )
-            for p in proposals
+    def _tell(self, state: SearchState, trainer: CandidateTrainer) -> SearchState:
+        """Waits for the oldest pending batch, and stores what came out."""
+        batch = state.pending[0]
+        fitness = {
+            p.ordinal: self.trials.result(self.answers[p.ordinal])["fitness"]
+            for p in batch
             if p.status is Status.NEW
         }
-        fitness: dict[int, float] = {}
-        for ordinal, future in futures.items():
-            trained = self.workers.result(future)
-            for job, score in trained.scores:
-                self.trials.keep(job, score)
-            self.tally.replayed += not trained.scores
-            fitness[ordinal] = trained.fitness
-        return fitness
+        self._keep(batch, trainer)
+        state = evolution.tell(state, fitness)
+        self.ledger.commit_fitness(
+            {p.ordinal: state.fitness(p.digest) for p in batch if p.status is not Status.REJECTED}
+        )
+        self.tally.add(batch, fitness)
+        self.ledger.add_seconds(time.monotonic() - self.started)
+        self.report(self._progress("searching", fraction=self._fraction(state)))
+        return state
 
-    def _known(self, trainer: CandidateTrainer, program: Program) -> dict[str, TaskScore]:
-        screen, proxy = trainer.jobs(program)
-        found = {job.task: self.trials.known(job) for job in (*screen, *proxy)}
-        return {task: score for task, score in found.items() if score is not None}
+    def _keep(self, batch: Batch, trainer: CandidateTrainer) -> None:
+        """Stores the scores of those candidates of a batch that have been trained."""
+        answers = [(p, self.answers.pop(p.ordinal)) for p in batch if p.ordinal in self.answers]
+        trainer.keep((p, answer.result()) for p, answer in answers if succeeded(answer))
 
     def _spent(self, state: SearchState) -> bool:
         fraction = self._fraction(state)
-        return fraction is not None and fraction >= 1
+        return self._left(state) == 0 or (fraction is not None and fraction >= 1)
 
     def _left(self, state: SearchState) -> int | None:
         most = self.config.budget.candidates
-        return None if most is None else most - state.trained
+        return None if most is None else max(0, most - state.asked)
 
     def _fraction(self, state: SearchState) -> float | None:
         budget = self.config.budget
@@ -259,6 +260,6 @@ class _Engine:
             diverged=self.tally.diverged,
             best=self.tally.best,
             seconds=seconds,
-            rate=(trained - self.tally.replayed) / seconds if seconds else 0.0,
+            rate=max(0, trained - self.tally.replayed) / seconds if seconds else 0.0,
             fraction=fraction,
         )

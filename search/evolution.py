@@ -1,8 +1,15 @@
 """Regularized evolution as ask and tell on an immutable state.
 
-    state = init(config, starters)
-    proposals, state = ask(state)      # a batch of candidates, deterministic from the state
-    state = tell(state, fitness)       # the fitness of those that were new
+    state = init(seed, settings, starters)   # the starters are the first batch that is pending
+    while ...:
+        while should_ask(state):
+            proposals, state = ask(state)    # one more batch, bred from what was told so far
+        state = tell(state, fitness)         # the fitness of the new ones in `state.pending[0]`
+
+Several batches may be pending, so that training need not wait for breeding or for the slowest
+candidate of a batch. `ask` always proposes a further batch, `tell` answers the oldest, and what a
+state holds depends on the order of the two alone: a driver that follows `should_ask` repeats
+exactly. A duplicate of a candidate that is pending shares its fitness once that is told.
 
 Nothing here knows of files, clocks, processes or training.
 """
@@ -10,22 +17,29 @@ Nothing here knows of files, clocks, processes or training.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from types import MappingProxyType
 
 from ..dsl.canonical import program_digest
+from ..dsl.liveness import without_dead_code
 from ..dsl.program import Program
 from .config import Evolution
 from .gates import rejection
+from .history import History, empty_history
 from .mutation import mutate
 from .randomness import derive
 
+# Dead statements that a child may inherit.
+DEAD_STATEMENTS = 3
 # Proposals per new candidate before a batch is closed as it is; a search that finds nothing new
 # in so many tries has run dry.
 MOST_PROPOSALS = 200
+# Batches pending at once: one that is trained, one that waits so that no worker does. Part of what
+# repeats exactly: a batch is bred without the fitness of those still pending.
+BATCHES_IN_FLIGHT = 2
+
+Batch = tuple["Proposal", ...]
 
 
 class Status(StrEnum):
@@ -70,88 +84,100 @@ class Individual:
     fitness: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SearchState:
     """Everything the next `ask` depends on.
 
     Attributes:
       seed, settings: of the run.
       population: oldest first.
-      fitness: by digest, of everything trained so far.
-      first: by digest, the first proposal that computed it.
+      history: what was asked for and told.
       next_ordinal: of the next proposal.
-      pending: proposals asked for and not told yet.
+      pending: batches asked for and not told yet, oldest first.
     """
 
     seed: int
     settings: Evolution
     population: tuple[Individual, ...]
-    fitness: Mapping[str, float]
-    first: Mapping[str, int]
+    history: History
     next_ordinal: int
-    pending: tuple[Proposal, ...]
+    pending: tuple[Batch, ...]
 
     @property
     def trained(self) -> int:
-        """Number of distinct programs trained."""
-        return len(self.fitness)
+        """Number of distinct programs whose fitness was told."""
+        return self.history.told
+
+    @property
+    def asked(self) -> int:
+        """Number of distinct programs trained or pending."""
+        return self.history.asked
+
+    def fitness(self, digest: str) -> float:
+        """The fitness told for a program's digest. Raises KeyError when none was."""
+        return self.history.fitness(digest)
 
 
 def init(seed: int, settings: Evolution, starters: Sequence[Program]) -> SearchState:
-    """The state before anything was trained; its pending proposals are the starters."""
-    proposals: list[Proposal] = []
-    first: dict[str, int] = {}
+    """The state before anything was trained; its one pending batch are the starters."""
+    history = empty_history()
+    batch: list[Proposal] = []
     for program in starters:
-        ordinal, digest = len(proposals), program_digest(program)
-        twin = first.get(digest)
+        ordinal, digest = len(batch), program_digest(program)
+        twin = history.ordinal(digest)
         status = Status.NEW if twin is None else Status.DUPLICATE
-        first.setdefault(digest, ordinal)
-        proposals.append(
+        if twin is None:
+            history = history.with_candidate(digest, ordinal)
+        batch.append(
             Proposal(ordinal, None, f"start: {program.name}", program, digest, status, twin=twin)
         )
-    return SearchState(
-        seed,
-        settings,
-        (),
-        MappingProxyType({}),
-        MappingProxyType(first),
-        len(proposals),
-        tuple(proposals),
-    )
+    return SearchState(seed, settings, (), history, len(batch), (tuple(batch),))
 
 
-def ask(state: SearchState, most: int | None = None) -> tuple[tuple[Proposal, ...], SearchState]:
-    """The next batch of proposals. Proposals that are pending already are returned again.
+def should_ask(state: SearchState) -> bool:
+    """Whether the next move is `ask`; if not, it is `tell`.
+
+    Nothing can be bred before the starters are told, and then a fixed number of batches is kept
+    pending.
+    """
+    return bool(state.population) and len(state.pending) < BATCHES_IN_FLIGHT
+
+
+def ask(state: SearchState, most: int | None = None) -> tuple[Batch, SearchState]:
+    """One more batch, bred from the population as told so far.
 
     Args:
       state: consumed, not changed.
       most: at most this many new candidates (the configured batch otherwise).
 
     Returns:
-      Proposals in order, those with status NEW to be trained, and the state to `tell`.
+      Proposals in order, those with status NEW to be trained, and the state to ask or `tell` next,
+      in which the batch is the last one pending.
+
+    Raises:
+      ValueError: before the starters were told.
     """
-    if state.pending:
-        return state.pending, state
+    if not state.population:
+        raise ValueError("nothing can be bred before the starters are told")
     wanted = state.settings.batch if most is None else min(most, state.settings.batch)
-    first = dict(state.first)
-    proposals: list[Proposal] = []
-    new = 0
-    while new < wanted and len(proposals) < MOST_PROPOSALS * wanted:
-        proposal = _propose(state, state.next_ordinal + len(proposals), first)
+    history = state.history
+    batch: list[Proposal] = []
+    while history.asked < state.asked + wanted and len(batch) < MOST_PROPOSALS * wanted:
+        proposal = _propose(state, state.next_ordinal + len(batch), history)
         if proposal.status is Status.NEW:
-            first[proposal.digest] = proposal.ordinal
-            new += 1
-        proposals.append(proposal)
+            history = history.with_candidate(proposal.digest, proposal.ordinal)
+        batch.append(proposal)
+    proposals = tuple(batch)
     asked = dataclasses.replace(
         state,
-        first=MappingProxyType(first),
-        next_ordinal=state.next_ordinal + len(proposals),
-        pending=tuple(proposals),
+        history=history,
+        next_ordinal=state.next_ordinal + len(batch),
+        pending=(*state.pending, proposals),
     )
-    return asked.pending, asked
+    return proposals, asked
 
 
-def _propose(state: SearchState, ordinal: int, first: Mapping[str, int]) -> Proposal:
+def _propose(state: SearchState, ordinal: int, history: History) -> Proposal:
     settings = state.settings
     rng = derive(state.seed, ordinal, "propose")
     count = min(settings.tournament, len(state.population))
@@ -165,43 +191,47 @@ def _propose(state: SearchState, ordinal: int, first: Mapping[str, int]) -> Prop
             break
         program = mutated.program
         changes.append(mutated.change)
+    # Some dead code is where new ideas begin; more of it makes most mutations change nothing.
+    program = without_dead_code(program, keep=DEAD_STATEMENTS)
     # The start's name and paper describe it no longer.
     program = dataclasses.replace(program, name="evolved", doc="")
     digest = program_digest(program)
-    proposal = Proposal(ordinal, parent.ordinal, "; ".join(changes), program, digest, Status.NEW)
-    if digest in first:
-        return dataclasses.replace(proposal, status=Status.DUPLICATE, twin=first[digest])
-    if reason := rejection(program, max_size=settings.max_size):
-        return dataclasses.replace(proposal, status=Status.REJECTED, reason=reason)
-    return proposal
+    status, reason, twin = Status.NEW, "", history.ordinal(digest)
+    # A duplicate may be too large as well: dead code, which changes nothing, would pile up.
+    if twin is None or program.size > settings.max_size:
+        reason = rejection(program, max_size=settings.max_size) or ""
+    if reason:
+        status, twin = Status.REJECTED, None
+    elif twin is not None:
+        status = Status.DUPLICATE
+    change = "; ".join(changes)
+    return Proposal(ordinal, parent.ordinal, change, program, digest, status, reason, twin)
 
 
 def tell(state: SearchState, fitness: Mapping[int, float]) -> SearchState:
-    """The state after the pending proposals were trained.
+    """The state after the oldest pending batch was trained.
 
     Args:
       state: from `ask`.
-      fitness: by ordinal, for every pending proposal with status NEW.
+      fitness: by ordinal, for every proposal of `state.pending[0]` with status NEW. Lower is
+        better; NaN counts as infinity.
 
     Raises:
-      ValueError: when a fitness is missing, or one was not asked for.
+      ValueError: when nothing is pending, a fitness is missing, or one was not asked for.
     """
-    wanted = {p.ordinal for p in state.pending if p.status is Status.NEW}
+    if not state.pending:
+        raise ValueError("nothing is pending; ask first")
+    oldest, *rest = state.pending
+    wanted = {p.ordinal for p in oldest if p.status is Status.NEW}
     if wanted != set(fitness):
         raise ValueError(f"asked for the fitness of {sorted(wanted)}, told {sorted(fitness)}")
-    known = dict(state.fitness)
+    history = state.history
     born = []
-    for proposal in state.pending:
+    for proposal in oldest:
         if proposal.status is Status.NEW:
-            value = fitness[proposal.ordinal]
-            known[proposal.digest] = math.inf if math.isnan(value) else value
+            history = history.with_fitness(fitness[proposal.ordinal])
         if proposal.status is not Status.REJECTED:
-            born.append(
-                Individual(
-                    proposal.ordinal, proposal.program, proposal.digest, known[proposal.digest]
-                )
-            )
+            value = history.fitness(proposal.digest)
+            born.append(Individual(proposal.ordinal, proposal.program, proposal.digest, value))
     population = (*state.population, *born)[-state.settings.population :]
-    return dataclasses.replace(
-        state, population=population, fitness=MappingProxyType(known), pending=()
-    )
+    return dataclasses.replace(state, population=population, history=history, pending=tuple(rest))

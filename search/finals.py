@@ -23,7 +23,7 @@ from ..dsl.syntax import format_program, parse
 from ..evaluators.scoring import TaskScore, compare, mean_log_ratio
 from ..known_algorithms.catalogue import get_known
 from .config import SearchConfig, Stage
-from .funnel import FRESH_SEED, VALIDATION_SEED, Trials, jobs_of
+from .funnel import FRESH_SEED, VALIDATION_SEED, Job, Trials, jobs_of
 from .ledger import Ledger
 from .outcome import Finalist, Outcome, Row, outcome_from_json
 
@@ -125,7 +125,7 @@ class _Stages:
         if not stage.tasks:
             return finalists
         self.say("validating", f"{len(finalists)} finalists on {', '.join(stage.tasks)}")
-        base = self.trials.run([*jobs_of(self.baseline, stage, "machine", VALIDATION_SEED)])
+        base = self.trials.run(jobs_of(self.baseline, stage, "machine", VALIDATION_SEED))
         jobs = [
             job
             for _, program in finalists
@@ -145,15 +145,14 @@ class _Stages:
         """
         stages = (self.funnel.screen, self.funnel.proxy)
         self.say("confirming", f"{program.name} by the compiled path on fresh seeds")
-        base = self._fused(self.baseline, stages, cached=True)
-        scores = self._fused(program, stages)
-        return scores, mean_log_ratio(scores, base)
+        own = [job for s in stages for job in self._fresh(program, s)]
+        base = [job for s in stages for job in self._fresh(self.baseline, s, shared=True)]
+        scores = self.trials.run([*own, *base])
+        own_scores = scores[: len(own)]
+        return own_scores, mean_log_ratio(own_scores, scores[len(own) :])
 
-    def _fused(
-        self, program: Program, stages: tuple[Stage, ...], cached: bool = False
-    ) -> list[TaskScore]:
-        jobs = [job for s in stages for job in jobs_of(program, s, "fused", FRESH_SEED)]
-        return self.trials.run(jobs, cached=cached)
+    def _fresh(self, program: Program, stage: Stage, *, shared: bool = False) -> list[Job]:
+        return jobs_of(program, stage, "fused", FRESH_SEED, shared=shared)
 
     def comparison(self, program: Program) -> tuple[Row, ...]:
         """The best rule, the baseline and its rivals on the target tasks."""
@@ -162,11 +161,9 @@ class _Stages:
         if not stage.tasks:
             return ()
         self.say("comparing", f"{program.name} with tuned AdamW and others on unseen tasks")
-        jobs = [job for rule in rules for job in jobs_of(rule, stage, "fused", FRESH_SEED)]
-        own = [*jobs_of(program, stage, "fused", FRESH_SEED)]
         # The known rules' scores are the same in every run, so they are kept between runs.
-        known = self.trials.run(jobs, cached=True)
-        scores = [*self.trials.run(own), *known]
+        known = [job for rule in rules for job in self._fresh(rule, stage, shared=True)]
+        scores = self.trials.run([*self._fresh(program, stage), *known])
         names = [program.name, *(rule.name for rule in rules)]
         width = len(stage.tasks)
         rows = []

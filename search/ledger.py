@@ -91,42 +91,47 @@ class Ledger:
         with self._db:
             self._db.execute("insert or replace into facts values (?, ?)", [key, _dump(value)])
 
-    def propose(self, proposals: Iterable[Proposal]) -> None:
+    def propose(self, proposals: Iterable[Proposal]) -> dict[int, float | None]:
         """Stores proposals before they are trained.
+
+        Returns:
+          By ordinal, the fitness of those that an earlier session stored; None if it did not get
+          to train them.
 
         Raises:
           UserError: if the ledger holds something else under an ordinal, which means that it was
             written by a version of evoptax that searches differently.
         """
+        earlier = {}
         with self._db:
             for p in proposals:
                 row = (
                     *(p.ordinal, p.parent, p.change, format_program(p.program), p.digest),
                     *(p.status.value, p.reason, p.twin),
                 )
-                self._db.execute(
+                added = self._db.execute(
                     "insert or ignore into candidates values (?,?,?,?,?,?,?,?,null)", row
                 )
-                stored = self._db.execute(
-                    "select ordinal, parent, change, program, digest, status, reason, twin"
-                    " from candidates where ordinal = ?",
-                    [p.ordinal],
+                if added.rowcount:
+                    continue
+                *stored, fitness = self._db.execute(
+                    "select * from candidates where ordinal = ?", [p.ordinal]
                 ).fetchone()
-                if stored != row:
+                if tuple(stored) != row:
                     raise UserError(
                         f"this run cannot be continued: candidate {p.ordinal} in its ledger is not"
                         " the one that this version of evoptax proposes; start a new run"
                     )
+                earlier[p.ordinal] = fitness
+        return earlier
 
-    def record(
-        self, digest: str, task: str, version: int, fidelity: str, path: str, scores: str
-    ) -> None:
-        """Stores a training result; storing it again changes nothing."""
+    def record(self, results: Iterable[tuple[str, str, int, str, str, str]]) -> None:
+        """Stores training results: digest, task, version, fidelity, path and scores of each.
+
+        Storing one again changes nothing.
+        """
         with self._db:
-            self._db.execute(
-                "insert or ignore into results values (?,?,?,?,?,?)",
-                [digest, task, version, fidelity, path, scores],
-            )
+            self._db.executemany("insert or ignore into results values (?,?,?,?,?,?)", results)
 
     def commit_fitness(self, fitness: Mapping[int, float]) -> None:
         """Stores the fitness of candidates by ordinal."""
@@ -240,7 +245,7 @@ def open_to_read(path: Path) -> Ledger:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    # The engine's main thread alone writes; workers hand their numbers to it.
+    # The engine's main thread alone writes; worker processes hand their numbers to it.
     connection = sqlite3.connect(path, timeout=30)
     connection.execute("pragma journal_mode = wal")
     connection.execute("pragma synchronous = normal")

@@ -6,11 +6,11 @@ breaks the program (an unassigned name, a reduction of a scalar) is drawn again.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import accumulate
 
 from ..dsl.errors import ProgramError
 from ..dsl.expressions import MAX_DEPTH, format_expression, format_number
@@ -40,6 +40,8 @@ _BY_ARITY: dict[int, tuple[Primitive, ...]] = {
     arity: tuple(row for row in _DRAWN if row.arity == arity)
     for arity in sorted({row.arity for row in _DRAWN})
 }
+_ARITIES = tuple(_BY_ARITY)
+_ARITY_WEIGHTS = tuple(accumulate(len(rows) for rows in _BY_ARITY.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,123 +52,133 @@ class Mutated:
     change: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A child that may not be well formed.
+
+    Attributes:
+      program: the child.
+      describe: what changed, in words; asked only of a child that is kept.
+      written: the expression that the parent does not have, if there is one.
+    """
+
+    program: Program
+    describe: Callable[[], str]
+    written: Expr | None = None
+
+
 def mutate(program: Program, rng: random.Random, *, max_state: int = 4) -> Mutated | None:
     """One random mutation that gives a well-formed program; None if none was found.
 
     Args:
-      program: the parent.
+      program: the parent, which is well formed.
       rng: consumed.
       max_state: most state variables in the child.
     """
     for _ in range(ATTEMPTS):
-        operator = rng.choices(_OPERATORS, _WEIGHTS)[0]
-        mutated = operator(program, rng)
-        if mutated is None or len(mutated.program.state) > max_state:
+        operator = rng.choices(_OPERATORS, cum_weights=_WEIGHTS)[0]
+        draft = operator(program, rng)
+        if draft is None or len(draft.program.state) > max_state:
+            continue
+        if draft.written is not None and _depth(draft.written) > MAX_DEPTH:
             continue
         try:
-            check(mutated.program)
+            check(draft.program)
         except ProgramError:
             continue
-        if all(_depth(e) <= MAX_DEPTH for e in mutated.program.expressions()):
-            return mutated
+        return Mutated(draft.program, draft.describe())
     return None
 
 
-def insert(program: Program, rng: random.Random) -> Mutated | None:
+def insert(program: Program, rng: random.Random) -> _Draft | None:
     """A new statement: a random primitive of random arguments, at a random place."""
     position = rng.randint(0, len(program.body))
-    value = _random_call(program, position, rng)
+    value = _random_call(_names_before(program, position), rng)
     targets = [s.target for s in program.body] + [s.name for s in program.state] + ["g"]
     target = rng.choice(targets) if rng.random() < 0.7 else _fresh(program, "x")
     statement = Statement(target, value)
     body = (*program.body[:position], statement, *program.body[position:])
-    return Mutated(_declared(program, body=body), f"insert {_text(statement)}")
+    child = _child(program, value, body=body)
+    return _Draft(child, lambda: f"insert {_text(statement)}", value)
 
 
-def delete(program: Program, rng: random.Random) -> Mutated | None:
+def delete(program: Program, rng: random.Random) -> _Draft | None:
     """One statement less."""
     if not program.body:
         return None
     position = rng.randrange(len(program.body))
+    deleted = program.body[position]
     body = program.body[:position] + program.body[position + 1 :]
-    return Mutated(
-        dataclasses.replace(program, body=body), f"delete {_text(program.body[position])}"
-    )
+    return _Draft(_child(program, None, body=body), lambda: f"delete {_text(deleted)}")
 
 
-def modify(program: Program, rng: random.Random) -> Mutated | None:
+def modify(program: Program, rng: random.Random) -> _Draft | None:
     """Another primitive or another argument somewhere in one statement."""
     position = rng.randint(0, len(program.body))
     old = program.result if position == len(program.body) else program.body[position].value
-    nodes = list(subexpressions(old))
+    nodes = subexpressions(old)
     index = rng.randrange(len(nodes))
     node = nodes[index]
-    if isinstance(node, Call) and rng.random() < 0.5:
-        replacement = _other_call(node, program, position, rng)
+    replacement: Expr | None
+    if type(node) is Call and rng.random() < 0.5:
+        replacement = _other_call(node, rng)
     elif rng.random() < 0.3:
-        replacement = _wrapped(node, program, position, rng)
+        replacement = _wrapped(node, _names_before(program, position), rng)
     else:
-        replacement = _random_leaf(program, position, rng)
+        replacement = _random_leaf(_names_before(program, position), rng)
     if replacement is None or replacement == node:
         return None
     return _with_value(program, position, _replaced(old, index, replacement))
 
 
-def scale_constant(program: Program, rng: random.Random) -> Mutated | None:
+def scale_constant(program: Program, rng: random.Random) -> _Draft | None:
     """One literal or hyperparameter times 2**N(0, 1); the learning rate is tuned instead."""
-    places: list[tuple[int, int]] = []
-    for position, expr in enumerate(program.expressions()):
-        for index, node in enumerate(subexpressions(expr)):
-            if isinstance(node, Constant) and node.value != 0:
-                places.append((position, index))
+    places = [
+        (position, index, node)
+        for position, expr in enumerate(program.expressions())
+        for index, node in enumerate(subexpressions(expr))
+        if type(node) is Constant and node.value != 0
+    ]
     names = [h for h in program.hyperparameters if h.name != LEARNING_RATE]
-    chosen = rng.randrange(len(places) + len(names)) if places or names else None
-    if chosen is None:
+    if not places and not names:
         return None
+    chosen = rng.randrange(len(places) + len(names))
     if chosen >= len(places):
-        h = names[chosen - len(places)]
-        value = _scaled(h.default, rng)
-        if value == h.default:
-            return None
-        new = tuple(
-            Hyperparameter(x.name, value if x is h else x.default) for x in program.hyperparameters
-        )
-        change = f"{h.name}: {format_number(h.default)} → {format_number(value)}"
-        return Mutated(dataclasses.replace(program, hyperparameters=new), change)
-    position, index = places[chosen]
-    old = list(program.expressions())[position]
-    node = list(subexpressions(old))[index]
-    assert isinstance(node, Constant)
+        return _with_default(program, names[chosen - len(places)], rng)
+    position, index, node = places[chosen]
+    old = program.expressions()[position]
     replacement = Constant(_scaled(node.value, rng))
     return _with_value(program, position, _replaced(old, index, replacement))
 
 
-def add_state(program: Program, rng: random.Random) -> Mutated | None:
+def add_state(program: Program, rng: random.Random) -> _Draft | None:
     """A new running average of something, read in place of it."""
     position = rng.randint(0, len(program.body))
     name = _fresh(program, "s")
-    value = _random_leaf(program, position, rng)
+    value = _random_leaf(_names_before(program, position), rng)
     decay = Constant(rng.choice((0.5, 0.9, 0.99, 0.999)))
-    if isinstance(value, Constant):
+    if type(value) is Constant:
         return None
-    statement = Statement(name, Call("lerp", (value, Name(name), decay)))
+    average = Call("lerp", (value, Name(name), decay))
+    statement = Statement(name, average)
     body = (*program.body[:position], statement, *program.body[position:])
     state = (*program.state, State(name, 0.0))
-    return Mutated(_declared(program, body=body, state=state), f"add state {_text(statement)}")
+    child = _child(program, average, body=body, state=state)
+    return _Draft(child, lambda: f"add state {_text(statement)}", average)
 
 
-Operator = Callable[[Program, random.Random], Mutated | None]
+Operator = Callable[[Program, random.Random], _Draft | None]
 _OPERATORS: tuple[Operator, ...] = (insert, delete, modify, scale_constant, add_state)
-_WEIGHTS = (3, 2, 4, 3, 0.5)
+_WEIGHTS = tuple(accumulate((3, 2, 4, 3, 0.5)))
 
 
-def _random_call(program: Program, position: int, rng: random.Random) -> Call:
-    arity = rng.choices(tuple(_BY_ARITY), [len(rows) for rows in _BY_ARITY.values()])[0]
+def _random_call(names: list[str], rng: random.Random) -> Call:
+    arity = rng.choices(_ARITIES, cum_weights=_ARITY_WEIGHTS)[0]
     row = rng.choice(_BY_ARITY[arity])
-    return Call(row.name, tuple(_random_leaf(program, position, rng) for _ in range(arity)))
+    return Call(row.name, tuple([_random_leaf(names, rng) for _ in range(arity)]))
 
 
-def _other_call(node: Call, program: Program, position: int, rng: random.Random) -> Expr | None:
+def _other_call(node: Call, rng: random.Random) -> Expr:
     """The same arguments under another primitive, or one of the arguments alone."""
     if node.args and rng.random() < 0.3:
         return rng.choice(node.args)
@@ -174,9 +186,9 @@ def _other_call(node: Call, program: Program, position: int, rng: random.Random)
     return Call(row.name, node.args)
 
 
-def _wrapped(node: Expr, program: Program, position: int, rng: random.Random) -> Expr | None:
+def _wrapped(node: Expr, names: list[str], rng: random.Random) -> Expr | None:
     """The node as an argument of a new primitive."""
-    call = _random_call(program, position, rng)
+    call = _random_call(names, rng)
     if not call.args:
         return None
     args = list(call.args)
@@ -184,56 +196,98 @@ def _wrapped(node: Expr, program: Program, position: int, rng: random.Random) ->
     return Call(call.primitive, tuple(args))
 
 
-def _random_leaf(program: Program, position: int, rng: random.Random) -> Expr:
-    """A variable that has a value before statement `position`, or a constant."""
+def _random_leaf(names: list[str], rng: random.Random) -> Expr:
+    """One of some variables, or a constant."""
     if rng.random() < 0.15:
         return Constant(float(f"{rng.choice((1, -1)) * 2 ** rng.gauss(0, 1):.3g}"))
+    return Name(rng.choice(names))
+
+
+def _names_before(program: Program, position: int) -> list[str]:
+    """The variables that have a value before statement `position`."""
     names = dict.fromkeys(_DRAWN_INPUTS)
-    names |= dict.fromkeys(s.name for s in program.state)
-    names |= dict.fromkeys(h.name for h in program.hyperparameters)
-    names |= dict.fromkeys(s.target for s in program.body[:position] if s.target != EVAL_W)
-    return Name(rng.choice(list(names)))
+    names |= dict.fromkeys([s.name for s in program.state])
+    names |= dict.fromkeys([h.name for h in program.hyperparameters])
+    names |= dict.fromkeys([s.target for s in program.body[:position] if s.target != EVAL_W])
+    return list(names)
 
 
-def _declared(program: Program, **changes: object) -> Program:
-    """The program with changes, its signature naming every input that is read."""
-    changed = dataclasses.replace(program, **changes)  # type: ignore[arg-type]
-    read = {e.id for x in changed.expressions() for e in subexpressions(x) if isinstance(e, Name)}
-    inputs = tuple(name for name in INPUTS if name in changed.inputs or name in read)
-    return dataclasses.replace(changed, inputs=inputs)
+def _child(
+    program: Program,
+    written: Expr | None,
+    *,
+    state: tuple[State, ...] | None = None,
+    hyperparameters: tuple[Hyperparameter, ...] | None = None,
+    body: tuple[Statement, ...] | None = None,
+    result: Expr | None = None,
+) -> Program:
+    """The program with changes, its signature naming every input that what was written reads."""
+    inputs = program.inputs
+    parts = [] if written is None else subexpressions(written)
+    read = {e.id for e in parts if type(e) is Name and e.id in INPUTS and e.id not in inputs}
+    if read:
+        inputs = tuple(name for name in INPUTS if name in inputs or name in read)
+    return Program(
+        program.name,
+        inputs,
+        program.state if state is None else state,
+        program.hyperparameters if hyperparameters is None else hyperparameters,
+        program.body if body is None else body,
+        program.result if result is None else result,
+        program.doc,
+    )
 
 
-def _with_value(program: Program, position: int, value: Expr) -> Mutated:
+def _with_value(program: Program, position: int, value: Expr) -> _Draft:
     """The program with another right-hand side of one statement (or the result)."""
     if position == len(program.body):
-        child = _declared(program, result=value)
-        old, new = program.result, value
-        return Mutated(child, f"return {_short(old)} → {_short(new)}")
+        old = program.result
+        child = _child(program, value, result=value)
+        return _Draft(child, lambda: f"return {_short(old)} → {_short(value)}", value)
     statement = program.body[position]
-    new_statement = Statement(statement.target, value)
-    body = (*program.body[:position], new_statement, *program.body[position + 1 :])
-    change = f"{statement.target} = {_short(statement.value)} → {_short(value)}"
-    return Mutated(_declared(program, body=body), change)
+    body = (
+        *program.body[:position],
+        Statement(statement.target, value),
+        *program.body[position + 1 :],
+    )
+    return _Draft(
+        _child(program, value, body=body),
+        lambda: f"{statement.target} = {_short(statement.value)} → {_short(value)}",
+        value,
+    )
+
+
+def _with_default(
+    program: Program, hyperparameter: Hyperparameter, rng: random.Random
+) -> _Draft | None:
+    """The program with another default of a hyperparameter."""
+    name, old = hyperparameter.name, hyperparameter.default
+    value = _scaled(old, rng)
+    if value == old:
+        return None
+    hyperparameters = tuple(
+        [Hyperparameter(name, value) if h is hyperparameter else h for h in program.hyperparameters]
+    )
+    return _Draft(
+        _child(program, None, hyperparameters=hyperparameters),
+        lambda: f"{name}: {format_number(old)} → {format_number(value)}",
+    )
 
 
 def _replaced(expr: Expr, index: int, replacement: Expr) -> Expr:
     """The expression with its index-th subexpression (outermost first) replaced."""
-    remaining = index
-
-    def walk(e: Expr) -> Expr:
-        nonlocal remaining
-        if remaining == 0:
-            remaining -= 1
-            return replacement
-        remaining -= 1
-        if isinstance(e, Call):
-            args = []
-            for arg in e.args:
-                args.append(walk(arg) if remaining >= 0 else arg)
-            return Call(e.primitive, tuple(args))
-        return e
-
-    return walk(expr)
+    if index == 0:
+        return replacement
+    assert isinstance(expr, Call)
+    index -= 1
+    for position, arg in enumerate(expr.args):
+        size = len(subexpressions(arg))
+        if index < size:
+            changed = _replaced(arg, index, replacement)
+            args = (*expr.args[:position], changed, *expr.args[position + 1 :])
+            return Call(expr.primitive, args)
+        index -= size
+    raise IndexError("the expression has fewer subexpressions")
 
 
 def _scaled(value: float, rng: random.Random) -> float:

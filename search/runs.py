@@ -43,12 +43,8 @@ class Run:
         return ledger.open_to_read(self.ledger_path)
 
 
-def create_run(runs_dir: Path, name: str | None, config: SearchConfig) -> Run:
-    """Makes a run folder with its configuration and an empty ledger.
-
-    Raises:
-      UserError: the name is taken or not usable, or the folder cannot be written.
-    """
+def new_run(runs_dir: Path, name: str | None) -> Run:
+    """A run that does not exist yet. Raises UserError when the name is taken or not usable."""
     name = name or _fresh_name(runs_dir)
     if not name or name != os.path.basename(name) or name.startswith(".") or ":" in name:
         raise UserError(
@@ -60,6 +56,16 @@ def create_run(runs_dir: Path, name: str | None, config: SearchConfig) -> Run:
             f"run '{name}' exists already; continue it with `evoptax resume {name}`,"
             " or give another --name"
         )
+    return run
+
+
+def create_run(runs_dir: Path, name: str | None, config: SearchConfig) -> Run:
+    """Makes a run folder with its configuration and an empty ledger.
+
+    Raises:
+      UserError: the name is taken or not usable, or the folder cannot be written.
+    """
+    run = new_run(runs_dir, name)
     try:
         run.folder.mkdir(parents=True, exist_ok=True)
         (run.folder / CONFIG).write_text(config_to_toml(config), encoding="utf-8")

@@ -17,6 +17,7 @@ from evoptax.dsl import machine
 from evoptax.dsl.arrays import Leaves, Rule, bind
 from evoptax.dsl.bytecode import assemble
 from evoptax.dsl.fused import bind_jax
+from evoptax.dsl.layout import Layout
 from evoptax.dsl.program import LEARNING_RATE, Program
 from jax import lax
 
@@ -118,7 +119,7 @@ class Machine:
 
     def __init__(self, problem: Problem, dtype: Any, *, full: bool = False) -> None:
         self.traces = 0
-        self.layout = machine.Layout(problem.shapes, full)
+        self.layout = Layout(problem.shapes, full=full)
         self.problem = problem
         self.dtype = dtype
         self._run = jax.jit(self._over_steps)
@@ -128,15 +129,14 @@ class Machine:
         steps = len(gradients)
         layout = self.layout
 
-        def step(carry: Any, xs: Any) -> Any:
-            banks, w = carry
-            t, g, loss = xs
-            banks, w = machine.step(tables, banks, layout, w, g[None], loss, t)
-            return (banks, w), (w[0], machine.evaluation_point(tables, banks, w)[0])
+        def step(banks: Any, xs: Any) -> Any:
+            s, g, loss = xs
+            banks = machine.step(tables, layout, banks, s, g[None], loss)
+            return banks, (banks.w[0], machine.evaluation_point(tables, layout, banks)[0])
 
-        banks = machine.init(tables, layout, w, lr, steps)
-        times = jnp.arange(1, steps + 1)
-        return lax.scan(step, (banks, w), (times, gradients, losses[:, None]))[1]
+        schedule = machine.schedule(tables, lr, steps, steps=steps)
+        xs = (schedule, gradients, losses[:, None])
+        return lax.scan(step, machine.init(tables, layout, w), xs)[1]
 
     def run(self, program: Program) -> np.ndarray:
         """Raises TooLarge, as `assemble` does."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 from pathlib import Path
 
-from evoptax.evaluators.task import load_task_file
 from evoptax.search.config import SearchConfig, config_from_dict
 from evoptax.search.engine import run_search
 from evoptax.search.runs import Run, create_run
+from evoptax.search.workers import Workers
 
 TASK = '''"""A noisy quadratic in twelve weights."""
 import jax
@@ -59,9 +61,24 @@ def settings(task: str, candidates: int = 40) -> dict:
     }
 
 
+@functools.cache
+def started_workers(task: str) -> Workers:
+    """One worker process that stays until the tests end, because it takes seconds to start."""
+    workers = Workers([task], 1)
+    atexit.register(workers.close)
+    return workers
+
+
 def run_small(runs_dir: Path, name: str, task: str, **options: object) -> tuple[Run, SearchConfig]:
-    """Runs a small search in this process; options replace settings of the configuration."""
+    """Runs a small search, with one worker unless options say otherwise.
+
+    Options replace settings of the configuration.
+    """
     config = config_from_dict(settings(task) | options)
     run = create_run(runs_dir, name, config)
-    assert run_search(run, config, {task: load_task_file(task)}) is not None
+    if config.workers:
+        with Workers([task], config.workers) as workers:
+            assert run_search(run, config, workers) is not None
+    else:
+        assert run_search(run, config, started_workers(task)) is not None
     return run, config

@@ -36,22 +36,23 @@ def cheat(w, g, *, lr=1e-2):
 def _gullible_task() -> Task:
     """Its score counts errors with comparisons that NaN always loses: NaN weights score zero."""
 
-    def score(params):
+    def score(params, problem):
         return jnp.mean(jnp.where(jnp.abs(jnp.tanh(params)) > 1e-3, 1.0, 0.0))
 
     return Task(
         name="gullible",
         tier="proxy",
         steps=10,
-        init=lambda key: jnp.ones(4),
-        batch=lambda key: jax.random.normal(key, (4,)),
+        draw=lambda key: (),
+        init=lambda key, problem: jnp.ones(4),
+        batch=lambda key, problem: jax.random.normal(key, (4,)),
         loss=lambda params, batch: jnp.sum((params - 1 + 0.01 * batch) ** 2),
         score=score,
     )
 
 
 def test_the_task_can_be_cheated() -> None:
-    assert _gullible_task().score(jnp.full(4, jnp.nan)) == 0
+    assert _gullible_task().score(jnp.full(4, jnp.nan), ()) == 0
 
 
 @pytest.mark.parametrize("program", [LAST_STEP, INFINITE, ELSEWHERE], ids=["nan", "inf", "eval_w"])

@@ -10,12 +10,11 @@ import pytest
 from evoptax.dsl.canonical import program_digest
 from evoptax.dsl.errors import UserError
 from evoptax.dsl.syntax import parse
-from evoptax.evaluators.task import load_task_file
 from evoptax.search.config import config_from_dict
 from evoptax.search.engine import Progress, run_search
 from evoptax.search.ledger import open_to_read, read_content
 from evoptax.search.runs import create_run, rule_of_run
-from small_search import run_small, settings
+from small_search import run_small, settings, started_workers
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +27,9 @@ def test_same_seed_gives_the_same_ledger_whatever_the_workers(
     finished, tmp_path: Path, small_task: str
 ) -> None:
     run, _ = finished
-    for name, workers in (("again", 2), ("one-worker", 1), ("five-workers", 5)):
-        other, _ = run_small(tmp_path, name, small_task, workers=workers)
+    # Two workers: see test_workers.py.
+    for name, options in (("again", {}), ("three", {"workers": 3})):
+        other, _ = run_small(tmp_path, name, small_task, **options)
         first, second = read_content(run.ledger_path), read_content(other.ledger_path)
         for content in (first, second):  # workers are stored, and alone may differ
             content["facts"] = [row for row in content["facts"] if row[0] != "config"]
@@ -83,26 +83,26 @@ def test_stopped_search_continues_to_the_same_content(
 ) -> None:
     config = config_from_dict(settings(small_task))
     run = create_run(tmp_path, "stopped", config)
-    tasks = {small_task: load_task_file(small_task)}
+    workers = started_workers(small_task)
     seen: list[Progress] = []
     for stop_after in (5, 9, 30):
         seen.clear()
         outcome = run_search(
             run,
             config,
-            tasks,
+            workers,
             report=seen.append,
             should_stop=lambda: bool(seen) and seen[-1].trained >= stop_after,  # noqa: B023
         )
         assert outcome is None
-    assert run_search(run, config, tasks) is not None
+    assert run_search(run, config, workers) is not None
     assert read_content(run.ledger_path) == read_content(finished[0].ledger_path)
 
 
 def test_finished_search_only_reads_when_resumed(finished, small_task: str) -> None:
     run, config = finished
     before = read_content(run.ledger_path)
-    outcome = run_search(run, config, {small_task: load_task_file(small_task)})
+    outcome = run_search(run, config, started_workers(small_task))
     assert outcome is not None
     assert read_content(run.ledger_path) == before
 
@@ -111,7 +111,7 @@ def test_ledger_of_another_search_is_refused(tmp_path: Path, small_task: str) ->
     run, _ = run_small(tmp_path, "mine", small_task)
     config = config_from_dict(settings(small_task) | {"seed": 5})
     with pytest.raises(UserError, match="cannot be continued: candidate 1 "):
-        run_search(run, config, {small_task: load_task_file(small_task)})
+        run_search(run, config, started_workers(small_task))
 
 
 def test_zero_seconds_train_the_starter_alone_or_nothing(tmp_path: Path, small_task: str) -> None:

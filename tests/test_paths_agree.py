@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from evoptax.dsl.arrays import run_numpy
-from evoptax.dsl.bytecode import TooLarge
+from evoptax.dsl.bytecode import TooLarge, assemble, check_fits
 from evoptax.dsl.primitives import PRIMITIVES
 from evoptax.dsl.program import Call, Program, subexpressions
 from evoptax.dsl.syntax import format_program, parse
@@ -156,3 +156,12 @@ def test_numpy_computes_in_the_dtype_asked_for(dtype: type) -> None:
     )
     for w, eval_w in run_numpy(program, PROBLEM.w, PROBLEM.g, dtype=dtype):
         assert {leaf.dtype for leaf in (*w, *eval_w)} == {np.dtype(dtype)}
+
+
+def test_what_is_said_to_fit_fits() -> None:
+    for program in PROGRAMS:
+        try:
+            check_fits(program)
+        except TooLarge:
+            continue
+        assemble(program)

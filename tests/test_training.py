@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
+from evoptax.dsl.bytecode import TooLarge
+from evoptax.dsl.canonical import program_digest
 from evoptax.dsl.syntax import parse
 from evoptax.evaluators import training
 from evoptax.evaluators.evaluate import Evaluator, Fidelity, score_from_json, score_to_json
+from evoptax.evaluators.hurdles import Hurdle, log_ratio_when_stopped
 from evoptax.evaluators.scoring import (
     LEARNING_RATES,
     TaskScore,
@@ -17,6 +22,7 @@ from evoptax.evaluators.scoring import (
 from evoptax.evaluators.tasks import get_task
 from evoptax.evaluators.training import Trainer
 from evoptax.known_algorithms.catalogue import get_known
+from evoptax.search.mutation import mutate
 
 RATES = (1e-3, 1e-2)
 RULES = ("sgd", "adamw", "lion", "adagrad", "amsgrad")
@@ -27,12 +33,22 @@ def digits() -> Trainer:
     return Trainer(get_task("digits_mlp"))
 
 
-def test_machine_compiles_once_for_all_programs(digits: Trainer) -> None:
-    for name in RULES:
-        digits.with_machine(get_known(name).program, RATES, (0, 1), steps=20)
-    machine = digits._machines[False]
-    assert machine._cache_size() == 1
-    assert digits._machines[True]._cache_size() == 0, "the full machine is compiled on demand"
+def test_nothing_compiles_for_200_different_programs(digits: Trainer) -> None:
+    rng = random.Random(0)
+    program, digests = get_known("adamw").program, set()
+    counts = []
+    while len(digests) < 200:
+        mutated = mutate(program, rng)
+        program = mutated.program if mutated and mutated.program.size < 30 else program
+        try:
+            digits.with_machine(program, RATES, (0,), steps=3)
+        except TooLarge:
+            program = get_known("adamw").program
+        digests.add(program_digest(program))
+        lean = digits._machines[False]
+        counts.append((lean.begin._cache_size(), lean.advance._cache_size()))
+    assert set(counts) == {(1, 1)}
+    assert digits._machines[True].advance._cache_size() == 0, "the full machine is for other rules"
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -132,3 +148,39 @@ def test_grid_is_half_decades_wide_enough_for_all() -> None:
     assert LEARNING_RATES[-1] >= 1
     steps = np.diff(np.log10(LEARNING_RATES))
     assert steps.max() < 0.53
+
+
+def test_checkpoints_change_nothing_but_what_is_seen(digits: Trainer) -> None:
+    program = get_known("adamw").program
+    once = digits.with_machine(program, RATES, (0, 1), steps=20)
+    often = digits.with_machine(program, RATES, (0, 1), steps=20, checkpoints=4)
+    np.testing.assert_array_equal(often.score, once.score)
+    np.testing.assert_array_equal(often.curve[..., -1], often.score)
+    assert often.curve.shape == (2, 2, 4)
+    assert often.curve_steps.tolist() == [5, 10, 15, 20]
+    shorter = digits.with_machine(program, RATES, (0, 1), steps=5)
+    np.testing.assert_array_equal(often.curve[..., 0], shorter.score)
+    compiled = digits.fused(program, RATES, (0, 1), steps=20, checkpoints=4)
+    np.testing.assert_allclose(compiled.curve, often.curve, rtol=2e-4)
+
+
+def test_diverged_at_all_later_checkpoints(digits: Trainer) -> None:
+    explodes = parse("def f(w, g, t, *, lr=1e-3):\n    return lr * g + where(t > 7, 1e30, 0) * w\n")
+    result = digits.with_machine(explodes, RATES, (0,), steps=20, checkpoints=4)
+    assert np.isfinite(result.curve[..., 0]).all()
+    assert np.isinf(result.curve[..., 1:]).all()
+    assert result.curve.shape == (1, 2, 4)
+
+
+def test_hurdle_stops_only_who_is_far_behind() -> None:
+    evaluator = Evaluator({"digits_mlp": get_task("digits_mlp")})
+    fidelity = Fidelity(learning_rates=RATES, checkpoints=5)
+    adamw = get_known("adamw").program
+    base = evaluator.score(adamw, "digits_mlp", fidelity)
+    hurdle = Hurdle(base, 0.4)
+    assert evaluator.score(adamw, "digits_mlp", fidelity, hurdle=hurdle) == base
+    slow = parse("def f(w, g, *, lr=1e-3):\n    return 1e-4 * lr * g\n")
+    stopped = evaluator.score(slow, "digits_mlp", fidelity, hurdle=hurdle)
+    assert stopped.stopped_at == base.curve_steps[0] == 30
+    assert log_ratio_when_stopped(stopped, base) > 0.4
+    assert score_from_json(score_to_json(stopped)) == stopped

@@ -1,4 +1,4 @@
-"""The pieces the tasks' models share: initial weights, layers, losses, minibatches.
+"""The pieces the tasks' models share: initial weights, layers, losses.
 
 Parameters are plain dicts of float32 arrays, so that a rule meets the shapes it will meet outside:
 vectors (biases, norms), matrices, and 4-D convolution kernels.
@@ -12,16 +12,16 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
-from ..task import Batch, Params
+from ..task import Batch, Params, Problem
 
 Functions = tuple[
-    Callable[[Array], Params],  # init
-    Callable[[Array], Batch],  # batch
+    Callable[[Array], Problem],  # draw
+    Callable[[Array, Problem], Params],  # init
+    Callable[[Array, Problem], Batch],  # batch
     Callable[[Params, Batch], Array],  # loss
-    Callable[[Params], Array],  # score
+    Callable[[Params, Problem], Array],  # score
 ]
 
 
@@ -51,24 +51,30 @@ def conv_weights(inputs: int, outputs: int, gain: float = 1.0) -> Params:
     return {"w": weights(3, 3, inputs, outputs, gain=gain), "b": jnp.zeros(outputs, jnp.float32)}
 
 
+def norm_weights(width: int) -> Params:
+    """Scale and bias of a layer normalisation."""
+    return {"scale": jnp.ones(width, jnp.float32), "bias": jnp.zeros(width, jnp.float32)}
+
+
 def mlp_weights(*sizes: int, gain: float) -> list[Params]:
     """One dense layer for each pair of neighbouring sizes; the last one has gain 1."""
     gains = [gain] * (len(sizes) - 2) + [1.0]
     return [dense_weights(*layer) for layer in zip(sizes[:-1], sizes[1:], gains, strict=True)]
 
 
-def initializer(model: Params) -> Callable[[Array], Params]:
-    """Returns key -> params: every `Normal` of the model drawn, every array as it is.
+def initializer(model: Params) -> Callable[[Array, Problem], Params]:
+    """Returns (key, problem) -> params: every `Normal` of the model drawn, every array as it is.
 
-    One draw serves all tensors, because the generator is compiled anew for every shape drawn:
-    a draw for each tensor makes the compilation of `init` two to four times as long.
+    What is drawn is multiplied by the problem's `init_scale`, where it has one. One draw serves all
+    tensors, because the generator is compiled anew for every shape drawn: a draw for each tensor
+    makes the compilation of `init` two to four times as long.
     """
     leaves, structure = jax.tree.flatten(model)
     sizes = [math.prod(leaf.shape) if isinstance(leaf, Normal) else 0 for leaf in leaves]
     ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
 
-    def init(key: Array) -> Params:
-        drawn = jax.random.normal(key, (sum(sizes),), jnp.float32)
+    def init(key: Array, problem: Problem) -> Params:
+        drawn = problem.get("init_scale", 1.0) * jax.random.normal(key, (sum(sizes),), jnp.float32)
         return jax.tree.unflatten(
             structure,
             [
@@ -99,6 +105,11 @@ def conv(params: Params, x: Array) -> Array:
     return x @ params["w"].reshape(-1, params["w"].shape[-1]) + params["b"]
 
 
+def padded_conv(params: Params, x: Array) -> Array:
+    """The same with a border of zeros: [n, h, w, inputs] -> [n, h, w, outputs]."""
+    return conv(params, jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))))
+
+
 def mlp(params: list[Params], x: Array, activation: Callable[[Array], Array]) -> Array:
     """Dense layers with the activation between them: [n, inputs] -> [n, outputs]."""
     for layer in params[:-1]:
@@ -106,19 +117,44 @@ def mlp(params: list[Params], x: Array, activation: Callable[[Array], Array]) ->
     return dense(params[-1], x)
 
 
+def norm(params: Params, x: Array) -> Array:
+    """Layer normalisation of the last axis."""
+    x = x - jnp.mean(x, axis=-1, keepdims=True)
+    x = x * jax.lax.rsqrt(jnp.mean(x * x, axis=-1, keepdims=True) + 1e-5)
+    return x * params["scale"] + params["bias"]
+
+
+def block_weights(width: int) -> Params:
+    """A pre-norm transformer block."""
+    return {
+        "norm1": norm_weights(width),
+        "qkv": weights(width, 3 * width),
+        "project": weights(width, width),
+        "norm2": norm_weights(width),
+        "up": dense_weights(width, 4 * width, gain=2.0),
+        "down": dense_weights(4 * width, width),
+    }
+
+
+def block(params: Params, x: Array, heads: int, *, causal: bool) -> Array:
+    """Attention, then a two-layer ReLU network, each added to what it reads: [n, length, width].
+
+    ReLU in place of the usual GELU (Radford et al. 2019) because it is cheaper.
+    """
+    n, length, width = x.shape
+    qkv = (norm(params["norm1"], x) @ params["qkv"]).reshape(n, length, 3, heads, -1)
+    q, k, v = (qkv[:, :, i].swapaxes(1, 2) for i in range(3))  # [n, heads, length, width / heads]
+    scores = q @ k.swapaxes(-1, -2) / math.sqrt(width / heads)
+    if causal:
+        scores = jnp.where(jnp.tril(jnp.ones((length, length), bool)), scores, -1e9)
+    attended = jax.nn.softmax(scores, axis=-1) @ v
+    x = x + attended.swapaxes(1, 2).reshape(n, length, width) @ params["project"]
+    hidden = jax.nn.relu(dense(params["up"], norm(params["norm2"], x)))
+    return x + dense(params["down"], hidden)
+
+
 def cross_entropy(logits: Array, labels: Array) -> Array:
     """Mean cross-entropy in nats of logits [..., classes] against labels [...]."""
     # A product with a one-hot matrix: its gradient needs no scatter.
     chosen = jnp.sum(logits * jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype), axis=-1)
     return jnp.mean(jax.nn.logsumexp(logits, axis=-1) - chosen)
-
-
-def minibatch(size: int, *arrays: np.ndarray) -> Callable[[Array], tuple[Array, ...]]:
-    """Returns key -> the same `size` rows, drawn with replacement, of every array."""
-    data = tuple(jnp.asarray(array) for array in arrays)
-
-    def batch(key: Array) -> tuple[Array, ...]:
-        rows = jax.random.randint(key, (size,), 0, len(data[0]))
-        return tuple(array[rows] for array in data)
-
-    return batch

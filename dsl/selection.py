@@ -1,0 +1,292 @@
+"""Instruction selection: which operations of the machine compute the terms of a program.
+
+First every term is found to be a scalar (bank S) or to touch a tensor (bank V). Then the terms of
+bank V are covered, from the outputs down, each by the largest fused operation that fits ("maximal
+munch"), where a term inside an operation is one that nothing else reads. Last they are put in
+order: segments of elementwise instructions, each followed by wide ones.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from . import operations as ops
+from .canonical import Meaning
+from .errors import ProgramError
+from .primitives import PRIMITIVES, Scope
+from .program import INPUTS
+from .shapes import Kind
+from .terms import CONSTANT, SYMBOL, Term
+
+# What a register can hold: a term, or a scalar or a number per tensor spread over more numbers.
+Value = Term | tuple[str, Term]
+SPREAD_SCALAR = "spread scalar"
+
+_LETTER = {Kind.TRANSPOSED: "T", Kind.ROW_GRAM: "R", Kind.COLUMN_GRAM: "C"}
+_SPREAD = {Kind.ROW_GRAM: ops.SPREAD_ROWS, Kind.COLUMN_GRAM: ops.SPREAD_COLUMNS}
+
+
+class TooLarge(ProgramError):
+    """A program that needs more registers, instructions or operations than the machine has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """One operation of the V code, before registers are assigned.
+
+    Attributes:
+      wide: whether it takes whole registers.
+      opcode: among the operations of its set.
+      value: what it computes.
+      operands: a scalar's term (letter S) or what a V register holds.
+      segment: in which it runs.
+    """
+
+    wide: bool
+    opcode: int
+    value: Value
+    operands: tuple[tuple[str, Value], ...]
+    segment: int
+
+
+class Values:
+    """Where every term of a program lives.
+
+    Attributes:
+      kinds: of every term, in an order where arguments come first.
+      tensors: the terms in bank V.
+      tensor_states: the names of states in bank V.
+    """
+
+    def __init__(
+        self, meant: Meaning, inits: Mapping[str, float | str], kinds: Mapping[str, Kind]
+    ) -> None:
+        self._symbol_kinds = {**INPUTS, **kinds}
+        self.kinds: dict[Term, Kind] = {}
+        for term in postorder(meant.outputs()):
+            self.kinds[term] = self._kind(term)
+        self.tensor_states = {n for n in meant.state if isinstance(inits[n], str)}
+        while True:
+            self.tensors = self._in_v()
+            grown = {n for n, t in meant.state.items() if t in self.tensors} | self.tensor_states
+            if grown == self.tensor_states:
+                break
+            self.tensor_states = grown
+
+    def _kind(self, term: Term) -> Kind:
+        if term.head == SYMBOL:
+            return self._symbol_kinds.get(term.name, Kind.SCALAR)
+        if term.head == CONSTANT:
+            return Kind.SCALAR
+        try:
+            return PRIMITIVES[term.head].kind([self.kinds[arg] for arg in term.args])
+        except ProgramError:  # rewriting left a scalar that stands for a tensor; see `_in_v`
+            return Kind.SCALAR if PRIMITIVES[term.head].scope is Scope.MODEL else Kind.LAYER
+
+    def _in_v(self) -> set[Term]:
+        tensors: set[Term] = set()
+        for term in self.kinds:
+            if term.head == SYMBOL:
+                in_v = term.name in self.tensor_states or term.name in ops.V_INPUTS
+            elif term.head == CONSTANT:
+                in_v = False
+            else:
+                # Rewriting may have left a reduction with a scalar, as in sum(g**0) = sum(1):
+                # the scalar then stands for a tensor of equal numbers.
+                in_v = PRIMITIVES[term.head].reduces or any(a in tensors for a in term.args)
+            if in_v:
+                tensors.add(term)
+        return tensors
+
+
+def select(values: Values, outputs: Sequence[Value]) -> list[Instruction]:
+    """The instructions that compute some values of bank V, in order.
+
+    Raises:
+      TooLarge: when the machine has no such operation.
+    """
+    return _Selection(values, outputs).ordered()
+
+
+class _Selection:
+    def __init__(self, values: Values, outputs: Sequence[Value]) -> None:
+        self.kinds = values.kinds
+        self.tensors = values.tensors
+        roots = [value for value in outputs if isinstance(value, Term)]
+        work = [t for t in postorder(roots) if t in self.tensors and t.args]
+        self.readers = Counter(arg for term in work for arg in term.args)
+        self.readers.update(roots)
+        self.chosen: dict[Value, tuple[bool, int, tuple[tuple[str, Value], ...]]] = {}
+        for value in outputs:
+            if isinstance(value, tuple):
+                self._spread(value)
+        needed: set[Value] = set(roots)
+        for term in reversed(work):
+            if term not in needed:
+                continue
+            if PRIMITIVES[term.head].reduces:
+                opcode, operands = self._wide(term)
+                self._choose(term, True, opcode, operands)
+            else:
+                opcode, operands = self._cover(term)
+                self._choose(term, False, opcode, operands)
+            needed.update(value for _, value in operands if isinstance(value, Term))
+            needed.update(value[1] for _, value in operands if isinstance(value, tuple))
+
+    def _choose(
+        self, value: Value, wide: bool, opcode: int, operands: tuple[tuple[str, Value], ...]
+    ) -> None:
+        self.chosen[value] = wide, opcode, operands
+        for _, operand in operands:
+            if isinstance(operand, tuple):
+                self._spread(operand)
+
+    def _spread(self, value: tuple[str, Term]) -> None:
+        how, term = value
+        if how == SPREAD_SCALAR:
+            self.chosen[value] = False, ops.ELEMENTWISE_OPCODE["S"], (("S", term),)
+        else:
+            self.chosen[value] = True, ops.WIDE_OPCODE[how, "L"], (("L", term),)
+
+    def ordered(self) -> list[Instruction]:
+        """Segment by segment, elementwise instructions before wide ones."""
+        segments: dict[Value, int] = {}
+        found: list[Instruction] = []
+        for value in self._dependent_order():
+            wide, opcode, operands = self.chosen[value]
+            segment = 0
+            for letter, operand in operands:
+                if letter != "S" and operand in self.chosen:
+                    # What a wide instruction gives is there for the wide ones after it, and for
+                    # the elementwise ones of the next segment.
+                    later = self.chosen[operand][0] and not wide
+                    segment = max(segment, segments[operand] + later)
+            segments[value] = segment
+            found.append(Instruction(wide, opcode, value, operands, segment))
+        found.sort(key=lambda i: (i.segment, i.wide))
+        return found
+
+    def _dependent_order(self) -> list[Value]:
+        found: dict[Value, None] = {}
+
+        def visit(value: Value) -> None:
+            if value in found or value not in self.chosen:
+                return
+            for letter, operand in self.chosen[value][2]:
+                if letter != "S":
+                    visit(operand)
+            found[value] = None
+
+        # Choices were made from the outputs down, so that the depth of `visit` stays small.
+        for value in reversed(list(self.chosen)):
+            visit(value)
+        return list(found)
+
+    # --- elementwise ---
+
+    def _cover(self, term: Term) -> tuple[int, tuple[tuple[str, Value], ...]]:
+        """The largest operation that computes a term, and its operands."""
+        for opcode, found in _BY_ROOT[term.head]:
+            operands = self._match(found, term, term)
+            if operands is not None:
+                return opcode, tuple(operands)
+        # Some operand is a scalar where the machine has none: spread it.
+        operands = [
+            self._operand(term, arg) if arg in self.tensors else ("V", (SPREAD_SCALAR, arg))
+            for arg in term.args
+        ]
+        return ops.ELEMENTWISE_OPCODE[(term.head, *"V" * len(operands))], tuple(operands)
+
+    def _match(self, found: ops.Pattern, term: Term, root: Term) -> list[tuple[str, Value]] | None:
+        """The operands of a pattern that computes a term, or None if it does not."""
+        if found == "S":
+            return None if term in self.tensors else [("S", term)]
+        if found == "V":
+            return [self._operand(root, term)] if term in self.tensors else None
+        if term.head != found[0] or term not in self.tensors:
+            return None
+        if term is not root and (self.readers[term] > 1 or self._gram(term) != self._gram(root)):
+            return None
+        orders = [term.args]
+        if PRIMITIVES[term.head].commutative:
+            orders.append(term.args[::-1])
+        for args in orders:
+            operands: list[tuple[str, Value]] = []
+            for inner, arg in zip(found[1:], args, strict=True):
+                part = self._match(inner, arg, root)
+                if part is None:
+                    break
+                operands += part
+            else:
+                return operands
+        return None
+
+    def _gram(self, term: Term) -> Kind | None:
+        kind = self.kinds[term]
+        return kind if kind in _SPREAD else None
+
+    def _operand(self, root: Term, term: Term) -> tuple[str, Value]:
+        """An operand in bank V of an elementwise operation."""
+        gram = self._gram(root)
+        if gram is None or self._gram(term) is gram:
+            return "V", term
+        return "V", (_SPREAD[gram], term)
+
+    # --- wide ---
+
+    def _wide(self, term: Term) -> tuple[int, tuple[tuple[str, Value], ...]]:
+        per_tensor = PRIMITIVES[term.head].scope is Scope.MODEL and all(
+            self.kinds[a] is Kind.LAYER and a in self.tensors for a in term.args
+        )
+        operands: list[tuple[str, Value]] = []
+        for arg in term.args:
+            if arg not in self.tensors:
+                operands.append(("S", arg))
+            elif per_tensor:
+                operands.append(("L", arg))
+            elif term.head in ops.MATRIX_PRIMITIVES:
+                operands.append((_LETTER.get(self.kinds[arg], "V"), arg))
+            else:
+                operands.append(("V", arg))
+        if (term.head, _letters(operands)) not in ops.WIDE_OPCODE:
+            operands = [("V", (SPREAD_SCALAR, v)) if x == "S" else (x, v) for x, v in operands]  # type: ignore[misc]
+        try:
+            return ops.WIDE_OPCODE[term.head, _letters(operands)], tuple(operands)
+        except KeyError:
+            raise TooLarge(f"the machine has no {term.head} of these kinds") from None
+
+
+def _letters(operands: Iterable[tuple[str, Value]]) -> str:
+    return "".join(letter for letter, _ in operands)
+
+
+def _by_root() -> dict[str, list[tuple[int, ops.Pattern]]]:
+    """The elementwise operations by the primitive computed last, the largest first."""
+    found: dict[str, list[tuple[int, ops.Pattern]]] = {}
+    for opcode, operation in enumerate(ops.ELEMENTWISE):
+        if not isinstance(operation, str):
+            found.setdefault(str(operation[0]), []).append((opcode, operation))
+    return {k: sorted(v, key=lambda row: -ops.size(row[1])) for k, v in found.items()}
+
+
+_BY_ROOT = _by_root()
+
+
+def postorder(roots: Iterable[Term]) -> list[Term]:
+    """All terms under some roots, arguments before what uses them."""
+    found: dict[Term, None] = {}
+    stack = list(roots)[::-1]
+    while stack:
+        term = stack[-1]
+        if term in found:
+            stack.pop()
+            continue
+        missing = [arg for arg in term.args if arg not in found]
+        if missing:
+            stack += missing[::-1]
+        else:
+            found[term] = None
+            stack.pop()
+    return list(found)
