@@ -10,12 +10,13 @@ import pytest
 
 # A user's cached scores must not reach the tests; compiled functions are kept, to save minutes.
 CACHE = Path(os.environ.get("EVOPTAX_TEST_CACHE", Path(tempfile.gettempdir()) / "evoptax-tests"))
+# Here, because a test module may import JAX when it is collected.
+os.environ["JAX_COMPILATION_CACHE_DIR"] = str(CACHE / "jax")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["EVOPTAX_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(CACHE / "jax")
     from evoptax.evaluators.cache import enable_compilation_cache
 
     enable_compilation_cache()
