@@ -12,6 +12,7 @@ from ..dsl.errors import UserError, did_you_mean
 from ..dsl.program import Program
 from ..dsl.syntax import parse
 from ..known_algorithms.catalogue import KNOWN, get_known
+from ..known_algorithms.raw import RAW, raw_program
 
 
 def command(
@@ -49,6 +50,8 @@ def read_rule(text: str, runs_dir: Path) -> Program:
     """
     if text in KNOWN:
         return get_known(text).program
+    if text in RAW:
+        return raw_program(text)
     if Path(text).is_file():
         return read_program_file(Path(text))
     if ":" in text:

@@ -10,6 +10,7 @@ from typing import Any
 from ..dsl.errors import UserError
 from ..dsl.syntax import format_program
 from ..known_algorithms.catalogue import KNOWN
+from ..known_algorithms.raw import RAW
 from .arguments import add_format, add_runs_dir, command, read_rule
 from .output import print_json
 
@@ -26,7 +27,8 @@ def run(args: argparse.Namespace) -> int:
     """Runs the command."""
     from ..search.runs import find_run
 
-    if args.what not in KNOWN and ":" not in args.what and not Path(args.what).is_file():
+    named = args.what in KNOWN or args.what in RAW
+    if not named and ":" not in args.what and not Path(args.what).is_file():
         try:
             found = find_run(args.runs_dir, args.what)
         except UserError as error:

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import difflib
+import math
+import re
 import sys
-from typing import Any
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from ..dsl.simplifier import simplify
+from ..dsl.expressions import format_number
+from ..dsl.program import Constant, Program, subexpressions
+from ..dsl.simplifier import explain
 from ..dsl.syntax import format_program
+from ..known_algorithms.catalogue import KNOWN
+from ..known_algorithms.nearest import nearest_known
 from .arguments import add_runs_dir, command, read_rule
+
+if TYPE_CHECKING:
+    from ..evaluators.statistics import Estimate
 
 
 def add(subparsers: Any) -> None:
@@ -18,16 +30,91 @@ def add(subparsers: Any) -> None:
     parser.add_argument(
         "--exact",
         action="store_true",
-        help="only rewrites that change no floating-point result"
-        " (otherwise also such as m / sqrt(m*m) = sign(m))",
+        help="only what is the same rule (otherwise also what trains as well, which takes minutes)",
     )
     add_runs_dir(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs the command."""
+    """Runs the command. The program goes to stdout, the steps to stderr."""
     program = read_rule(args.rule, args.runs_dir)
-    simpler = simplify(program, exact=args.exact)
-    print(format_program(simpler), end="")
-    print(f"{program.size} operations → {simpler.size}", file=sys.stderr)
+    found = program
+    for step in explain(program):
+        _say(f"{step.name}  ({_sizes(step.before, step.after)})")
+        _say_difference(step.before, step.after)
+        found = step.after
+    if not args.exact:
+        found = _pruned(found, _selected_on(args.rule, args.runs_dir))
+    print(format_program(found), end="")
+    _say(f"{program.size} operations → {found.size}")
+    _say(f"{nearest_known(found)}")
     return 0
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _sizes(before: Program, after: Program) -> str:
+    if before.size == after.size:
+        return f"{before.size} operations still"
+    return f"{before.size} → {after.size} operations"
+
+
+def _say_difference(before: Program, after: Program) -> None:
+    """The lines that a step changed, and its new constants in short."""
+    old, new = (format_program(p).splitlines() for p in (before, after))
+    for line in difflib.ndiff(old, new):
+        if line[0] in "+-":
+            _say(f"  {line[0]} {line[2:].strip()}")
+    held = _constants(before)
+    long = [x for x in _constants(after) if x not in held and len(format_number(x)) > 8]
+    if long:
+        _say(f"    {', '.join(f'{format_number(x)} is about {x:.5g}' for x in long)}")
+
+
+def _constants(program: Program) -> list[float]:
+    inside = [e for root in program.expressions() for e in subexpressions(root)]
+    return [e.value for e in inside if isinstance(e, Constant)]
+
+
+# --- by effect -------------------------------------------------------------------------------
+
+
+def _pruned(program: Program, selected_on: tuple[str, ...]) -> Program:
+    """The program without what does not change how it trains."""
+    from ..search.pruning import prune, tasks_for
+    from ..search.workers import Workers
+
+    tasks = tasks_for(selected_on)
+    if not tasks:
+        _say("by effect: nothing is tried, because the rule was selected on all tasks for it")
+        return program
+    _say(f"by effect on {', '.join(tasks)}, relative to the program before each step:")
+    with Workers(tasks) as workers:
+        for step in prune(program, tasks, workers):
+            _say(f"{step.name}  ({_sizes(program, step.after)}; {_cost(step.effect)})")
+            _say_difference(program, step.after)
+            program = step.after
+    return program
+
+
+def _cost(effect: Estimate | None) -> str:
+    """The effect on the validation loss in words."""
+    if effect is None:
+        return "changes the unit alone"
+    low, mean, high = (100 * math.expm1(x) for x in (effect.low, effect.mean, effect.high))
+    if not effect.mean and not effect.bounded:
+        return "the same validation loss on every seed"
+    interval = f"95 % interval {low:+.2f} to {high:+.2f}" if effect.bounded else "no interval"
+    return f"validation loss {mean:+.2f} %, {interval}"
+
+
+def _selected_on(text: str, runs_dir: Path) -> tuple[str, ...]:
+    """The tasks of the run that a rule comes from."""
+    if text in KNOWN or Path(text).is_file() or not re.search(":", text):
+        return ()
+    from ..search.runs import find_run, stored_config
+
+    with closing(find_run(runs_dir, text.rpartition(":")[0]).read()) as opened:
+        return stored_config(opened).tasks

@@ -1,64 +1,227 @@
-"""Simplification: the same rule in fewer words.
+"""Simplification: the same rule in fewer words, every step named and verified.
 
-The program is interpreted over terms, which applies the rewriting rules, and written back
-statement by statement: a value that some variable already holds is read from it, and statements
-that nothing needs are dropped. The author's variable names and order survive.
+Dead code goes first. Then states that hold nothing of their own are merged (`recurrences`), and
+equality saturation finds the cheapest form of all values together (`saturation`, `extraction`),
+until neither finds anything more. A step counts only if the program before it and the program
+after it agree in float64 on several steps of evolving state (`agreement`).
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from .canonical import meaning
 from .errors import ProgramError
-from .interpreter import evaluate
+from .expressions import format_expression
 from .kinds import kinds_of
-from .primitives import PRIMITIVES
-from .program import (
-    EVAL_W,
-    INPUTS,
-    Call,
-    Constant,
-    Expr,
-    Name,
-    Program,
-    Statement,
-    subexpressions,
-)
-from .rewriting import Level, TermDomain
-from .syntax import format_expression
-from .terms import CONSTANT, SYMBOL, Term, symbol
+from .program import Program
+from .simplification.agreement import agree
+from .simplification.extraction import Cost, cost_of, extract
+from .simplification.identities import ORDER, Identity, identities
+from .simplification.recurrences import merged_states, rescaled_states
+from .simplification.saturation import EGraph, saturate
+from .simplification.values import Values, values_of
+from .simplification.writing import without_dead_code, write
+from .terms import Term
 
 
-def simplify(program: Program, *, exact: bool = False) -> Program:
-    """Removes dead code, folds constants, orders commuting arguments and applies identities.
+@dataclass(frozen=True)
+class Step:
+    """One step of a simplification.
 
-    Args:
-      program: the rule.
-      exact: only rewrites that change no result in IEEE arithmetic; otherwise also those that
-        hold for real numbers, such as m / sqrt(m * m) = sign(m).
+    Attributes:
+      name: what was done: "dead code removed", or the identities applied.
+      before, after: the program around it.
+    """
+
+    name: str
+    before: Program
+    after: Program
+
+
+def simplify(program: Program) -> Program:
+    """The simplest program that is found for the same rule.
+
+    "Simplest" is the least `rank`. The result computes the same for real numbers; in floating
+    point it differs by rounding alone, and may lose a NaN where the original divides zero by zero.
 
     Returns:
-      An equivalent program that is never larger; simplifying it again changes nothing more.
+      A program that is never larger; simplifying it again changes nothing more.
     """
+    steps = _simplified(program, explain=False)
+    return steps[-1].after if steps else program
+
+
+def explain(program: Program) -> list[Step]:
+    """`simplify` step by step: the first step starts from the program, the last ends simplest."""
+    return _simplified(program, explain=True)
+
+
+def measure(program: Program) -> Cost:
+    """How simple a program is; states that do not matter count nothing."""
+    return cost_of(values_of(program).outputs)
+
+
+def _simplified(program: Program, *, explain: bool) -> list[Step]:
+    steps: list[Step] = []
+
+    def take(name: str, after: Program | None) -> bool:
+        before = steps[-1].after if steps else program
+        if after is None or after == before or not agree(before, after):
+            return False
+        steps.append(Step(name, before, after))
+        return True
+
+    alive = without_dead_code(program, set(values_of(program).state))
+    take(_dead(program, alive), alive)
     while True:
-        simpler = _simpler(program, Level.EXACT if exact else Level.REAL)
-        if simpler == program:
-            return program
-        program = simpler
+        current = steps[-1].after if steps else program
+        for name, after in merged_states(current):
+            if rank(_saturated(after) or after) < rank(current) and take(name, after):
+                break
+        else:
+            found = _saturated(current)
+            if found is not None:
+                steps += _named(current, found) if explain else [Step("", current, found)]
+                continue
+            for name, after in rescaled_states(current):
+                found = _saturated(after)
+                if found is not None and rank(found) < rank(current) and take(name, found):
+                    break
+            else:
+                return steps
 
 
-def _simpler(program: Program, level: Level) -> Program:
-    """One pass under the strongest rules up to a level that leave a well-formed program.
+def rank(program: Program) -> tuple[int, int, Cost]:
+    """What is simpler comes first: fewer calls as written, then fewer states, then less cost."""
+    return program.size, len(program.state), measure(program)
 
-    A rule may turn a tensor into a scalar (g - g into 0), which a reduction or eval_w refuses.
+
+def _dead(program: Program, alive: Program) -> str:
+    """What became of dead code, in words."""
+    kept = [*alive.body]
+    gone = []
+    for statement in program.body:
+        if statement in kept:
+            kept.remove(statement)
+        else:
+            gone.append(f"{statement.target} = {format_expression(statement.value)}")
+    states = {s.name for s in program.state} - {s.name for s in alive.state}
+    gone += [f"state {name}" for name in sorted(states)]
+    return "dead code removed" + (f": {', '.join(gone)}" if gone else "")
+
+
+# --- equality saturation ---------------------------------------------------------------------
+
+
+def _saturated(program: Program, used: Iterable[Identity] | None = None) -> Program | None:
+    """The program in its cheapest form under some identities; None if it is that already.
+
+    What holds for real numbers only may go wrong, as where 0 / 0 is called 1, or where a tensor
+    becomes a scalar that a reduction refuses. Then only what keeps every value is used.
     """
-    for tried in range(level, Level.NONE, -1):
-        simpler = _once(program, Level(tried))
-        if _is_well_kinded(simpler):
-            return simpler
-    return _once(program, Level.NONE)
+    used = identities() if used is None else tuple(used)
+    # What only shrinks leaves less to be turned over by the rest.
+    shrinking = tuple(i for i in used if i.shrinks)
+    for chosen in (shrinking, used):
+        for tried in (chosen, tuple(i for i in chosen if i.safe)):
+            found = _cheapest(program, tried)
+            if found is None:
+                break
+            if found != program and _is_well_kinded(found) and agree(program, found):
+                return found
+    return None
+
+
+def _cheapest(program: Program, used: Sequence[Identity]) -> Program | None:
+    """The cheapest form, not verified yet; None if nothing is cheaper.
+
+    Where identities contradict each other, it is the program itself.
+    """
+    values = values_of(program)
+    graph = saturate([*values.outputs, *(value for _, value in values.statements)], used)
+    if graph.contradicts:
+        return program
+    outputs, class_of = extract(graph, values.outputs)
+    if cost_of(outputs) >= cost_of(values.outputs):
+        return None
+    found = _written(program, values, graph, values.replaced(outputs), class_of)
+    return found if rank(found) < rank(program) else None
+
+
+def _written(
+    program: Program, values: Values, graph: EGraph, found: Values, class_of: Mapping[Term, int]
+) -> Program:
+    def same(new: Term, old: Term) -> bool:
+        return class_of.get(new, -1) == graph.class_of.get(old, -2)
+
+    return write(program, found, same)
+
+
+def _named(program: Program, found: Program) -> list[Step]:
+    """The way from a program to its cheapest form, one identity after the other.
+
+    Only what is needed to get there is named: identities are left out, many at once and then one
+    by one, as long as the end is as simple.
+    """
+    values = values_of(program)
+    fired = saturate([*values.outputs, *(value for _, value in values.statements)]).fired
+    order = tuple(i for i in identities() if i.family == ORDER)
+    rest = {i.name: i.family for i in identities() if i.family != ORDER and i.name in fired}
+
+    def reached(names: Sequence[str], start: Program) -> Program | None:
+        return _saturated(start, (*order, *(i for i in identities() if i.name in names)))
+
+    def suffices(names: Sequence[str], start: Program, goal: Program) -> bool:
+        end = reached(names, start)
+        return end is not None and rank(end) <= rank(goal)
+
+    def smallest(names: list[str], start: Program, goal: Program) -> list[str]:
+        return _smallest(names, lambda fewer: suffices(fewer, start, goal))
+
+    needed = smallest(list(rest), program, found)
+    steps: list[Step] = []
+    current, pending = program, []
+    for place, name in enumerate(needed):
+        pending.append(name)
+        is_last = place == len(needed) - 1
+        after = found if is_last else reached(needed[: place + 1], current)
+        if after is None or after == current:
+            continue
+        used = smallest(pending, current, after)
+        steps.append(Step(_title(used, rest), current, after))
+        current, pending = after, [name for name in pending if name not in used]
+    return steps or [Step(_title((), rest), program, found)]
+
+
+def _smallest(names: list[str], suffices: Callable[[Sequence[str]], bool]) -> list[str]:
+    """The names without those that can be left out."""
+    size = max(1, len(names) // 2)
+    while names:
+        place = 0
+        while place < len(names):
+            fewer = names[:place] + names[place + size :]
+            if suffices(fewer):
+                names = fewer
+            else:
+                place += size
+        if size == 1:
+            return names
+        size = max(1, size // 2)
+    return names
+
+
+def _title(names: Sequence[str], families: Mapping[str, str]) -> str:
+    """Identities under their families: "sign and absolute value: x / abs(x) → sign(x)"."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        left, _, right = name.partition(" → ")
+        found.setdefault(families[name], []).extend([name] if left != right else [])
+    if not found:
+        return "values in another order, or computed once"
+    return "; ".join(
+        f"{family}: {', '.join(names)}" if names else family for family, names in found.items()
+    )
 
 
 def _is_well_kinded(program: Program) -> bool:
@@ -67,114 +230,3 @@ def _is_well_kinded(program: Program) -> bool:
     except ProgramError:
         return False
     return True
-
-
-def _once(program: Program, level: Level) -> Program:
-    domain = TermDomain(level)
-    known = [*program.inputs, *(s.name for s in program.state), *program.defaults]
-    terms: dict[str, Term] = {name: symbol(name) for name in known}
-    rank = _rank(program)
-    body: list[Statement] = []
-    for statement in program.body:
-        body.append(Statement(statement.target, _shorter(statement.value, domain, terms, rank)))
-        terms[statement.target] = evaluate(statement.value, domain, terms)
-    result = _shorter(program.result, domain, terms, rank)
-    live_state = set(meaning(program, level).state)
-    simpler = dataclasses.replace(program, body=tuple(body), result=result)
-    return _without_dead_code(simpler, live_state)
-
-
-def _shorter(
-    expr: Expr, domain: TermDomain, terms: Mapping[str, Term], rank: Mapping[str, int]
-) -> Expr:
-    """The expression rewritten as a whole, or only inside where that is shorter.
-
-    Terms hold derived primitives expanded, so that sigmoid(x) rewritten as a whole would grow.
-    """
-    inside = expr
-    if isinstance(expr, Call):
-        args = tuple(_shorter(arg, domain, terms, rank) for arg in expr.args)
-        inside = Call(expr.primitive, args)
-    whole = _written(evaluate(expr, domain, terms), terms, rank)
-    return whole if whole is not None and _size(whole) <= _size(inside) else inside
-
-
-def _size(expr: Expr) -> int:
-    return sum(isinstance(e, Call) for e in subexpressions(expr))
-
-
-def _rank(program: Program) -> Mapping[str, int]:
-    """Hyperparameters come before variables in a product."""
-    return {name: 1 for name in program.defaults}
-
-
-def _written(term: Term, variables: Mapping[str, Term], rank: Mapping[str, int]) -> Expr | None:
-    """An expression for a term that reads what variables hold; None if some symbol is gone."""
-    holders: dict[Term, str] = {}
-    for name, held in variables.items():
-        if held.head != CONSTANT:
-            holders.setdefault(held, name)
-    memo: dict[Term, Expr | None] = {}
-
-    def write(t: Term) -> Expr | None:
-        if t.head == CONSTANT:
-            return Constant(t.value)
-        if t in holders:
-            return Name(holders[t])
-        if t.head == SYMBOL:
-            return None
-        if t not in memo:
-            args = [write(a) for a in t.args]
-            found = [a for a in args if a is not None]
-            memo[t] = (
-                _ordered(Call(t.head, tuple(found)), rank) if len(found) == len(args) else None
-            )
-        return memo[t]
-
-    return write(term)
-
-
-def _ordered(call: Call, rank: Mapping[str, int]) -> Call:
-    """Commuting arguments in a fixed order that reads well: 2 * lr * x, but sqrt(v) + eps."""
-    if not PRIMITIVES[call.primitive].commutative:
-        return call
-
-    def key(arg: Expr) -> tuple[int, str]:
-        if isinstance(arg, Constant):
-            place = 0
-        elif isinstance(arg, Name):
-            place = 2 - rank.get(arg.id, 0)
-        else:
-            place = 3
-        if call.primitive == "add":
-            place = -place
-        return place, format_expression(arg)
-
-    return Call(call.primitive, tuple(sorted(call.args, key=key)))
-
-
-def _without_dead_code(program: Program, live_state: set[str]) -> Program:
-    """Drops statements, states, hyperparameters and inputs that no output depends on."""
-    needed = _names(program.result) | live_state
-    needed |= {EVAL_W} if program.evaluates_elsewhere else set()
-    kept: list[Statement] = []
-    for statement in reversed(program.body):
-        if statement.target not in needed or statement.value == Name(statement.target):
-            continue
-        needed = (needed - {statement.target}) | _names(statement.value)
-        kept.append(statement)
-    kept.reverse()
-    used = _names(program.result).union(*(_names(s.value) for s in kept))
-    starts = {s.init for s in program.state if s.name in live_state}
-    return dataclasses.replace(
-        program,
-        # w and g stay: they are how a rule is called.
-        inputs=tuple(i for i in program.inputs if i in used | starts or i in tuple(INPUTS)[:2]),
-        state=tuple(s for s in program.state if s.name in live_state),
-        hyperparameters=tuple(h for h in program.hyperparameters if h.name in used),
-        body=tuple(kept),
-    )
-
-
-def _names(expr: Expr) -> set[str]:
-    return {e.id for e in subexpressions(expr) if isinstance(e, Name)}

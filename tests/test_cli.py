@@ -67,7 +67,8 @@ COMMANDS = {
     "export optax": (["export", "one:best", "--to", "optax"], "GradientTransformationExtraArgs"),
     "export latex": (["export", "lion", "--to", "latex"], "align"),
     "export json": (["export", "lion", "--to", "json"], '"lion"'),
-    "simplify": (["simplify", "one:best"], "def "),
+    "simplify": (["simplify", "one:best", "--exact"], "def "),
+    "raw program": (["show", "lion_program4"], "cosh"),
     "known": (["known"], "adamw"),
     "known json": (["known", "lion", "--format", "json"], '"year": 2023'),
     "tasks": (["tasks"], "digits_mlp"),
@@ -210,7 +211,7 @@ def test_unwritable_runs_folder(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 
 LIGHT = ["--help", "known", "known lion", "tasks", "runs", "show lion", "show one", "show one:best",
-         "lineage one", "lineage one best", "simplify lion"]  # fmt: skip
+         "lineage one", "lineage one best", "simplify lion --exact"]  # fmt: skip
 
 
 @pytest.mark.parametrize("command", LIGHT)

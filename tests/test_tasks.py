@@ -62,7 +62,7 @@ class Numbers(NamedTuple):
     decayed: jax.Array  # score of the initial weights times each of DECAYS
 
 
-DECAYS = jnp.array([0.7, 0.4, 0.1, 0.01, 0.0])
+DECAYS = (0.7, 0.4, 0.1, 0.01, 0.0)
 
 
 @functools.cache
@@ -79,7 +79,7 @@ def numbers_of(name: str) -> Callable[[jax.Array, jax.Array], Numbers]:
         def score(factor):
             return task.score(jax.tree.map(lambda x: factor * x, params), problem)
 
-        scores = jax.lax.map(score, jnp.concatenate([jnp.ones(1), DECAYS]))
+        scores = jax.lax.map(score, jnp.array([1.0, *DECAYS]))
         return Numbers(problem, params, batch, loss, gradient, scores[0], scores[1:])
 
     return jax.jit(numbers, compiler_options=FAST_TO_COMPILE)

@@ -1,0 +1,1 @@
+"""Parts of the simplifier: identities, equality saturation, state, and writing programs."""

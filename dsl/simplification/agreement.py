@@ -1,0 +1,148 @@
+"""Do two programs compute the same? Runs of both in float64 on fixed probes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from ..arrays import Leaves, bind
+from ..errors import ProgramError
+from ..program import LEARNING_RATE, Program
+
+# Of an update, relative to the largest so far of the same weight.
+TOLERANCE = 1e-10
+# Rounding of the weights, from which updates are read.
+_ROUNDING = 4e-16
+
+_SHAPES = ((3, 4), (4,), (2, 5))
+_STEPS = 12
+_PROBES = 3
+
+
+@dataclass(frozen=True)
+class _Probe:
+    """Initial weights, gradients and losses of some steps; never zero, of changing scale."""
+
+    w: Leaves
+    g: tuple[Leaves, ...]
+    loss: tuple[float, ...]
+    role: tuple[float, ...]
+    A: tuple[np.ndarray, ...]
+
+
+def agree(a: Program, b: Program) -> bool:
+    """Whether the updates of two programs are the same, and end at the same step if they do.
+
+    Every probe has its own hyperparameters: the defaults in the first, others in the rest.
+    """
+    try:
+        return all(_agree(a, b, number) for number in range(_PROBES))
+    except ProgramError:
+        return False
+
+
+def _agree(a: Program, b: Program, number: int) -> bool:
+    hyper = hyperparameters(a, number)
+    size = 0.0
+    for one, other in zip(_steps(a, number, hyper), _steps(b, number, hyper), strict=True):
+        finite = np.isfinite(one.update).all()
+        if finite != np.isfinite(other.update).all():
+            return False
+        if not finite:
+            return True
+        size = np.maximum(size, np.abs(one.update))
+        allowed = TOLERANCE * size + _ROUNDING * one.size
+        if (np.abs(one.update - other.update) > allowed).any():
+            return False
+    return True
+
+
+@dataclass(frozen=True)
+class Probed:
+    """One step of a probe.
+
+    Attributes:
+      update: what was subtracted from the weights, and the evaluation point's distance from them,
+        flat.
+      size: of the weights, flat twice.
+      state: of every state variable, the value before the step, flat; a number as one number.
+    """
+
+    update: np.ndarray
+    size: np.ndarray
+    state: Mapping[str, np.ndarray]
+
+
+def probed(program: Program) -> Iterator[list[Probed]]:
+    """The steps of every probe."""
+    for number in range(_PROBES):
+        yield list(_steps(program, number, hyperparameters(program, number)))
+
+
+def _steps(program: Program, number: int, hyper: Mapping[str, float]) -> Iterator[Probed]:
+    probe = _probe(number)
+    rule = bind(program, np, np.float64)
+    known = {name: value for name, value in hyper.items() if name in program.defaults}
+    w = probe.w
+    with np.errstate(all="ignore"):
+        state = rule.init(w)
+        for t, (g, loss) in enumerate(zip(probe.g, probe.loss, strict=True), start=1):
+            new_w, new_state, eval_w = rule.step(
+                w, g, state, t=t, T=_STEPS, loss=loss, role=probe.role, A=probe.A, hyper=known
+            )
+            before, after = _flat(w), _flat(new_w)
+            update = np.concatenate([before - after, _flat(eval_w) - before])
+            size = np.tile(np.maximum(np.abs(before), np.abs(after)), 2)
+            yield Probed(update, size, {name: _flat(value) for name, value in state.items()})
+            w, state = new_w, new_state
+
+
+def _flat(value: object) -> np.ndarray:
+    leaves = value if isinstance(value, Leaves) else (value,)
+    return np.concatenate([np.ravel(np.asarray(leaf, np.float64)) for leaf in leaves])
+
+
+def hyperparameters(program: Program, number: int) -> dict[str, float]:
+    """Values for a probe: the defaults in the first, all others in the rest.
+
+    The learning rate is large, so that updates are not lost in the rounding of the weights.
+    """
+    rng = np.random.default_rng([7, number])
+    found = {}
+    for h in program.hyperparameters:
+        draw, value = float(rng.uniform(0.4, 1.6)), h.default
+        if h.name == LEARNING_RATE:
+            value = (1.0, 0.07, 0.6)[number]
+        elif number and 0 < value < 1:
+            value = value**draw
+        elif number:
+            value = value * draw if value else 0.1 * draw
+        found[h.name] = value
+    return found
+
+
+@cache
+def _probe(number: int) -> _Probe:
+    rng = np.random.default_rng([11, number])
+
+    def draw(scale: float) -> Leaves:
+        return Leaves(
+            scale * rng.choice([-1.0, 1.0], shape) * 10.0 ** rng.uniform(-1.0, 0.5, shape)
+            for shape in _SHAPES
+        )
+
+    def system(rows: int) -> np.ndarray:
+        square = rng.normal(size=(rows, rows))
+        return square @ square.T + rows * np.eye(rows)
+
+    scales = 10.0 ** rng.uniform(-3.0, (1.0, 0.0, -0.5)[number], _STEPS)
+    return _Probe(
+        draw(1.0),
+        tuple(draw(float(scale)) for scale in scales),
+        tuple(float(x) for x in rng.uniform(0.1, 3.0, _STEPS)),
+        tuple(1.0 if i % 2 else -1.0 for i in range(len(_SHAPES))),
+        tuple(system(shape[0]) for shape in _SHAPES),
+    )

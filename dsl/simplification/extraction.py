@@ -1,0 +1,216 @@
+"""The cheapest way to compute some classes of an e-graph, shared values counted once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+from ..expressions import format_number
+from ..primitives import PRIMITIVES
+from ..terms import CONSTANT, SYMBOL, Term, call, constant, symbol
+from .saturation import EGraph, Node
+
+
+class Cost(NamedTuple):
+    """The measure of simplicity; the first difference decides.
+
+    Attributes:
+      calls: primitive calls, a shared value counted once.
+      written: primitive calls if every value were written out, up to a bound.
+      flops: floating-point operations per number, roughly.
+      digits: of all constants, written out.
+    """
+
+    calls: int
+    written: int
+    flops: int
+    digits: int
+
+
+# What is written out may be exponentially long.
+_MOST = 10**6
+
+
+def cost_of(terms: Sequence[Term]) -> Cost:
+    """The cost of computing some terms."""
+    known: dict[Term, tuple[int, int, int]] = {}
+
+    def visit(term: Term) -> tuple[int, int, int]:
+        if term.head == CONSTANT:
+            return 0, 0, digits(term.value)
+        if term.head == SYMBOL:
+            return 0, 0, 0
+        if term not in known:
+            parts = [visit(arg) for arg in term.args]
+            row = PRIMITIVES[term.head]
+            own = (1, row.cost, 0)
+            written, flops, length = (sum(column) for column in zip(own, *parts, strict=True))
+            known[term] = min(written, _MOST), min(flops, _MOST), min(length, _MOST)
+        return known[term]
+
+    totals = [sum(column) for column in zip((0, 0, 0), *map(visit, terms), strict=True)]
+    return Cost(len(known), *totals)
+
+
+@lru_cache(maxsize=4096)
+def digits(value: float) -> int:
+    """How long a number is when written: its significant digits and its exponent."""
+    return len(format_number(abs(value)).replace(".", "").replace("-", "").strip("0")) or 1
+
+
+class _Choice(NamedTuple):
+    """A way to compute a class: its cost, the nodes it needs as bits, and the node itself."""
+
+    cost: tuple[int, int, int, int, int]  # as `Cost`, then how many nodes were not given
+    nodes: int
+    node: Node
+
+
+class _Entry(NamedTuple):
+    """A node, its bit, and whether it stood in the terms that were given."""
+
+    node: Node
+    bit: int
+    is_new: bool
+
+
+@dataclass(frozen=True)
+class _Selection:
+    """A choice for every class that some root needs."""
+
+    root: int
+    choices: Mapping[int, _Choice]
+
+    @property
+    def nodes(self) -> int:
+        return self.choices[self.root].nodes
+
+
+def extract(graph: EGraph, terms: Sequence[Term]) -> tuple[list[Term], Mapping[Term, int]]:
+    """The cheapest equals of some terms, and the classes of all their parts.
+
+    Finding the least cost with sharing is NP-hard. This is the greedy bottom-up way, in which each
+    class keeps the cheapest set of nodes it knows; then each term in turn is chosen anew, what the
+    others need being free. Where all else is equal, the terms stay as they are.
+
+    Args:
+      graph: the e-graph.
+      terms: of those that were saturated.
+    """
+    table = _Table(graph)
+    roots = [graph.class_of[term] for term in terms]
+    best: list[_Selection] = []
+    for root in roots:
+        best.append(table.cheapest(root, _union(best)))
+    least = cost_of(_terms(best))
+    changed = len(roots) > 1
+    while changed:
+        changed = False
+        for place, root in enumerate(roots):
+            others = best[:place] + best[place + 1 :]
+            tried = [*best]
+            tried[place] = table.cheapest(root, _union(others))
+            cost = cost_of(_terms(tried))
+            if cost < least:
+                best, least, changed = tried, cost, True
+    class_of: dict[Term, int] = {}
+    found = [_build(selection, class_of) for selection in best]
+    return found, class_of
+
+
+def _union(selections: Sequence[_Selection]) -> int:
+    union = 0
+    for selection in selections:
+        union |= selection.nodes
+    return union
+
+
+def _terms(selections: Sequence[_Selection]) -> list[Term]:
+    return [_build(selection, {}) for selection in selections]
+
+
+def _build(selection: _Selection, class_of: dict[Term, int]) -> Term:
+    """The term of a root; notes the classes of its parts."""
+    built: dict[int, Term] = {}
+
+    def build(number: int) -> Term:
+        if number not in built:
+            node = selection.choices[number].node
+            if node.head == CONSTANT:
+                built[number] = constant(node.value)
+            elif node.head == SYMBOL:
+                built[number] = symbol(node.name)
+            else:
+                built[number] = call(node.head, [build(arg) for arg in node.args])
+            class_of.setdefault(built[number], number)
+        return built[number]
+
+    return build(selection.root)
+
+
+class _Table:
+    """The e-graph, indexed for extraction."""
+
+    def __init__(self, graph: EGraph) -> None:
+        given = {
+            (term.head, *(graph.class_of[arg] for arg in term.args)) for term in graph.class_of
+        }
+        self._classes: dict[int, list[_Entry]] = {}
+        self._parents: dict[int, list[int]] = {}
+        place = 0
+        for number, nodes in graph.classes.items():
+            entries = self._classes[number] = []
+            for node in nodes:
+                entries.append(_Entry(node, 1 << place, (node.head, *node.args) not in given))
+                place += 1
+                for arg in dict.fromkeys(node.args):
+                    self._parents.setdefault(arg, []).append(number)
+
+    def cheapest(self, root: int, free: int) -> _Selection:
+        """The cheapest choice of every class below a root, some nodes being free."""
+        best: dict[int, _Choice] = {}
+        # Leaves first, then whoever uses what has become cheaper.
+        queue = [
+            number
+            for number, entries in self._classes.items()
+            if any(not entry.node.args for entry in entries)
+        ]
+        while queue:
+            following: dict[int, None] = {}
+            for number in queue:
+                known = best.get(number)
+                found = known
+                for entry in self._classes[number]:
+                    choice = _choice(entry, best, free)
+                    if choice is not None and (found is None or choice.cost < found.cost):
+                        found = choice
+                if found is not known and found is not None:
+                    best[number] = found
+                    following.update(dict.fromkeys(self._parents.get(number, ())))
+            queue = list(following)
+        return _Selection(root, best)
+
+
+def _choice(entry: _Entry, best: Mapping[int, _Choice], free: int) -> _Choice | None:
+    """The choice of a node over the cheapest of its arguments; None if one has none yet."""
+    node, bit, is_new = entry
+    if node.head == CONSTANT:
+        return _Choice((0, 0, 0, digits(node.value), 0), 0, node)
+    if node.head == SYMBOL:
+        return _Choice((0, 0, 0, 0, 0), 0, node)
+    nodes, written, flops, length, new = bit, 1, PRIMITIVES[node.head].cost, 0, int(is_new)
+    for arg in node.args:
+        part = best.get(arg)
+        if part is None:
+            return None
+        nodes |= part.nodes
+        written += part.cost[1]
+        flops += part.cost[2]
+        length += part.cost[3]
+        new += part.cost[4]
+    if written > _MOST:
+        return None
+    calls = (nodes & ~free).bit_count()
+    return _Choice((calls, written, flops, length, new), nodes, node)

@@ -1,0 +1,286 @@
+"""Equality saturation: all forms of a program's values at once, by egglog.
+
+The terms of a program and the identities are handed to egglog as text in its own language. What
+comes back is an e-graph: classes of terms that are equal, each with all nodes found for it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from ..primitives import PRIMITIVES
+from ..program import Call, Constant, Expr, Name
+from ..terms import CONSTANT, SYMBOL, Term
+from .identities import CONSTANTS, ORDER, Identity, facts, identities, variables
+
+# Rounds of all identities, and the number of nodes after which none is begun.
+ROUNDS = 6
+MOST_NODES = 1500
+
+# Inputs that are positive in every step.
+_POSITIVE_INPUTS = ("t", "T")
+# Applied in turn.
+_RULESETS = ("order", "rest")
+_COMPARED = {"less": "<", "less_equal": "<=", "greater": ">", "not_equal": "!="}
+_COMPUTED = {
+    "add": "+",
+    "subtract": "-",
+    "multiply": "*",
+    "divide": "/",
+    "negative": "neg",
+    "abs": "abs",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One way to compute a class.
+
+    Attributes:
+      head: `CONSTANT`, `SYMBOL` or a primitive.
+      args: the classes of its arguments.
+      value: a constant's number. name: a symbol's name.
+    """
+
+    head: str
+    args: tuple[int, ...] = ()
+    value: float = 0.0
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class EGraph:
+    """Classes of equal terms.
+
+    Attributes:
+      classes: the nodes of each class.
+      class_of: the class of each term that was given, and of every part of one.
+      fired: the names of the identities that matched something.
+      grown: whether it stopped for its size and not because nothing was left to be found.
+    """
+
+    classes: Mapping[int, Sequence[Node]]
+    class_of: Mapping[Term, int]
+    fired: frozenset[str]
+    grown: bool
+
+    @property
+    def contradicts(self) -> bool:
+        """Whether two different numbers are in one class, as after 0 / 0 → 1."""
+        for nodes in self.classes.values():
+            values = [n.value for n in nodes if n.head == CONSTANT]
+            if values and max(values) - min(values) > 1e-9 * max(map(abs, values)):
+                return True
+        return False
+
+
+def saturate(
+    terms: Sequence[Term],
+    used: Iterable[Identity] | None = None,
+    *,
+    rounds: int = ROUNDS,
+    most_nodes: int = MOST_NODES,
+) -> EGraph:
+    """Applies identities to terms until nothing new is found, or the e-graph is large.
+
+    Args:
+      terms: what a program computes.
+      used: the identities; all unless given.
+      rounds, most_nodes: when to stop.
+    """
+    # Half a second to import, which only who simplifies pays.
+    from egglog import bindings
+
+    used = identities() if used is None else tuple(used)
+    graph = bindings.EGraph()
+    graph.run_program(*_language())
+    graph.run_program(*(command for i in used for command in _compiled(i)))
+    parts = _parts(terms)
+    graph.run_program(*graph.parse_program(_definitions(parts)))
+    steps = [graph.parse_program(f"(run-schedule (saturate facts) (run {r}))") for r in _RULESETS]
+    fired: set[str] = set()
+    nodes = _serialized(graph)
+    grown, idle = False, 0
+    for step in steps * rounds:
+        (output,) = graph.run_program(*step)
+        assert isinstance(output, bindings.RunScheduleOutput)
+        matches = output.report.num_matches_per_rule
+        fired |= {rule for rule, count in matches.items() if count}
+        idle = 0 if output.report.updated else idle + 1
+        found = _serialized(graph)
+        grown = len(found) > most_nodes
+        # One round may explode; then what was known before has to do.
+        if len(found) <= 4 * most_nodes:
+            nodes = found
+        if grown or idle == len(steps):
+            break
+    names = {rule_name(i): i.name for i in used}
+    classes, roots = _read(nodes)
+    class_of = {term: roots[place] for place, term in enumerate(parts)}
+    return EGraph(classes, class_of, frozenset(names[r] for r in fired if r in names), grown)
+
+
+def _serialized(graph: Any) -> Mapping[str, Any]:
+    data = graph.serialize(
+        [], max_functions=None, max_calls_per_function=None, include_temporary_functions=False
+    )
+    nodes: Mapping[str, Any] = json.loads(data.to_json())["nodes"]
+    return nodes
+
+
+# --- into egglog's language ------------------------------------------------------------------
+
+
+@cache
+def _language() -> Any:
+    from egglog import bindings
+
+    primitives = " ".join(f"({_call(row.name)}{' E' * row.arity})" for row in PRIMITIVES.values())
+    lines = [
+        f"(datatype E (Num f64) (Sym String) {primitives})",
+        "(datatype R (Root i64 E))",
+        "(relation positive (E))",
+        "(relation nonneg (E))",
+        "(ruleset facts)",
+        "(ruleset order)",
+        "(ruleset rest)",
+        "(rule ((positive x)) ((nonneg x)) :ruleset facts)",
+        "(rule ((= x (Num c)) (> c 0.0)) ((positive x)) :ruleset facts)",
+        "(rule ((= x (Num c)) (>= c 0.0)) ((nonneg x)) :ruleset facts)",
+        *(f'(rule ((= x (Sym "{t}"))) ((positive x)) :ruleset facts)' for t in _POSITIVE_INPUTS),
+    ]
+    for fact, pattern, conditions in facts():
+        needed = " ".join([f"(= e {_pattern(pattern)})", *map(_condition, conditions)])
+        lines.append(f"(rule ({needed}) (({fact} e)) :ruleset facts)")
+    return bindings.EGraph().parse_program("\n".join(lines))
+
+
+@cache
+def _compiled(identity: Identity) -> Any:
+    from egglog import bindings
+
+    when = f" :when ({' '.join(map(_condition, identity.conditions))})"
+    ruleset = "order" if identity.family == ORDER else "rest"
+    text = (
+        f"(rewrite {_pattern(identity.left)} {_computed(identity.right)}"
+        f'{when if identity.conditions else ""} :ruleset {ruleset} :name "{rule_name(identity)}")'
+    )
+    return bindings.EGraph().parse_program(text)
+
+
+@cache
+def rule_name(identity: Identity) -> str:
+    """A name without special characters."""
+    return f"rule{identities().index(identity)}"
+
+
+def _call(primitive: str) -> str:
+    return f"p_{primitive}"
+
+
+def _number(value: float) -> str:
+    text = repr(float(value))
+    return text if "e" in text or "." in text or "n" in text else f"{text}.0"
+
+
+def _pattern(expr: Expr) -> str:
+    if isinstance(expr, Constant):
+        return f"(Num {_number(expr.value)})"
+    if isinstance(expr, Name):
+        return f"(Num {expr.id})" if expr.id in CONSTANTS else expr.id
+    return f"({' '.join([_call(expr.primitive), *map(_pattern, expr.args)])})"
+
+
+def _computed(expr: Expr) -> str:
+    """The right side of an identity, in which constants are computed."""
+    if isinstance(expr, Call):
+        if variables(expr) and variables(expr) <= CONSTANTS:
+            return f"(Num {_arithmetic(expr)})"
+        return f"({' '.join([_call(expr.primitive), *map(_computed, expr.args)])})"
+    return _pattern(expr)
+
+
+def _arithmetic(expr: Expr) -> str:
+    if isinstance(expr, Constant):
+        return _number(expr.value)
+    if isinstance(expr, Name):
+        return expr.id
+    return f"({' '.join([_COMPUTED[expr.primitive], *map(_arithmetic, expr.args)])})"
+
+
+def _condition(expr: Expr) -> str:
+    assert isinstance(expr, Call)
+    if expr.primitive in ("positive", "nonneg"):
+        return f"({expr.primitive} {_pattern(expr.args[0])})"
+    left, right = map(_arithmetic, expr.args)
+    if expr.primitive == "equal":  # but for rounding
+        return f"(< (abs (- {left} {right})) 1e-12)"
+    return f"({_COMPARED[expr.primitive]} {left} {right})"
+
+
+def _parts(terms: Sequence[Term]) -> list[Term]:
+    """The terms and everything inside them, arguments first."""
+    found: dict[int, Term] = {}
+
+    def visit(term: Term) -> None:
+        if term.serial not in found:
+            for arg in term.args:
+                visit(arg)
+            found[term.serial] = term
+
+    for term in terms:
+        visit(term)
+    return list(found.values())
+
+
+def _definitions(parts: Sequence[Term]) -> str:
+    """One global for each value, so that what terms share stays shared."""
+    lines: list[str] = []
+    names: dict[int, str] = {}
+    for place, term in enumerate(parts):
+        if term.head == CONSTANT:
+            text = f"(Num {_number(term.value)})"
+        elif term.head == SYMBOL:
+            text = f'(Sym "{term.name}")'
+        else:
+            text = f"({' '.join([_call(term.head), *(names[a.serial] for a in term.args)])})"
+        names[term.serial] = name = f"$n{place}"
+        lines += [f"(let {name} {text})", f"(Root {place} {name})"]
+    return "\n".join(lines)
+
+
+# --- and back --------------------------------------------------------------------------------
+
+
+def _read(nodes: Mapping[str, Any]) -> tuple[dict[int, list[Node]], dict[int, int]]:
+    """The nodes of each class, and the class of each root."""
+    classes: dict[int, list[Node]] = {}
+    numbers: dict[str, int] = {}
+    roots: dict[int, int] = {}
+
+    def number(child: str) -> int:
+        return numbers.setdefault(nodes[child]["eclass"], len(numbers))
+
+    for node in nodes.values():
+        op, children = node["op"], node["children"]
+        if op == "Root":
+            roots[int(nodes[children[0]]["op"])] = number(children[1])
+            continue
+        if op == "Num":
+            value = float(nodes[children[0]]["op"])
+            if not math.isfinite(value):
+                continue
+            found = Node(CONSTANT, value=value)
+        elif op == "Sym":
+            found = Node(SYMBOL, name=json.loads(nodes[children[0]]["op"]))
+        elif op.startswith("p_"):
+            found = Node(op.removeprefix("p_"), tuple(map(number, children)))
+        else:
+            continue
+        classes.setdefault(numbers.setdefault(node["eclass"], len(numbers)), []).append(found)
+    return classes, roots

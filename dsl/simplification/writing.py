@@ -1,0 +1,302 @@
+"""Writing values as a program, with the author's names and order where they still fit."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from ..expressions import format_expression
+from ..primitives import PRIMITIVES
+from ..program import EVAL_W, INPUTS, Call, Constant, Expr, Name, Program, Statement, subexpressions
+from ..terms import CONSTANT, SYMBOL, Term, symbol
+from .values import Values
+
+# What a value is called that no variable of the author's held.
+_FRESH = "x"
+_UPDATE = "update"
+
+
+@dataclass(eq=False)
+class _Assignment:
+    """A value that gets a variable of its own.
+
+    Attributes:
+      place: where the author computed it, or would have.
+      name: the variable it should have; another if that one is still read.
+      reads: the named values it reads. symbols: the inputs, states and hyperparameters it reads.
+    """
+
+    term: Term
+    place: float
+    name: str
+    reads: set[Term] = field(default_factory=set)
+    symbols: set[str] = field(default_factory=set)
+
+
+def write(
+    program: Program, values: Values, same: Callable[[Term, Term], bool] | None = None
+) -> Program:
+    """A program that computes some values.
+
+    Args:
+      program: the author's, which gives name, signature, variables and order.
+      values: what to compute; `statements` are the author's values.
+      same: whether a value to be computed is one of the author's; equality unless given.
+    """
+    return _Writer(program, values, same or (lambda new, old: new == old)).write()
+
+
+class _Writer:
+    def __init__(
+        self, program: Program, values: Values, same: Callable[[Term, Term], bool]
+    ) -> None:
+        self.program = program
+        self.values = values
+        self.same = same
+        self.states = {s.name for s in program.state}
+        self.uses = _uses(values.outputs)
+        self.assignments = self._assignments()
+
+    # --- which values get a variable ---
+
+    def _assignments(self) -> dict[Term, _Assignment]:
+        found: dict[Term, _Assignment] = {}
+        finals = dict(self.values.state)
+        if self.values.eval_w is not None:
+            finals[EVAL_W] = self.values.eval_w
+        last = len(self.values.statements)
+        authors: dict[Term, tuple[int, str]] = {}
+        for term in self.uses:
+            if not term.args:
+                continue
+            for place, (name, value) in enumerate(self.values.statements):
+                if self.same(term, value):
+                    authors.setdefault(term, (place, name))
+                    break
+        owner: dict[Term, str] = {}
+        for name, term in finals.items():
+            if term.args:
+                owner.setdefault(term, name)
+        for term, count in self.uses.items():
+            if not term.args or (term == self.values.result and count == 1 and term not in authors):
+                continue
+            if term in owner:
+                place = authors.get(term, (last, ""))[0]
+                found[term] = _Assignment(term, place, owner[term])
+            elif term in authors:
+                place, name = authors[term]
+                found[term] = _Assignment(term, place, name)
+            elif count > 1:
+                found[term] = _Assignment(term, -1.0, "")
+        for assignment in found.values():
+            for arg in assignment.term.args:
+                self._note_reads(arg, assignment, found)
+        self._place_unnamed(found, last)
+        return found
+
+    def _note_reads(
+        self, term: Term, reader: _Assignment, found: Mapping[Term, _Assignment]
+    ) -> None:
+        if term in found:
+            reader.reads.add(term)
+        elif term.head == SYMBOL:
+            reader.symbols.add(term.name)
+        else:
+            for arg in term.args:
+                self._note_reads(arg, reader, found)
+
+    def _place_unnamed(self, found: Mapping[Term, _Assignment], last: int) -> None:
+        """A value without an author stands right before its first reader."""
+        unnamed = [a for a in found.values() if not a.name]
+        for _ in unnamed:
+            for a in unnamed:
+                readers = [r.place for r in found.values() if a.term in r.reads and r.place >= 0]
+                a.place = min(readers, default=float(last)) - 0.5
+
+    # --- in which order, under which names ---
+
+    def write(self) -> Program:
+        finals = self._finals()
+        result = self._reader([self.values.result])
+        tail = self._reader([t for name, t in finals.items() if t != symbol(name)])
+        pending = sorted(self.assignments.values(), key=lambda a: a.place)
+        # What every variable holds; None is what it started as.
+        self.holder: dict[str, Term | None] = dict.fromkeys(self._signature_names())
+        names: dict[Term, str] = {}
+        body: list[Statement] = []
+        while pending:
+            ready = [a for a in pending if all(r in names for r in a.reads)]
+            readers = [*pending, result, tail]
+            chosen = next((a for a in ready if not self._in_use(a, readers)), None)
+            if chosen is None and result.symbols and all(r in names for r in result.reads):
+                # The update reads what has to be overwritten: compute it first.
+                chosen = _Assignment(self.values.result, 0.0, _UPDATE)
+                result = _Assignment(self.values.result, 0.0, "", {self.values.result})
+                name = self._unused(_UPDATE)
+            elif chosen is None:
+                chosen = ready[0]
+                name = self._unused(chosen.name)
+            else:
+                name = chosen.name or self._unused("")
+            body.append(Statement(name, self._expression(chosen.term, names, top=True)))
+            names[chosen.term] = name
+            self.holder[name] = chosen.term
+            pending = [a for a in pending if a is not chosen]
+        update = self._expression(self.values.result, names)
+        late = [
+            Statement(name, self._expression(term, names))
+            for name, term in finals.items()
+            if term != symbol(name) and self.holder.get(name) != term
+        ]
+        if late and {s.target for s in late} & _names(update):
+            name = self._unused(_UPDATE)
+            self.holder[name] = self.values.result
+            body.append(Statement(name, update))
+            update = Name(name)
+        body += _sequential(late, lambda: self._unused(""))
+        program = dataclasses.replace(self.program, body=tuple(body), result=update)
+        return without_unread(program, set(self.values.state))
+
+    def _reader(self, terms: list[Term]) -> _Assignment:
+        """Something that reads some values at the end of a step."""
+        reader = _Assignment(self.values.result, float("inf"), "")
+        for term in terms:
+            self._note_reads(term, reader, self.assignments)
+        return reader
+
+    def _finals(self) -> dict[str, Term]:
+        """What variables must hold at the end of a step."""
+        finals = dict(self.values.state)
+        if self.values.eval_w is not None:
+            finals[EVAL_W] = self.values.eval_w
+        return finals
+
+    def _signature_names(self) -> set[str]:
+        return {*self.program.inputs, *self.states, *self.program.defaults}
+
+    def _in_use(self, chosen: _Assignment, readers: list[_Assignment]) -> bool:
+        """Whether what its variable holds is still to be read by another."""
+        if chosen.name not in self.holder:
+            return False
+        held = self.holder[chosen.name]
+        return any(
+            (chosen.name in a.symbols) if held is None else (held in a.reads)
+            for a in readers
+            if a is not chosen
+        )
+
+    def _unused(self, name: str) -> str:
+        """A name that nothing has: this one, or one like it."""
+        reserved = {*self.holder, *INPUTS, EVAL_W, *(a.name for a in self.assignments.values())}
+        stem = name.rstrip("0123456789") or _FRESH
+        stem = "point" if stem == EVAL_W else stem
+        tried = (f"{stem}{i or ''}" for i in range(10_000))
+        return next(name for name in tried if name not in reserved)
+
+    def _expression(self, term: Term, names: Mapping[Term, str], *, top: bool = False) -> Expr:
+        if not top and term in names:
+            return Name(names[term])
+        if term.head == CONSTANT:
+            return Constant(term.value)
+        if term.head == SYMBOL:
+            return Name(term.name)
+        args = tuple(self._expression(arg, names) for arg in term.args)
+        return ordered(Call(term.head, args), self.program.defaults)
+
+
+def _sequential(late: list[Statement], fresh: Callable[[], str]) -> list[Statement]:
+    """Assignments that all read what was there before any of them, one after the other."""
+    done: list[Statement] = []
+    while late:
+        read = Counter(
+            e.id for s in late for e in set(subexpressions(s.value)) if isinstance(e, Name)
+        )
+        own = {s.target: Name(s.target) in subexpressions(s.value) for s in late}
+        free = next((s for s in late if read[s.target] == own[s.target]), None)
+        if free is None:
+            # A circle: the first is kept aside.
+            first, *rest = late
+            name = fresh()
+            done.append(Statement(name, Name(first.target)))
+            late = [
+                first,
+                *(Statement(s.target, _renamed(s.value, first.target, name)) for s in rest),
+            ]
+            continue
+        done.append(free)
+        late = [s for s in late if s is not free]
+    return done
+
+
+def _renamed(expr: Expr, old: str, new: str) -> Expr:
+    return Name(new) if expr == Name(old) else expr
+
+
+def _uses(outputs: list[Term]) -> Counter[Term]:
+    """How often each value is read, outputs included; arguments come before what reads them."""
+    uses: Counter[Term] = Counter()
+    order: dict[Term, None] = {}
+
+    def visit(term: Term) -> None:
+        uses[term] += 1
+        if term in order:
+            return
+        for arg in term.args:
+            visit(arg)
+        order[term] = None
+
+    for term in outputs:
+        visit(term)
+    return Counter({term: uses[term] for term in order})
+
+
+def ordered(call: Call, hyperparameters: Mapping[str, float]) -> Call:
+    """Commuting arguments in a fixed order that reads well: 2 * lr * x, sqrt(v) + eps, t == 1."""
+    if not PRIMITIVES[call.primitive].commutative:
+        return call
+
+    def key(arg: Expr) -> tuple[int, str]:
+        if isinstance(arg, Constant):
+            place = 0
+        elif isinstance(arg, Name):
+            place = 1 if arg.id in hyperparameters else 2
+        else:
+            place = 3
+        if call.primitive in ("add", "equal", "not_equal"):
+            place = -place
+        return place, format_expression(arg)
+
+    return Call(call.primitive, tuple(sorted(call.args, key=key)))
+
+
+def without_dead_code(program: Program, live_state: set[str]) -> Program:
+    """Drops statements, states, hyperparameters and inputs that no output depends on."""
+    needed = _names(program.result) | live_state
+    needed |= {EVAL_W} if program.evaluates_elsewhere else set()
+    kept: list[Statement] = []
+    for statement in reversed(program.body):
+        if statement.target not in needed or statement.value == Name(statement.target):
+            continue
+        needed = (needed - {statement.target}) | _names(statement.value)
+        kept.append(statement)
+    kept.reverse()
+    return without_unread(dataclasses.replace(program, body=tuple(kept)), live_state)
+
+
+def without_unread(program: Program, live_state: set[str]) -> Program:
+    """Drops states that do not matter, and hyperparameters and inputs that nothing reads."""
+    used = _names(program.result).union(*(_names(s.value) for s in program.body))
+    starts = {s.init for s in program.state if s.name in live_state}
+    return dataclasses.replace(
+        program,
+        # w and g stay: they are how a rule is called.
+        inputs=tuple(i for i in program.inputs if i in used | starts or i in tuple(INPUTS)[:2]),
+        state=tuple(s for s in program.state if s.name in live_state),
+        hyperparameters=tuple(h for h in program.hyperparameters if h.name in used),
+    )
+
+
+def _names(expr: Expr) -> set[str]:
+    return {e.id for e in subexpressions(expr) if isinstance(e, Name)}
