@@ -11,19 +11,17 @@ a ratio.
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import statistics
 import tempfile
 import time
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 
 from evoptax.search.config import PRESETS, SearchConfig
 from evoptax.search.engine import Progress, run_search
 from evoptax.search.runs import create_run
 from evoptax.search.workers import Workers
+from performance import environment
 
 
 @dataclass(frozen=True)
@@ -75,10 +73,7 @@ def main() -> None:
         PRESETS["quick"], budget=replace(PRESETS["quick"].budget, seconds=None, candidates=None)
     )
     tasks = (*config.funnel.screen.tasks, *config.funnel.proxy.tasks)
-    print(
-        f"quick preset ({', '.join(tasks)}), {args.candidates} candidates; JAX {version('jax')},"
-        f" Python {platform.python_version()}, {os.cpu_count()} cores"
-    )
+    print(f"quick preset ({', '.join(tasks)}), {args.candidates} candidates; {environment()}")
     counts = (1, args.workers)
     measured: dict[int, list[Measured]] = {count: [] for count in counts}
     pools = {count: Workers(tasks, count) for count in counts}

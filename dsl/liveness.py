@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from .errors import ProgramError
-from .program import EVAL_W, Call, Constant, Expr, Program
+from .program import EVAL_W, Program, names_in
 from .syntax import check
 
 
@@ -34,7 +34,7 @@ def _without(program: Program, dropped: set[int]) -> Program:
     """The program without some statements, and without what nothing uses then."""
     body = tuple(s for i, s in enumerate(program.body) if i not in dropped)
     smaller = dataclasses.replace(program, body=body)
-    used = {name for value in smaller.expressions() for name in _names(value)}
+    used = {name for value in smaller.expressions() for name in names_in(value)}
     used |= {s.target for s in body}
     state = tuple(s for s in program.state if s.name in used)
     used |= {"w", "g", *(str(s.init) for s in state)}
@@ -47,23 +47,16 @@ def dead_statements(program: Program) -> list[int]:
     states = {s.name for s in program.state}
     needed: set[str] = set()  # states whose value at the end of a step matters
     while True:
-        live = {EVAL_W, *needed, *_names(program.result)}
+        live = {EVAL_W, *needed, *names_in(program.result)}
         dead: list[int] = []
         for position in range(len(program.body) - 1, -1, -1):
             statement = program.body[position]
             if statement.target in live:
                 live.discard(statement.target)
-                live.update(_names(statement.value))
+                live.update(names_in(statement.value))
             else:
                 dead.append(position)
         read = live & states
         if read <= needed:
             return dead[::-1]
         needed |= read
-
-
-def _names(expr: Expr) -> list[str]:
-    """The variables in an expression."""
-    if isinstance(expr, Call):
-        return [name for arg in expr.args for name in _names(arg)]
-    return [] if isinstance(expr, Constant) else [expr.id]

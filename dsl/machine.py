@@ -108,7 +108,7 @@ def step(tables: Tables, layout: Layout, banks: Banks, s: Array, g: Array, loss:
     """
     s = s.at[2].set(loss.astype(s.dtype)).at[ops.S_STATE : ops.S_CONSTANT].set(banks.s)
     s = _scalars(tables["s_code"], tables["s_length"], s)
-    v = lax.dynamic_update_slice(banks.v, g, _first(layout, ops.V_GRADIENT))
+    v = _put(banks.v, layout, ops.V_GRADIENT, g)
     wide = [
         _wide_branch(layout, name, letters)
         for name, letters in (ops.FULL_WIDE if layout.full else ops.LEAN_WIDE)
@@ -121,8 +121,7 @@ def step(tables: Tables, layout: Layout, banks: Banks, s: Array, g: Array, loss:
         def instruction(j: Array, v: Array) -> Array:
             opcode, destination, *operands = tables["v_code"][j]
             value = lax.switch(opcode, wide, v, s, operands)
-            row = (destination - ops.V_WEIGHT) * layout.replicates
-            return lax.dynamic_update_slice(v, value, (row, jnp.zeros_like(row)))
+            return _put(v, layout, destination, value)
 
         return lax.fori_loop(middle, end, instruction, v)
 
@@ -155,7 +154,8 @@ def _kept(layout: Layout, v: Array, register: Any) -> Array:
     return lax.dynamic_slice(v, _first(layout, register), size)
 
 
-def _put(v: Array, layout: Layout, register: int, rows: Array) -> Array:
+def _put(v: Array, layout: Layout, register: Any, rows: Array) -> Array:
+    """Memory with rows of numbers at the start of a kept register."""
     return lax.dynamic_update_slice(v, rows, _first(layout, register))
 
 
@@ -242,9 +242,8 @@ def _evaluated(found: ops.Pattern, operands: Iterator[Array]) -> Array:
 
 # --- wide operations -------------------------------------------------------------------------
 
-# The kinds that operand letters stand for where the shape matters.
-_KINDS = {"V": Kind.TENSOR, "T": Kind.TRANSPOSED, "R": Kind.ROW_GRAM, "C": Kind.COLUMN_GRAM}
-_SPREAD = {ops.SPREAD_ROWS: Kind.ROW_GRAM, ops.SPREAD_COLUMNS: Kind.COLUMN_GRAM}
+_KINDS = {letter: kind for kind, letter in ops.KIND_LETTERS.items()}
+_SPREAD = {name: kind for kind, name in ops.SPREADS.items()}
 
 
 def _wide_branch(layout: Layout, name: str, letters: str) -> Callable[..., Array]:

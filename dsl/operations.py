@@ -24,6 +24,7 @@ import ast
 
 from .primitives import PRIMITIVES, Primitive, Scope
 from .program import LEARNING_RATE
+from .shapes import Kind
 
 # A primitive's name and its operands: letters or further patterns; or a letter alone.
 Pattern = str | tuple["Pattern", ...]
@@ -51,6 +52,14 @@ V_SAVED = V_STATE + MAX_V_STATES
 V_KEPT = len(V_INPUTS) + MAX_V_STATES + MAX_SAVED
 
 SPREAD_ROWS, SPREAD_COLUMNS = "spread rows", "spread columns"  # a number per tensor to a gram
+SPREADS = {Kind.ROW_GRAM: SPREAD_ROWS, Kind.COLUMN_GRAM: SPREAD_COLUMNS}
+# The letters of the kinds whose shape matters.
+KIND_LETTERS = {
+    Kind.TENSOR: "V",
+    Kind.TRANSPOSED: "T",
+    Kind.ROW_GRAM: "R",
+    Kind.COLUMN_GRAM: "C",
+}
 
 _MIXED = {1: ("V",), 2: ("VV", "VS", "SV"), 3: ("VVV", "VVS", "VSS", "SVV")}
 

@@ -160,6 +160,11 @@ def subexpressions(expr: Expr) -> list[Expr]:
     return found
 
 
+def names_in(expr: Expr) -> set[str]:
+    """The variables in an expression."""
+    return {e.id for e in subexpressions(expr) if type(e) is Name}
+
+
 def substitute(expr: Expr, values: Mapping[str, Expr]) -> Expr:
     """The expression with names replaced by expressions."""
     match expr:

@@ -24,9 +24,6 @@ from .terms import CONSTANT, SYMBOL, Term
 Value = Term | tuple[str, Term]
 SPREAD_SCALAR = "spread scalar"
 
-_LETTER = {Kind.TRANSPOSED: "T", Kind.ROW_GRAM: "R", Kind.COLUMN_GRAM: "C"}
-_SPREAD = {Kind.ROW_GRAM: ops.SPREAD_ROWS, Kind.COLUMN_GRAM: ops.SPREAD_COLUMNS}
-
 
 class TooLarge(ProgramError):
     """A program that needs more registers, instructions or operations than the machine has."""
@@ -225,14 +222,14 @@ class _Selection:
 
     def _gram(self, term: Term) -> Kind | None:
         kind = self.kinds[term]
-        return kind if kind in _SPREAD else None
+        return kind if kind in ops.SPREADS else None
 
     def _operand(self, root: Term, term: Term) -> tuple[str, Value]:
         """An operand in bank V of an elementwise operation."""
         gram = self._gram(root)
         if gram is None or self._gram(term) is gram:
             return "V", term
-        return "V", (_SPREAD[gram], term)
+        return "V", (ops.SPREADS[gram], term)
 
     # --- wide ---
 
@@ -247,7 +244,7 @@ class _Selection:
             elif per_tensor:
                 operands.append(("L", arg))
             elif term.head in ops.MATRIX_PRIMITIVES:
-                operands.append((_LETTER.get(self.kinds[arg], "V"), arg))
+                operands.append((ops.KIND_LETTERS.get(self.kinds[arg], "V"), arg))
             else:
                 operands.append(("V", arg))
         if (term.head, _letters(operands)) not in ops.WIDE_OPCODE:

@@ -9,19 +9,20 @@ after it agree in float64 on several steps of evolving state (`agreement`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .errors import ProgramError
 from .expressions import format_expression
 from .kinds import kinds_of
-from .program import Program
+from .liveness import without_dead_code
+from .program import Name, Program
 from .simplification.agreement import agree
 from .simplification.extraction import Cost, cost_of, extract
 from .simplification.identities import ORDER, Identity, identities
 from .simplification.recurrences import merged_states, rescaled_states
 from .simplification.saturation import EGraph, saturate
 from .simplification.values import Values, values_of
-from .simplification.writing import without_dead_code, write
+from .simplification.writing import without_unread, write
 from .terms import Term
 
 
@@ -72,7 +73,7 @@ def _simplified(program: Program, *, explain: bool) -> list[Step]:
         steps.append(Step(name, before, after))
         return True
 
-    alive = without_dead_code(program, set(values_of(program).state))
+    alive = _alive(program)
     take(_dead(program, alive), alive)
     while True:
         current = steps[-1].after if steps else program
@@ -95,6 +96,14 @@ def _simplified(program: Program, *, explain: bool) -> list[Step]:
 def rank(program: Program) -> tuple[int, int, Cost]:
     """What is simpler comes first: fewer calls as written, then fewer states, then less cost."""
     return program.size, len(program.state), measure(program)
+
+
+def _alive(program: Program) -> Program:
+    """The program without dead code, and without what nothing reads then."""
+    # `x = x` is alive where x is, and does nothing.
+    body = tuple(s for s in program.body if s.value != Name(s.target))
+    smaller = without_dead_code(replace(program, body=body))
+    return without_unread(smaller, set(values_of(program).state))
 
 
 def _dead(program: Program, alive: Program) -> str:

@@ -19,7 +19,7 @@ from . import evolution, ledger
 from .config import SearchConfig
 from .evolution import Batch, SearchState, Status
 from .finals import decide
-from .funnel import CHECKPOINTS, CandidateTrainer, Stopped, Trials, jobs_of, succeeded
+from .funnel import CHECKPOINTS, CandidateTrainer, Stopped, Trials, jobs_of, submit, succeeded
 from .ledger import Ledger
 from .outcome import Outcome
 from .runs import Run
@@ -153,7 +153,7 @@ class _Engine:
             for stage in stages
             for job in jobs_of(program, stage, "machine", checkpoints=CHECKPOINTS)
         ]
-        futures = {job.task: self.trials.start(job) for job in jobs}
+        futures = {job.task: submit(self.trials.workers, job) for job in jobs}
 
         def show() -> None:
             left = [task for task, future in futures.items() if not future.done()]

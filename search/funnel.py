@@ -94,6 +94,12 @@ def _fidelity(data: Mapping[str, Any]) -> Fidelity:
     return Fidelity(**values)
 
 
+def submit(workers: Workers, job: Job) -> Future[str]:
+    """Has a worker train; the score comes as text."""
+    request = {"do": "score", "job": job.plain()}
+    return workers.submit(request, f"{job.program.name} on {job.task}")
+
+
 def jobs_of(
     program: Program,
     stage: Stage,
@@ -139,11 +145,6 @@ class Trials:
         """What a result depends on besides the rule."""
         return task, self.workers.versions()[task], json.dumps(asdict(fidelity)), path
 
-    def start(self, job: Job) -> Future[str]:
-        """Has a worker train; the score comes as text."""
-        request = {"do": "score", "job": job.plain()}
-        return self.workers.submit(request, f"{job.program.name} on {job.task}")
-
     def result(self, future: Future[T], waiting: Callable[[], None] = lambda: None) -> T:
         """What a worker answered; `waiting` is called now and then until it is there.
 
@@ -175,7 +176,7 @@ class Trials:
                 if (known := self.results.result(*key)) is not None:
                     scores[key] = known
                 else:
-                    started[key] = self.start(job)
+                    started[key] = submit(self.workers, job)
         try:
             for key, future in started.items():
                 scores[key] = self.result(future)

@@ -17,11 +17,11 @@ from ..dsl.canonical import program_digest
 from ..dsl.program import Program
 from ..dsl.simplification.reductions import reductions, with_plain_rate
 from ..dsl.simplifier import rank, simplify
-from ..evaluators.evaluate import Fidelity, Path, score_from_json
+from ..evaluators.evaluate import Fidelity, score_from_json
 from ..evaluators.scoring import LEARNING_RATES, TaskScore, log_ratios
 from ..evaluators.statistics import Estimate, estimate
 from ..evaluators.tasks import list_tasks
-from .funnel import Job
+from .funnel import Job, submit
 from .workers import Workers
 
 # Cheap tasks of several families, the validation tier first; those that a rule was selected on are
@@ -194,23 +194,12 @@ class _Judge:
         key = (program_digest(program), rates, tasks, seeds)
         if key not in self._known:
             # A seed at a time, so that all workers have something to do.
-            jobs = [(task, seed) for task in tasks for seed in seeds]
-            path: Path = "machine"
-            answers = [
-                self._workers.submit(
-                    {
-                        "do": "score",
-                        "job": Job(
-                            program,
-                            task,
-                            Fidelity(rates, (seed,), steps=self._steps[task]),
-                            path,
-                        ).plain(),
-                    },
-                    f"{program.name} on {task}",
-                )
-                for task, seed in jobs
+            jobs = [
+                Job(program, task, Fidelity(rates, (seed,), steps=self._steps[task]), "machine")
+                for task in tasks
+                for seed in seeds
             ]
+            answers = [submit(self._workers, job) for job in jobs]
             scores = [score_from_json(answer.result()) for answer in answers]
             self._known[key] = [
                 _joined(scores[i * len(seeds) : (i + 1) * len(seeds)], seeds)

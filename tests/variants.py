@@ -17,13 +17,9 @@ from evoptax.dsl.program import (
     Program,
     State,
     Statement,
-    subexpressions,
+    names_in,
     substitute,
 )
-
-
-def names_in(expr: Expr) -> set[str]:
-    return {e.id for e in subexpressions(expr) if isinstance(e, Name)}
 
 
 def renamed(program: Program, rng: Random) -> Program:

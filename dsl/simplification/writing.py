@@ -9,7 +9,18 @@ from dataclasses import dataclass, field
 
 from ..expressions import format_expression
 from ..primitives import PRIMITIVES
-from ..program import EVAL_W, INPUTS, Call, Constant, Expr, Name, Program, Statement, subexpressions
+from ..program import (
+    EVAL_W,
+    INPUTS,
+    Call,
+    Constant,
+    Expr,
+    Name,
+    Program,
+    Statement,
+    names_in,
+    subexpressions,
+)
 from ..terms import CONSTANT, SYMBOL, Term, symbol
 from .values import Values
 
@@ -150,7 +161,7 @@ class _Writer:
             for name, term in finals.items()
             if term != symbol(name) and self.holder.get(name) != term
         ]
-        if late and {s.target for s in late} & _names(update):
+        if late and {s.target for s in late} & names_in(update):
             name = self._unused(_UPDATE)
             self.holder[name] = self.values.result
             body.append(Statement(name, update))
@@ -271,23 +282,9 @@ def ordered(call: Call, hyperparameters: Mapping[str, float]) -> Call:
     return Call(call.primitive, tuple(sorted(call.args, key=key)))
 
 
-def without_dead_code(program: Program, live_state: set[str]) -> Program:
-    """Drops statements, states, hyperparameters and inputs that no output depends on."""
-    needed = _names(program.result) | live_state
-    needed |= {EVAL_W} if program.evaluates_elsewhere else set()
-    kept: list[Statement] = []
-    for statement in reversed(program.body):
-        if statement.target not in needed or statement.value == Name(statement.target):
-            continue
-        needed = (needed - {statement.target}) | _names(statement.value)
-        kept.append(statement)
-    kept.reverse()
-    return without_unread(dataclasses.replace(program, body=tuple(kept)), live_state)
-
-
 def without_unread(program: Program, live_state: set[str]) -> Program:
     """Drops states that do not matter, and hyperparameters and inputs that nothing reads."""
-    used = _names(program.result).union(*(_names(s.value) for s in program.body))
+    used = names_in(program.result).union(*(names_in(s.value) for s in program.body))
     starts = {s.init for s in program.state if s.name in live_state}
     return dataclasses.replace(
         program,
@@ -296,7 +293,3 @@ def without_unread(program: Program, live_state: set[str]) -> Program:
         state=tuple(s for s in program.state if s.name in live_state),
         hyperparameters=tuple(h for h in program.hyperparameters if h.name in used),
     )
-
-
-def _names(expr: Expr) -> set[str]:
-    return {e.id for e in subexpressions(expr) if isinstance(e, Name)}
