@@ -26,7 +26,7 @@ from evoptax.dsl.canonical import program_digest
 from evoptax.dsl.program import Program
 from evoptax.dsl.syntax import check
 from evoptax.known_algorithms.catalogue import get_known
-from evoptax.search.gates import rejection
+from evoptax.search.examination.gates import rejection
 from evoptax.search.mutation import mutate
 
 MAX_SIZE = 60

@@ -18,7 +18,7 @@ from evoptax.dsl import operations as ops
 from evoptax.dsl.bytecode import TooLarge, assemble
 from evoptax.dsl.program import Program
 from evoptax.known_algorithms.catalogue import KNOWN, get_known
-from evoptax.search.gates import rejection
+from evoptax.search.examination.gates import rejection
 from evoptax.search.mutation import mutate
 
 

@@ -17,8 +17,10 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from evoptax.search.config import PRESETS, SearchConfig
-from evoptax.search.engine import Progress, run_search
+from evoptax.search.config import SearchConfig
+from evoptax.search.engine import run_search
+from evoptax.search.presets import PRESETS
+from evoptax.search.progress import Progress
 from evoptax.search.runs import create_run
 from evoptax.search.workers import Workers
 from performance import environment

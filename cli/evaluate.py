@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import argparse
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 from ..dsl.errors import UserError
 from ..dsl.program import LEARNING_RATE, Program
+from ..evaluators.schedules import SCHEDULES
 from ..evaluators.tasks import list_tasks
 from .arguments import add_format, add_runs_dir, command, read_rule, split_names
 from .evaluation import Evaluation, as_json, print_evaluation
 from .output import print_json
+from .search import STOPPED
 
 if TYPE_CHECKING:
     from ..evaluators.scoring import TaskScore
-    from ..evaluators.task import Task
 
 TIERS = ("proxy", "validation", "target")
 
@@ -45,6 +46,20 @@ def add(subparsers: Any) -> None:
         metavar="N",
         help="training runs of each rule on each task (default: 3)",
     )
+    parser.add_argument(
+        "--schedule",
+        default="constant",
+        choices=SCHEDULES,
+        help="what all learning rates are multiplied by at each step (default: constant;"
+        " searches use cosine)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=0,
+        metavar="N",
+        help="processes that train (default: one per core)",
+    )
     add_format(parser, "text", "json")
     add_runs_dir(parser)
 
@@ -53,19 +68,30 @@ def run(args: argparse.Namespace) -> int:
     """Runs the command."""
     if args.seeds < 1:
         raise UserError(f"--seeds is {args.seeds}; accepted: 1 or more")
-    against = split_names([args.against])
-    if not against:
-        raise UserError("--against names no rule; accepted: rules such as adamw")
-    asked = split_names(args.rules)
+    if args.workers < 0:
+        raise UserError(f"--workers is {args.workers}; accepted: 1 or more, 0 for one per core")
+    asked, against = split_names(args.rules), split_names([args.against])
+    if not asked or not against:
+        what = "--against" if asked else "RULE"
+        raise UserError(f"{what} names no rule; accepted: rules such as adamw")
     names = list(dict.fromkeys([*asked, *against]))
     programs = _trainable({name: read_rule(name, args.runs_dir) for name in names}, asked, against)
-    tasks = _tasks(args.tasks)
-    scores = _scores(programs, tasks, args.seeds)
+    tiers = _tiers(args.tasks)
+    try:
+        scores = _scores(programs, tiers, args.seeds, args.schedule, args.workers)
+    except KeyboardInterrupt:
+        print(
+            "\nevoptax: stopped; what was trained is kept, and the same command goes on from there",
+            file=sys.stderr,
+        )
+        return STOPPED
     from ..evaluators.comparison import compare_rules
 
-    results = compare_rules(scores, list(programs), list(tasks), against[0])
+    results = compare_rules(scores, list(programs), list(tiers), against[0])
     tuned = {name for name, program in programs.items() if LEARNING_RATE in program.defaults}
-    evaluation = Evaluation(against[0], list(tasks), args.seeds, results, scores, tuned)
+    evaluation = Evaluation(
+        against[0], list(tiers), args.seeds, args.schedule, results, scores, tuned
+    )
     if args.format == "json":
         print_json(as_json(evaluation))
     else:
@@ -86,47 +112,61 @@ def _trainable(
     return {name: program for name, program in programs.items() if name not in solvers}
 
 
-def _tasks(text: str) -> dict[str, Task]:
+def _tiers(text: str) -> dict[str, str]:
+    """The tier of each task that is named, or whose tier is.
+
+    Raises:
+      UserError: no task is named, or one does not exist or cannot be loaded.
+    """
     names: list[str] = []
     for name in split_names([text]):
         names += [info.name for info in list_tasks(name)] if name in TIERS else [name]
+    if not names:
+        raise UserError("--tasks names no task; accepted: proxy, digits_mlp, FILE.py:NAME, …")
+    known = {info.name: info.tier for info in list_tasks()}
+    return {name: known[name] if name in known else _tier(name) for name in names}
+
+
+def _tier(name: str) -> str:
     from ..evaluators.task import load_task_file
     from ..evaluators.tasks import get_task
 
-    unique = dict.fromkeys(names)
-    return {n: load_task_file(n) if ":" in n else get_task(n) for n in unique}
+    with redirect_stdout(sys.stderr):  # what a task prints is none of the results
+        return (load_task_file(name) if ":" in name else get_task(name)).tier
 
 
 def _scores(
-    programs: dict[str, Program], tasks: dict[str, Task], seeds: int
+    programs: dict[str, Program], tiers: dict[str, str], seeds: int, schedule: str, workers: int
 ) -> dict[tuple[str, str], TaskScore]:
     """Scores by rule and task, kept in the user's cache."""
-    from ..evaluators.cache import ScoreStore, enable_compilation_cache
-    from ..evaluators.evaluate import Evaluator, Fidelity
+    from ..evaluators.evaluate import Fidelity
     from ..evaluators.profiles import CHECKPOINTS
+    from ..evaluators.scoring import LEARNING_RATES
+    from ..search.jobs import MOVES, Job
+    from .evaluation_training import Run, train
 
-    enable_compilation_cache()
-    evaluator = Evaluator(tasks, ScoreStore())
-    fidelity = Fidelity(seeds=tuple(range(seeds)), checkpoints=CHECKPOINTS)
     fits = {name: _fits_the_plain_machine(program) for name, program in programs.items()}
-    pairs = [(name, task) for task in tasks for name in programs]
-    left = len(pairs)
 
-    def score(pair: tuple[str, str]) -> TaskScore:
-        name, task = pair
-        # Long runs repay a compilation of their own; short ones do not.
-        by_machine = tasks[task].tier == "proxy" and fits[name]
-        return evaluator.cached_score(
-            programs[name], task, fidelity, "machine" if by_machine else "fused"
-        )
+    def trained(grids: dict[tuple[str, str], tuple[float, ...]]) -> dict[Any, TaskScore]:
+        jobs = {}
+        for (name, task), rates in grids.items():
+            # Long runs repay a compilation of their own; short ones do not.
+            path: Any = "machine" if tiers[task] == "proxy" and fits[name] else "fused"
+            for seed in range(seeds):
+                fidelity = Fidelity(rates, (seed,), checkpoints=CHECKPOINTS, schedule=schedule)
+                job = Job(programs[name], task, fidelity, path, shared=True)
+                jobs[Run(name, task, seed)] = job
+        return train(jobs, workers)
 
-    results = {}
-    with ThreadPoolExecutor() as workers:
-        for pair, result in zip(pairs, workers.map(score, pairs), strict=True):
-            results[pair] = result
-            left -= 1
-            print(f"{pair[0]} on {pair[1]} done, {left} to go", file=sys.stderr)
-    return results
+    scores = trained({(name, task): LEARNING_RATES for name in programs for task in tiers})
+    at_edge = {pair for pair in scores if LEARNING_RATE in programs[pair[0]].defaults}
+    for _ in range(MOVES):
+        at_edge = {pair for pair in at_edge if scores[pair].at_edge}
+        further = trained({pair: scores[pair].moved_rates for pair in at_edge}) if at_edge else {}
+        # Where the best rate is no better than before, it was the best there is.
+        at_edge = {pair for pair, score in further.items() if score.is_ahead_of(scores[pair])}
+        scores |= {pair: further[pair] for pair in at_edge}
+    return scores
 
 
 def _fits_the_plain_machine(program: Program) -> bool:

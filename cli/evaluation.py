@@ -27,6 +27,7 @@ class Evaluation:
       baseline: the rule that the others are compared with.
       tasks: names.
       seeds: how many runs of each rule on each task.
+      schedule: what all learning rates were multiplied by at each step.
       results: one per rule, best first.
       scores: by rule and task.
       tuned: the rules that have a learning rate.
@@ -35,6 +36,7 @@ class Evaluation:
     baseline: str
     tasks: Sequence[str]
     seeds: int
+    schedule: str
     results: Sequence[RuleResult]
     scores: Mapping[tuple[str, str], TaskScore]
     tuned: set[str]
@@ -61,6 +63,7 @@ def as_json(found: Evaluation) -> dict[str, Any]:
         "baseline": found.baseline,
         "tasks": list(found.tasks),
         "seeds": list(range(found.seeds)),
+        "schedule": found.schedule,
         "left_out": found.unusable,
         "target_at": TARGET_AT,
         "most_tau": MOST_TAU,
@@ -248,9 +251,10 @@ def _notes(found: Evaluation) -> Iterator[str]:
             f"{plural(pairs, 'pair')} of runs cannot prove a difference for"
             f" {plural(rivals, 'rule')}, however large: take more --seeds or --tasks."
         )
+    followed = "" if found.schedule == "constant" else f" (with {found.schedule} decay)"
     yield (
-        "Losses are validation losses @ the tuned learning rate, mean over seeds. 'loss vs' is"
-        " their ratio, the geometric mean over tasks and seeds (95 % interval); negative is better."
+        f"Losses are validation losses @ the tuned learning rate{followed}, mean over seeds."
+        " 'loss vs' is their ratio, the geometric mean over tasks and seeds (95 % interval); negative is better."
         " p is that of a paired permutation test, corrected for the number of rules."
     )
     if any(result.speed for result in found.results):

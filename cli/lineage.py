@@ -23,7 +23,7 @@ def add(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
-    from ..search.lineage import lineage_graph, write
+    from ..search.lineage.graph import lineage_graph, write
     from ..search.runs import find_run, ordinal_in_run
 
     found = find_run(args.runs_dir, args.run_name)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..search.wording import percent
 
 if TYPE_CHECKING:
-    from ..search.engine import Progress
+    from ..search.progress import Progress
 
 SECONDS_BETWEEN_LINES = 5.0
 
@@ -60,8 +60,10 @@ def describe(progress: Progress) -> str:
     proposed = max(progress.proposed, 1)
     parts = [
         f"searching {progress.seconds:.0f} s",
+        f"round {progress.round + 1}",
         f"{progress.trained} trained ({progress.rate:.1f}/s)",
         f"best {percent(progress.best)} vs AdamW",
+        *([] if progress.validation is None else [f"held-out {percent(progress.validation)}"]),
         f"{100 * progress.duplicates / proposed:.0f} % duplicates",
         f"{100 * progress.rejected / proposed:.0f} % rejected",
     ]

@@ -20,12 +20,17 @@ def add(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
+    from ..search.outcome import outcome_from_json
     from ..search.runs import find_run, stored_config
-    from .search import carry_out, started_workers
+    from .search import carry_out, finish, started_workers
 
     found = find_run(args.runs_dir, args.run_name)
     with closing(found.read()) as opened:
         config = stored_config(opened)
+        outcome = opened.fact("outcome")
+    if outcome is not None:
+        # Killed while it wrote its files, or merely asked again.
+        return finish(found, outcome_from_json(outcome))
     if args.workers is not None:
         config = replace(config, workers=args.workers)
     with started_workers(config) as workers:

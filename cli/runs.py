@@ -30,9 +30,12 @@ def run(args: argparse.Namespace) -> int:
         print(f"no runs in '{args.runs_dir}'; start one with `evoptax search --preset quick`")
     else:
         print_table(
-            ("run", "state", "trained", "best vs AdamW", "seconds"),
+            ("run", "state", "rounds", "trained", "best on proxies", "held-out", "seconds"),
             [
-                (r["run"], r["state"], r["trained"], percent(r["best"]), round(r["seconds"]))
+                (
+                    *(r["run"], _state(r), r["rounds"], r["trained"]),
+                    *(percent(r["best"]), percent(r["held_out"]), round(r["seconds"])),
+                )
                 for r in rows
             ],
         )
@@ -40,16 +43,28 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _summary(found: Any) -> dict[str, Any]:
+    from ..search.reporting.overfitting import best_champion, read_rounds
+
+    nothing = {"confirmed": None, "rounds": 0, "trained": 0}
+    nothing |= {"best": None, "held_out": None, "seconds": 0}
     try:
         opened = found.read()
     except UserError as error:
-        return {"run": found.name, "state": str(error), "trained": 0, "best": None, "seconds": 0}
+        return {"run": found.name, "state": str(error), **nothing}
     with closing(opened):
-        fitness = opened.best_fitness()
+        outcome, counts, rounds = opened.fact("outcome"), opened.counts(), read_rounds(opened)
+        champion = best_champion(rounds)
         return {
             "run": found.name,
-            "state": "done" if opened.fact("outcome") else "unfinished",
-            "trained": opened.counts()["new"],
-            "best": fitness,
+            "state": "done" if outcome else "unfinished",
+            "confirmed": outcome["confirmed"] if outcome else None,
+            "rounds": len(rounds),
+            "trained": counts["new"] + counts["again"],
+            "best": opened.best_fitness(),
+            "held_out": champion[1].validation if champion else None,
             "seconds": opened.seconds(),
         }
+
+
+def _state(row: dict[str, Any]) -> str:
+    return "done, nothing confirmed" if row["confirmed"] is False else row["state"]

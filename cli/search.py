@@ -63,7 +63,9 @@ def run(args: argparse.Namespace) -> int:
 
 def configuration(args: argparse.Namespace) -> SearchConfig:
     """Preset, then file, then options."""
-    from ..search.config import SearchConfig, config_from_dict, load_config, preset
+    from ..search.config import SearchConfig
+    from ..search.config_file import config_from_dict, load_config
+    from ..search.presets import preset
 
     config = preset(args.preset) if args.preset else SearchConfig()
     if args.config is not None:
@@ -110,7 +112,6 @@ def carry_out(run: Run, config: SearchConfig, workers: Workers) -> int:
     """Runs or continues a search, with live progress, and writes its files."""
     from ..search.engine import run_search
     from .progress import progress_display
-    from .summary import print_outcome
 
     print(f"run {run.name} in {run.folder}", file=sys.stderr)
     with _stop_on_signals() as stop, progress_display() as report:
@@ -125,6 +126,13 @@ def carry_out(run: Run, config: SearchConfig, workers: Workers) -> int:
         return STOPPED
     # The files need JAX in this process; the workers' memory is free before that.
     workers.close()
+    return finish(run, outcome)
+
+
+def finish(run: Run, outcome: Outcome) -> int:
+    """Writes a finished run's files and says what it found."""
+    from .summary import print_outcome
+
     write_files(run, outcome)
     print_outcome(outcome, run)
     return 0
@@ -135,7 +143,7 @@ def write_files(run: Run, outcome: Outcome) -> None:
     from ..dsl.export.check import ExportError, export_optax
     from ..dsl.syntax import parse
     from ..evaluators.cache import enable_compilation_cache
-    from ..search.report import write_report
+    from ..search.reporting.report import write_report
     from ..search.runs import BEST_OPTAX, BEST_RULE
 
     enable_compilation_cache()  # for the check of the export

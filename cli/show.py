@@ -53,23 +53,23 @@ def run(args: argparse.Namespace) -> int:
 
 def _show_run(found: Any, format: str) -> int:
     from ..search.outcome import outcome_from_json
-    from .summary import print_outcome
+    from ..search.reporting.facts import read_facts
+    from .summary import print_outcome, print_unfinished, search_as_json
 
     with closing(found.read()) as opened:
         stored, counts = opened.fact("outcome"), opened.counts()
-        if format == "json":
-            print_json({"run": found.name, "counts": counts, "outcome": stored})
-            return 0
-        if format == "latex":
-            from ..dsl.export.latex import to_latex
-            from ..search.runs import rule_of_run
+    if format == "json":
+        search = search_as_json(read_facts(found))
+        print_json({"run": found.name, "counts": counts, "outcome": stored, **search})
+    elif format == "latex":
+        from ..dsl.export.latex import to_latex
+        from ..search.runs import rule_of_run
 
-            print(to_latex(rule_of_run(found, "best")))
-            return 0
-        trained = f"{counts['new']} trained, {counts['duplicate']} duplicates"
-        print(f"run {found.name}: {trained}, {counts['rejected']} rejected")
-        if stored is None:
-            print(f"unfinished; continue it with `evoptax resume {found.name}`")
-            return 0
-    print_outcome(outcome_from_json(stored), found)
+        print(to_latex(rule_of_run(found, "best")))
+    else:
+        print(f"run {found.name}: {'done' if stored else 'unfinished'}")
+        if stored:
+            print_outcome(outcome_from_json(stored), found)
+        else:
+            print_unfinished(found)
     return 0

@@ -1,25 +1,32 @@
-"""What a finished search prints."""
+"""What a search prints: of a finished one what it found, of any how it went."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from contextlib import closing
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
-from ..search.outcome import Outcome, Row
-from ..search.runs import BEST_OPTAX, BEST_RULE, REPORT, Run, stored_config
-from ..search.verdict import judge
-from ..search.wording import percent
+from ..search.outcome import Finalist, Outcome, Row
+from ..search.reporting.best import tuned_of
+from ..search.reporting.facts import Facts, read_facts
+from ..search.reporting.fame import hall_of_fame
+from ..search.reporting.overfitting import judge_rounds
+from ..search.reporting.report import verdict_of
+from ..search.reporting.tally import cache_words, funnel_words
+from ..search.runs import BEST_OPTAX, BEST_RULE, REPORT, Run
+from ..search.wording import percent, plural, printable
 from .output import print_table
+
+# Lines of a list before the rest is counted.
+_MOST_LINES = 12
 
 
 def print_outcome(outcome: Outcome, run: Run) -> None:
     """Prints the best rule, its simplified form, the comparison and where the files are."""
-    with closing(run.read()) as opened:
-        evolved = outcome.ordinal >= len(stored_config(opened).start)
-        baseline = stored_config(opened).baseline
-    verdict = judge(asdict(outcome), baseline, evolved=evolved)
+    facts = read_facts(run)
+    verdict = verdict_of(facts)
     print(f"\n{verdict.sentence}")
     for caveat in verdict.caveats:
         print(caveat)
@@ -28,7 +35,13 @@ def print_outcome(outcome: Outcome, run: Run) -> None:
     print(outcome.program)
     print("Simplified:\n")
     print(outcome.simplified)
+    if outcome.kinship:
+        print(f"Kinship: {printable(outcome.kinship)}.\n")
+    _print_list("Constants tuned on the proxies:", tuned_of(facts))
+    _print_list("Removed, because training goes the same without it:", outcome.pruned)
     print_comparison(outcome.comparison)
+    _print_fame(facts)
+    print_search(facts)
     print(f"\nFiles in {run.folder}:")
     for name, what in (
         (BEST_RULE, "the rule as program text"),
@@ -40,13 +53,53 @@ def print_outcome(outcome: Outcome, run: Run) -> None:
             print(f"  {name:20} {what}")
 
 
-def print_comparison(rows: tuple[Row, ...]) -> None:
+def print_unfinished(run: Run) -> None:
+    """Prints how a run that is not finished goes."""
+    facts = read_facts(run)
+    verdict = verdict_of(facts)
+    print(verdict.sentence)
+    for caveat in verdict.caveats:
+        print(caveat.replace("`", ""))
+    if facts.finalists:
+        print("\nThe best on held-out tasks so far; none is confirmed:\n")
+        _print_finalists(facts.finalists, best=None)
+    print_search(facts)
+
+
+def print_search(facts: Facts) -> None:
+    """Prints how many candidates came how far, and whether what they learned carries over."""
+    if not facts.tally.proposed:
+        return
+    print(f"\n{funnel_words(facts.tally)}")
+    print(cache_words(facts.tally))
+    if any(r.champions for r in facts.rounds):
+        verdict = judge_rounds(facts.rounds)
+        print(" ".join([verdict.sentence, *verdict.caveats]))
+
+
+def search_as_json(facts: Facts) -> dict[str, Any]:
+    """The funnel and the rounds of a run as plain data."""
+    tally = facts.tally
+    return {
+        "funnel": {
+            "proposed": tally.proposed,
+            "rejected": dict(tally.rejected),
+            "duplicates": {"program": tally.same_program, "behaviour": tally.same_behaviour},
+            "trained": {"new": tally.new, "again": tally.again},
+            "tasks": [asdict(reached) for reached in tally.reached],
+        },
+        "rounds": [asdict(r) for r in facts.rounds],
+        "hall_of_fame": [f.ordinal for f in hall_of_fame(facts.finalists)],
+    }
+
+
+def print_comparison(rows: Sequence[Row]) -> None:
     """Prints the final comparison, a line per rule and task."""
     if not rows:
         return
     seeds = rows[0].seeds
     print(f"On tasks the search never saw ({seeds} seeds, learning rate tuned for each rule):\n")
-    by_task: dict[str, list[Row]] = defaultdict(list)
+    by_task: Mapping[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_task[row.task].append(row)
     lines = [
@@ -62,3 +115,37 @@ def print_comparison(rows: tuple[Row, ...]) -> None:
         for row in of_task
     ]
     print_table(("task", "rule", "lr", "loss", "vs AdamW", "95 % interval"), lines)
+
+
+def _print_fame(facts: Facts) -> None:
+    members = hall_of_fame(facts.finalists)
+    if members:
+        others = plural(len(facts.finalists) - len(members), "other finalist")
+        print(f"\nHall of fame: confirmed, and none simpler is as good; {others} in the report.\n")
+        _print_finalists(members, best=facts.best)
+
+
+def _print_finalists(finalists: Sequence[Finalist], best: int | None) -> None:
+    lines = [
+        (
+            f"candidate {f.ordinal}" + (" (taken)" if f.ordinal == best else ""),
+            percent(f.validation),
+            "not tried" if f.confirmation is None else percent(f.confirmation),
+            percent(f.fitness),
+            f.size,
+            f.state,
+        )
+        for f in finalists
+    ]
+    print_table(("rule", "held-out", "fresh seeds", "proxies", "operations", "state"), lines)
+
+
+def _print_list(title: str, items: Sequence[str]) -> None:
+    if not items:
+        return
+    print(title)
+    for item in items[:_MOST_LINES]:
+        print(f"  {printable(item)}")
+    if len(items) > _MOST_LINES:
+        print(f"  and {len(items) - _MOST_LINES} more")
+    print()

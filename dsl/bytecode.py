@@ -11,23 +11,25 @@ rate and constants alone is the schedule, computed ahead of the steps.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 
 from . import operations as ops
 from .canonical import meaning
+from .constants import evaluate
 from .expressions import parse_expression
 from .kinds import kinds_of
 from .primitives import PRIMITIVES
-from .program import Call, Constant, Program, subexpressions
+from .program import LEARNING_RATE, Call, Constant, Program, subexpressions
 from .registers import Scalars, Tensors, limit
 from .rewriting import Level
 from .selection import TooLarge, Values
 from .shapes import Kind
-from .terms import call, symbol
+from .terms import Term, call, symbol
 
 __all__ = ["Bytecode", "TooLarge", "assemble"]
 
@@ -43,7 +45,8 @@ class Bytecode:
       segments: int32 rows (start, middle, end): from start to middle v_code is elementwise, to the
         end wide.
       schedule_length, s_length, segments_length: number of rows in use.
-      constants: float64, shape (MAX_CONSTANTS,).
+      constants: float64, shape (MAX_CONSTANTS,), zero-padded. made_of: what each stands for: a
+        number, or a term over hyperparameters.
       s_init: float64, start values of the scalar states; s_next: registers of their next values.
       v_init: float64, start values of the tensor states; v_from_w: 1 where the start is w.
       eval_w: V register of the point where the model is evaluated.
@@ -58,6 +61,7 @@ class Bytecode:
     segments: np.ndarray
     segments_length: np.int32
     constants: np.ndarray
+    made_of: tuple[Term, ...]
     s_init: np.ndarray
     s_next: np.ndarray
     v_init: np.ndarray
@@ -67,18 +71,36 @@ class Bytecode:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The tables by name, as the machine takes them."""
-        return {name: value for name, value in vars(self).items() if name != "full"}
+        return {k: value for k, value in vars(self).items() if k not in ("full", "made_of")}
+
+    def constants_for(self, hyperparameters: Mapping[str, Any], replicates: int) -> np.ndarray:
+        """The constants of several replicates, which share the rest.
+
+        Args:
+          hyperparameters: for each that `assemble` left unbound, R values or one for all.
+          replicates: R.
+
+        Returns:
+          float64, shape (R, MAX_CONSTANTS).
+        """
+        return evaluate(self.made_of, hyperparameters, (replicates, ops.MAX_CONSTANTS))
 
 
-def assemble(program: Program) -> Bytecode:
+def assemble(program: Program, *, bound_hyperparameters: bool = True) -> Bytecode:
     """Lowers a program.
+
+    Args:
+      program: the rule.
+      bound_hyperparameters: whether hyperparameters have the values that they default to, once and
+        for all, so that fewer constants are needed. If not, see `Bytecode.constants_for`.
 
     Raises:
       TooLarge: when it needs more than the machine has; the message says of what.
     """
     if "A" in program.inputs:
         raise TooLarge("the rule solves linear systems A w = b, which no training task has")
-    meant = meaning(program, Level.EXACT, bound_hyperparameters=True)
+    meant = meaning(program, Level.EXACT, bound_hyperparameters=bound_hyperparameters)
+    unbound = () if bound_hyperparameters else {*program.defaults} - {LEARNING_RATE}
     inits = {s.name: s.init for s in program.state}
     values = Values(meant, inits, kinds_of(program).state)
     s_states = [n for n in meant.state if n not in values.tensor_states]
@@ -90,7 +112,7 @@ def assemble(program: Program) -> Bytecode:
     new_w = call("subtract", (w, meant.result))
     values.tensors |= {w, new_w}
     values.kinds |= {w: Kind.TENSOR, new_w: Kind.TENSOR}
-    scalars = Scalars(s_states)
+    scalars = Scalars(s_states, unbound)
     nexts = {"w": new_w} | {n: meant.state[n] for n in v_states}
     registers = Tensors(values, nexts, meant.eval_w, scalars)
     rows, segments = registers.assign()
@@ -106,7 +128,8 @@ def assemble(program: Program) -> Bytecode:
         v_code=_table(rows, ops.MAX_V_CODE, 2 + ops.MAX_OPERANDS),
         segments=_table(segments, ops.MAX_SEGMENTS, 3),
         segments_length=np.int32(len(segments)),
-        constants=_padded(list(scalars.constants), ops.MAX_CONSTANTS),
+        constants=evaluate(tuple(scalars.constants), program.defaults, (1, ops.MAX_CONSTANTS))[0],
+        made_of=tuple(scalars.constants),
         s_init=_padded([float(inits[n]) for n in s_states], ops.MAX_S_STATES),
         s_next=np.array([*s_next, *unused], dtype=np.int32),
         v_init=_padded([0.0 if isinstance(v, str) else v for v in v_init], ops.MAX_V_STATES),

@@ -78,8 +78,9 @@ def schedule(tables: Tables, learning_rate: Array, total_steps: Array, *, steps:
     """Bank S before each of the first steps, without what depends on losses or states.
 
     Args:
-      tables: `Bytecode.arrays()`.
-      learning_rate: one per replicate, shape (R,); its dtype is that of the bank.
+      tables: `Bytecode.arrays()`; the constants may have a row for each replicate.
+      learning_rate: one per replicate, shape (R,), or per step too, (K, R); its dtype is that of
+        the bank.
       total_steps: what programs read as T.
       steps: K; each number compiles anew (once for all models).
 
@@ -87,11 +88,13 @@ def schedule(tables: Tables, learning_rate: Array, total_steps: Array, *, steps:
       Shape (K, S_REGISTERS, R).
     """
     dtype = learning_rate.dtype
-    s = jnp.zeros((ops.S_REGISTERS, steps, len(learning_rate)), dtype)
+    replicates = learning_rate.shape[-1]
+    s = jnp.zeros((ops.S_REGISTERS, steps, replicates), dtype)
     s = s.at[0].set(jnp.arange(1, steps + 1, dtype=dtype)[:, None])
     s = s.at[1].set(jnp.asarray(total_steps, dtype)).at[3].set(learning_rate)
-    constants = jnp.asarray(tables["constants"], dtype)[:, None, None]
-    s = s.at[ops.S_CONSTANT : ops.S_TEMPORARY].set(constants)
+    constants = jnp.asarray(tables["constants"], dtype)
+    constants = jnp.broadcast_to(constants, (replicates, ops.MAX_CONSTANTS))
+    s = s.at[ops.S_CONSTANT : ops.S_TEMPORARY].set(constants.T[:, None])
     return _scalars(tables["schedule"], tables["schedule_length"], s).swapaxes(0, 1)
 
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from . import operations as ops
 from .selection import SPREAD_SCALAR, TooLarge, Value, Values, select
-from .terms import CONSTANT, SYMBOL, Term, symbol
+from .terms import CONSTANT, SYMBOL, Term, constant, symbol
 
 
 class Scalars:
-    """Bank S: emits code for a scalar term at its first use."""
+    """Bank S: emits code for a scalar term at its first use.
 
-    def __init__(self, states: list[str]) -> None:
+    What is made of constants and hyperparameters alone is not computed there: it is a constant.
+    """
+
+    def __init__(self, states: list[str], hyperparameters: Collection[str] = ()) -> None:
         self.schedule: list[tuple[int, ...]] = []
         self.code: list[tuple[int, ...]] = []
-        self.constants: dict[float, int] = {}
+        self.constants: dict[Term, int] = {}
+        self._hyperparameters = frozenset(hyperparameters)
         self._home = {name: ops.S_STATE + i for i, name in enumerate(states)}
         self._home |= {name: i for i, name in enumerate(ops.S_INPUTS)}
         self._varying = {ops.S_INPUTS.index("loss"), *range(ops.S_STATE, ops.S_CONSTANT)}
@@ -23,11 +27,11 @@ class Scalars:
 
     def register(self, term: Term) -> int:
         """The register that holds a term."""
-        if term.head == CONSTANT:
-            return self._constant(term.value)
+        if term.head == CONSTANT or (term.symbols and term.symbols <= self._hyperparameters):
+            return self._constant(term)
         if term.head == SYMBOL:
             # Training minimizes: every tensor's role is 1.
-            return self._constant(1.0) if term.name == "role" else self._home[term.name]
+            return self._constant(constant(1)) if term.name == "role" else self._home[term.name]
         if term not in self._registers:
             operands = [self.register(arg) for arg in term.args]
             opcode = ops.S_OPCODE[term.head, "S" * len(operands)]
@@ -42,11 +46,11 @@ class Scalars:
             self._registers[term] = register
         return self._registers[term]
 
-    def _constant(self, value: float) -> int:
-        if value not in self.constants:
+    def _constant(self, term: Term) -> int:
+        if term not in self.constants:
             limit(self.constants, ops.MAX_CONSTANTS - 1, "constants")
-            self.constants[value] = ops.S_CONSTANT + len(self.constants)
-        return self.constants[value]
+            self.constants[term] = ops.S_CONSTANT + len(self.constants)
+        return self.constants[term]
 
 
 class Tensors:

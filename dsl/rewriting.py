@@ -67,7 +67,7 @@ class TermDomain:
     def _rewrite(self, primitive: str, args: tuple[Term, ...]) -> Term:
         if self.level is Level.NONE:
             return call(primitive, args)
-        folded = _fold(PRIMITIVES[primitive], args)
+        folded = fold(PRIMITIVES[primitive], args)
         if folded is not None:
             return folded
         for level, rule in _RULES.get(primitive, ()):
@@ -76,14 +76,13 @@ class TermDomain:
         return call(primitive, args)
 
 
-def _fold(primitive: Primitive, args: tuple[Term, ...]) -> Term | None:
+def fold(primitive: Primitive, args: tuple[Term, ...]) -> Term | None:
     """The value of a primitive over constants, when it is finite."""
     for arg in args:
         if arg.head != CONSTANT:
             return None
-    if primitive.scope is not Scope.ELEMENTWISE:
+    if primitive.scope is not Scope.ELEMENTWISE or primitive.define is None:
         return None
-    assert primitive.define is not None
     with np.errstate(all="ignore"):
         value = float(primitive.define(np, *(np.float64(a.value) for a in args)))
     return constant(value) if math.isfinite(value) else None

@@ -15,7 +15,9 @@ from .errors import ProgramError
 from .expressions import format_expression
 from .kinds import kinds_of
 from .liveness import without_dead_code
-from .program import Name, Program
+from .primitives import PRIMITIVES
+from .program import Call, Constant, Expr, Name, Program
+from .rewriting import fold
 from .simplification.agreement import agree
 from .simplification.extraction import Cost, cost_of, extract
 from .simplification.identities import ORDER, Identity, identities
@@ -23,7 +25,7 @@ from .simplification.recurrences import merged_states, rescaled_states
 from .simplification.saturation import EGraph, saturate
 from .simplification.values import Values, values_of
 from .simplification.writing import without_unread, write
-from .terms import Term
+from .terms import Term, constant
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,9 @@ def _simplified(program: Program, *, explain: bool) -> list[Step]:
 
     alive = _alive(program)
     take(_dead(program, alive), alive)
+    plain = write(alive, values_of(alive))
+    if plain.size == alive.size and len(plain.body) < len(alive.body):
+        take("copies dropped", plain)
     while True:
         current = steps[-1].after if steps else program
         for name, after in merged_states(current):
@@ -90,12 +95,14 @@ def _simplified(program: Program, *, explain: bool) -> list[Step]:
                 if found is not None and rank(found) < rank(current) and take(name, found):
                     break
             else:
-                return steps
+                # Last, because sqrt(2) * sqrt(2) is 2, but 1.4142135623730951 twice is not.
+                if not take("constants computed", _computed(current)):
+                    return steps
 
 
-def rank(program: Program) -> tuple[int, int, Cost]:
-    """What is simpler comes first: fewer calls as written, then fewer states, then less cost."""
-    return program.size, len(program.state), measure(program)
+def rank(program: Program) -> tuple[int, int, Cost, int]:
+    """What is simpler comes first: fewer calls as written, fewer states, less cost, fewer lines."""
+    return program.size, len(program.state), measure(program), len(program.body)
 
 
 def _alive(program: Program) -> Program:
@@ -104,6 +111,21 @@ def _alive(program: Program) -> Program:
     body = tuple(s for s in program.body if s.value != Name(s.target))
     smaller = without_dead_code(replace(program, body=body))
     return without_unread(smaller, set(values_of(program).state))
+
+
+def _computed(program: Program) -> Program:
+    """The program with numbers in place of what has only numbers."""
+
+    def computed(expr: Expr) -> Expr:
+        if not isinstance(expr, Call):
+            return expr
+        args = tuple(map(computed, expr.args))
+        numbers = tuple(constant(arg.value) for arg in args if isinstance(arg, Constant))
+        found = fold(PRIMITIVES[expr.primitive], numbers) if len(numbers) == len(args) else None
+        return Call(expr.primitive, args) if found is None else Constant(found.value)
+
+    body = tuple(replace(s, value=computed(s.value)) for s in program.body)
+    return replace(program, body=body, result=computed(program.result))
 
 
 def _dead(program: Program, alive: Program) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ..dsl.canonical import program_digest
-from ..dsl.program import Program
+from ..dsl.program import LEARNING_RATE, Program
 from .hurdles import Hurdle
 from .scoring import LEARNING_RATES, TaskScore, task_score
 
@@ -27,12 +27,16 @@ class Fidelity:
       seeds: of initial weights and minibatches; every rule gets the same.
       steps: of training; None for the task's own number.
       checkpoints: how many times the validation loss is taken, evenly spaced.
+      schedule: what the learning rate is multiplied by at each step; see `schedules`.
+      moves: how many times the grid may move by half its width, until the best rate lies inside.
     """
 
     learning_rates: tuple[float, ...] = LEARNING_RATES
     seeds: tuple[int, ...] = (0,)
     steps: int | None = None
     checkpoints: int = 1
+    moves: int = 0
+    schedule: str = "constant"
 
 
 class ScoreCache(Protocol):
@@ -81,9 +85,28 @@ class Evaluator:
         Raises:
           TooLarge: the program does not fit the machine (never on the fused path).
         """
+        found = self._on_grid(program, task, fidelity, path, hurdle)
+        for _ in range(fidelity.moves if LEARNING_RATE in program.defaults else 0):
+            if not found.at_edge:
+                break
+            moved = replace(fidelity, learning_rates=found.moved_rates)
+            further = self._on_grid(program, task, moved, path, hurdle)
+            # Where all rates diverged, lower ones are tried as far as the grid may move.
+            if not (further.is_ahead_of(found) or found.diverged):
+                break
+            found = further
+        return found
+
+    def _on_grid(
+        self, program: Program, task: str, fidelity: Fidelity, path: Path, hurdle: Hurdle | None
+    ) -> TaskScore:
         trainer = self.trainers[task]
         grid, seeds = fidelity.learning_rates, fidelity.seeds
-        options: dict[str, Any] = {"steps": fidelity.steps, "checkpoints": fidelity.checkpoints}
+        options: dict[str, Any] = {
+            "steps": fidelity.steps,
+            "schedule": fidelity.schedule,
+            "checkpoints": fidelity.checkpoints,
+        }
         if path == "fused":
             result = trainer.fused(program, grid, seeds, **options)
         elif hurdle is None:

@@ -1,16 +1,79 @@
-"""Hurdles: a run that is hopelessly behind the baseline is stopped long before its end.
+"""The baseline's pace: what candidates are measured by, and stopped by when hopelessly behind.
 
-At each checkpoint, the best of a rule's learning rates is compared with the best of the baseline's
+At each checkpoint the best of a rule's learning rates is compared with the best of the baseline's
 on the same seed. Nothing is compiled for it: the training loop stops at checkpoints anyway.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from .scoring import TaskScore, log_ratio
+from .scoring import SMALLEST_LOSS, TaskScore, bounded
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How a tuned rule does on a task, seed by seed.
+
+    Attributes:
+      seeds: S numbers.
+      final: validation loss at the end, at the tuned learning rate, shape (S,).
+      steps: of C checkpoints. losses: validation loss there at the best rate of each, shape (S, C).
+    """
+
+    seeds: tuple[int, ...]
+    final: tuple[float, ...]
+    steps: tuple[int, ...]
+    losses: tuple[tuple[float, ...], ...]
+
+    def at(self, seed: int, step: int) -> float:
+        """The loss of a seed at a checkpoint."""
+        return self.losses[self.seeds.index(seed)][self.steps.index(step)]
+
+    def log_ratio(self, rule: TaskScore, most_gain: float = math.inf) -> float:
+        """Mean over seeds of log(rule / this): at the end, or where the rule was stopped.
+
+        Args:
+          rule: its score with the same seeds and checkpoints.
+          most_gain: see `bounded`.
+
+        Returns:
+          Negative is better; inf if the rule diverged.
+        """
+        if rule.diverged:
+            return math.inf
+        if rule.stopped_at is None:
+            own, base = rule.by_seed, self.final
+        else:
+            own = tuple(min(rates) for rates in rule.scores)
+            base = tuple(self.at(seed, rule.stopped_at) for seed in rule.seeds)
+        return float(bounded(np.mean(_log(own) - _log(base)), most_gain))
+
+
+def _log(losses: tuple[float, ...]) -> np.ndarray:
+    return np.log(np.maximum(np.asarray(losses, np.float64), SMALLEST_LOSS))
+
+
+def pace(score: TaskScore) -> Pace:
+    """The pace of a rule from its score, which has a curve."""
+    losses = np.array(score.curve).min(axis=1)
+    return Pace(
+        score.seeds, score.by_seed, score.curve_steps, tuple(tuple(map(float, x)) for x in losses)
+    )
+
+
+def pace_from_plain(data: dict[str, Any]) -> Pace:
+    """From JSON, which has lists for tuples."""
+    return Pace(
+        tuple(data["seeds"]),
+        tuple(data["final"]),
+        tuple(data["steps"]),
+        tuple(tuple(row) for row in data["losses"]),
+    )
 
 
 @dataclass(frozen=True)
@@ -18,12 +81,12 @@ class Hurdle:
     """What a rule must keep up with.
 
     Attributes:
-      baseline: its score, with a curve.
+      pace: the baseline's.
       behind: the log-ratio of validation losses, rule over baseline, beyond which a run is
         stopped (0.4: about 50 % higher).
     """
 
-    baseline: TaskScore
+    pace: Pace
     behind: float
 
     def cleared(self, seed: int, steps: int, scores: np.ndarray) -> bool:
@@ -33,15 +96,5 @@ class Hurdle:
           seed: one of the baseline's. steps: a checkpoint of the baseline's.
           scores: validation loss of every learning rate, shape (L,); inf where diverged.
         """
-        curves = np.array(self.baseline.curve[self.baseline.seeds.index(seed)])
-        base = curves[:, self.baseline.curve_steps.index(steps)].min()
         # As a product: losses may be zero, and a baseline that has diverged stops nobody.
-        return bool(scores.min() <= base * np.exp(self.behind))
-
-
-def log_ratio_when_stopped(rule: TaskScore, baseline: TaskScore) -> float:
-    """Mean over seeds of log(rule / baseline) at the step where the rule was stopped."""
-    assert rule.stopped_at is not None
-    place = baseline.curve_steps.index(rule.stopped_at)
-    scores = tuple(tuple(rate[place] for rate in row) for row in baseline.curve)
-    return log_ratio(rule, TaskScore(rule.task, baseline.learning_rates, baseline.seeds, scores))
+        return bool(scores.min() <= self.pace.at(seed, steps) * np.exp(self.behind))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 # Half a decade apart, wide enough for AdamW (1e-3), Lion (1e-4) and SGD (1) alike.
 LEARNING_RATES: tuple[float, ...] = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
+
+# A loss of exactly zero has no logarithm; anything below this counts as it.
+SMALLEST_LOSS = 1e-12
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,21 @@ class TaskScore:
         """Whether the tuned learning rate is the grid's lowest or highest, so may not be tuned."""
         return len(self.learning_rates) > 1 and self.best in (0, len(self.learning_rates) - 1)
 
+    @property
+    def moved_rates(self) -> tuple[float, ...]:
+        """The grid moved by half its width, towards the side where the best rate is."""
+        rates, half = self.learning_rates, len(self.learning_rates) // 2
+        factor = rates[0] / rates[half] if self.best < half else rates[-1] / rates[-1 - half]
+        return tuple(float(f"{rate * factor:.3g}") for rate in rates)
+
+    def is_ahead_of(self, other: TaskScore) -> bool:
+        """Whether this run of the same rule got further than another, or as far and not higher.
+
+        The same learning rate in two grids may differ in the last digits.
+        """
+        ours, theirs = (math.inf if s.stopped_at is None else s.stopped_at for s in (self, other))
+        return ours > theirs or (ours == theirs and self.value <= other.value * (1 + 1e-5))
+
 
 def task_score(
     task: str,
@@ -94,6 +112,16 @@ def task_score(
         return score
     curve = tuple(tuple(tuple(float(x) for x in rate) for rate in row) for row in result.curve)
     return dataclasses.replace(score, curve=curve, curve_steps=steps)
+
+
+def joined(scores: Sequence[TaskScore]) -> TaskScore:
+    """One score from those of the same rule with different seeds, on the same grid to the end."""
+    return dataclasses.replace(
+        scores[0],
+        seeds=tuple(seed for score in scores for seed in score.seeds),
+        scores=tuple(row for score in scores for row in score.scores),
+        curve=tuple(rates for score in scores for rates in score.curve),
+    )
 
 
 @dataclass(frozen=True)
@@ -151,17 +179,32 @@ def interval(differences: np.ndarray) -> Comparison:
 
 
 def _positive(values: Sequence[float]) -> np.ndarray:
-    # A loss of exactly zero has no logarithm; anything below 1e-12 counts as that.
-    return np.maximum(np.asarray(values, np.float64), 1e-12)
+    return np.maximum(np.asarray(values, np.float64), SMALLEST_LOSS)
 
 
-def mean_log_ratio(rule: Iterable[TaskScore], baseline: Iterable[TaskScore]) -> float:
-    """Mean log-ratio over tasks, given in the same order; inf if the rule diverged on any."""
-    ratios = [log_ratio(r, b) for r, b in zip(rule, baseline, strict=True)]
+def mean_log_ratio(
+    rule: Iterable[TaskScore], baseline: Iterable[TaskScore], most_gain: float = math.inf
+) -> float:
+    """Mean log-ratio over tasks, given in the same order; inf if the rule diverged on any.
+
+    Gains are bounded; see `bounded`.
+    """
+    pairs = zip(rule, baseline, strict=True)
+    return mean_over_tasks(float(bounded(log_ratio(r, b), most_gain)) for r, b in pairs)
+
+
+def bounded(log_ratios: np.ndarray | float, most_gain: float) -> np.ndarray:
+    """Log-ratios to the baseline of which no gain is more than a limit, so that no task carries a
+    rule: a gain x counts as G tanh(x / G), a loss in full.
+    """
+    ratios = np.asarray(log_ratios, np.float64)
+    if math.isinf(most_gain):
+        return ratios
+    return np.where(ratios < 0, most_gain * np.tanh(ratios / max(most_gain, 1e-9)), ratios)
+
+
+def mean_over_tasks(ratios: Iterable[float]) -> float:
+    """The mean of log-ratios; inf if the rule diverged on any task."""
+    values = list(ratios)
     # Where the baseline diverged on another task, the mean of both infinities would be NaN.
-    return math.inf if math.inf in ratios else float(np.mean(ratios))
-
-
-def fitness(scores: Mapping[str, TaskScore], baselines: Mapping[str, TaskScore]) -> float:
-    """Mean log-ratio to the baseline over tasks; negative is better; inf if any diverged."""
-    return mean_log_ratio(scores.values(), (baselines[name] for name in scores))
+    return math.inf if math.inf in values else float(np.mean(values))

@@ -101,7 +101,7 @@ def sign_flip_test(differences: np.ndarray) -> float:
     signs are tried. It assumes no distribution, so n differences never give less than 2 / 2^n.
     """
     flat = differences.ravel()
-    if not flat.any():
+    if not flat.any() or len(flat) == 1:
         return 1.0
     test = stats.permutation_test(
         (flat,),

@@ -60,7 +60,7 @@ def fused_stepper(layout: Layout, program: Program, rates: Array, total: Array) 
     Args:
       layout: of the model.
       program: the rule.
-      rates: learning rates, shape (R,).
+      rates: learning rates before each step, shape (K, R).
       total: number of steps of the whole run.
     """
     parts = layout.pieces(Kind.TENSOR)
@@ -91,7 +91,7 @@ def fused_stepper(layout: Layout, program: Program, rates: Array, total: Array) 
     return Stepper(
         init=jax.vmap(init),
         step=lambda carry, t, g, loss: jax.vmap(step, in_axes=(0, None, 0, 0, 0))(
-            carry, t, g, loss, rates
+            carry, t, g, loss, rates[t - 1]
         ),
         weights=lambda carry: carry["w"],
         eval_w=lambda carry: carry["eval_w"],

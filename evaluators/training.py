@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -24,6 +24,8 @@ from ..dsl import machine
 from ..dsl.bytecode import assemble
 from ..dsl.layout import Layout
 from ..dsl.program import Program
+from .compilation import jit
+from .schedules import multipliers
 from .steppers import Stepper, fused_stepper, machine_stepper
 from .task import Task
 
@@ -38,13 +40,6 @@ MOST_DRAWS = 8
 
 # Schedules are computed for a multiple of so many steps, because each number compiles anew.
 SCHEDULED = 128
-
-# On a CPU most of the machine's compilation goes into LLVM passes that gain nothing measurable
-# here: 10.8 s with them, 3.7 s without, at the same speed (digits_mlp, two cores).
-_CPU_OPTIONS: dict[str, str | bool] = {"xla_llvm_disable_expensive_passes": True}
-# Matrix products of nine small models at once are faster without this library: 58 ms instead of
-# 78 for a run of 2,410 weights, 175 instead of 189 for 20,562. The option may go as it came.
-_SMALL_PRODUCTS: dict[str, str | bool] = {"xla_cpu_experimental_ynn_fusion_type": ""}
 
 # Whether to go on after a checkpoint: (seed, steps taken, scores (L,)) -> bool.
 GoOn = Callable[[int, int, np.ndarray], bool]
@@ -124,8 +119,10 @@ class Trainer:
         seeds: Sequence[int],
         *,
         steps: int | None = None,
+        schedule: str = "constant",
         checkpoints: int = 1,
         go_on: GoOn = lambda seed, steps, scores: True,
+        hyperparameters: Mapping[str, Sequence[float]] | None = None,
     ) -> TrainingResult:
         """Trains with a program handed to the machine as data.
 
@@ -136,34 +133,32 @@ class Trainer:
           learning_rates: the grid.
           seeds: of the problem, its initial weights and minibatches.
           steps: of training; the task's own number unless given.
+          schedule: what the learning rates are multiplied by at each step; see `schedules`.
           checkpoints: how many times to score, evenly spaced, the last at the end.
           go_on: asked after each checkpoint but the last.
+          hyperparameters: values of others than `lr`, one for each of `learning_rates`. They need
+            no compilation either, but a little more of the machine's room.
 
         Raises:
           TooLarge: when the program does not fit the machine.
         """
-        bytecode = assemble(program)
+        bytecode = assemble(program, bound_hyperparameters=hyperparameters is None)
         tables = bytecode.arrays()
+        # Every replicate has constants of its own, equal or not: one compilation serves both.
+        values = {**program.defaults, **(hyperparameters or {})}
+        tables["constants"] = bytecode.constants_for(values, len(learning_rates))
 
         def given(rates: np.ndarray, total: np.int32) -> Any:
-            steps = SCHEDULED * math.ceil(total / SCHEDULED)
-            return rates, tables, machine.schedule(tables, rates, total, steps=steps)
+            count = SCHEDULED * math.ceil(total / SCHEDULED)
+            by_step = multipliers(schedule, int(total), count)[:, None] * rates
+            return rates, tables, machine.schedule(tables, by_step, total, steps=count)
 
         loop = self._machines[bytecode.full]
         runs = [
             self._run(loop, given, learning_rates, [seed], steps, checkpoints, partial(go_on, seed))
             for seed in seeds
         ]
-        # If one seed was stopped, all are judged there.
-        taken = min(len(run.curve_steps) for run in runs)
-        curve = np.concatenate([run.curve[..., :taken] for run in runs])
-        return TrainingResult(
-            curve[..., -1],
-            np.isinf(curve[..., -1]),
-            max(run.steps for run in runs),
-            curve,
-            runs[0].curve_steps[:taken],
-        )
+        return _joined(runs)
 
     def fused(
         self,
@@ -172,30 +167,42 @@ class Trainer:
         seeds: Sequence[int],
         *,
         steps: int | None = None,
+        schedule: str = "constant",
         checkpoints: int = 1,
     ) -> TrainingResult:
         """Trains with a program compiled into the training loop, as `with_machine` does.
 
-        Compiles at every call, which pays where training takes longer than that.
+        Compiles at every call, which pays where training takes longer than that. Seeds are trained
+        one after the other here too: all at once are no faster on a processor, and need the memory
+        of all.
         """
-        return self.compiled(program)(learning_rates, seeds, steps=steps, checkpoints=checkpoints)
+        run = self.compiled(program)
+        return run(learning_rates, seeds, steps=steps, schedule=schedule, checkpoints=checkpoints)
 
     def compiled(self, program: Program) -> Callable[..., TrainingResult]:
         """A function that takes the other arguments of `fused` and compiles at its first call."""
-        loop = self._loop(lambda rates, total: fused_stepper(self._layout, program, rates, total))
+        loop = self._loop(
+            lambda rates, by_step, total: fused_stepper(self._layout, program, by_step, total)
+        )
 
         def run(
             learning_rates: Sequence[float],
             seeds: Sequence[int],
             *,
             steps: int | None = None,
+            schedule: str = "constant",
             checkpoints: int = 1,
         ) -> TrainingResult:
             def given(rates: np.ndarray, total: np.int32) -> Any:
-                return rates, total
+                return rates, multipliers(schedule, int(total), int(total))[:, None] * rates, total
 
-            return self._run(
-                loop, given, learning_rates, seeds, steps, checkpoints, lambda steps, scores: True
+            return _joined(
+                [
+                    self._run(
+                        loop, given, learning_rates, [seed], steps, checkpoints, lambda *at: True
+                    )
+                    for seed in seeds
+                ]
             )
 
         return run
@@ -211,8 +218,8 @@ class Trainer:
 
     def _loop(self, stepper: Callable[..., Stepper]) -> _Loop:
         return _Loop(
-            _jit(lambda start, given: self._begin(stepper(*given), start, given[0])),
-            _jit(
+            jit(lambda start, given: self._begin(stepper(*given), start, given[0])),
+            jit(
                 lambda start, given, position, until: self._advance(
                     stepper(*given), start, position, until
                 ),
@@ -340,17 +347,14 @@ class Trainer:
         return position, stepper.weights(position.carry), stepper.eval_w(position.carry)
 
 
-def _jit(function: Callable[..., Any], **options: Any) -> Any:
-    return jax.jit(function, compiler_options=_compiler_options(), **options)
-
-
-@cache
-def _compiler_options() -> dict[str, str | bool] | None:
-    if jax.default_backend() != "cpu":
-        return None
-    both = {**_CPU_OPTIONS, **_SMALL_PRODUCTS}
-    try:
-        jax.jit(jnp.negative, compiler_options=both).lower(1.0).compile()
-    except jax.errors.JaxRuntimeError:
-        return _CPU_OPTIONS
-    return both
+def _joined(runs: Sequence[TrainingResult]) -> TrainingResult:
+    """One result of several seeds. If one seed was stopped, all are judged there."""
+    taken = min(len(run.curve_steps) for run in runs)
+    curve = np.concatenate([run.curve[..., :taken] for run in runs])
+    return TrainingResult(
+        curve[..., -1],
+        np.isinf(curve[..., -1]),
+        max(run.steps for run in runs),
+        curve,
+        runs[0].curve_steps[:taken],
+    )

@@ -7,70 +7,32 @@ in place of training, until it reaches what was never trained.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
+from ..evaluators.evaluate import score_from_json
+from ..evaluators.hurdles import Pace, pace
+from ..evaluators.scoring import mean_log_ratio
 from ..known_algorithms.catalogue import get_known
 from . import evolution, ledger
 from .config import SearchConfig
-from .evolution import Batch, SearchState, Status
+from .evolution import Batch, Individual, Population, SearchState, Status
 from .finals import decide
-from .funnel import CHECKPOINTS, CandidateTrainer, Stopped, Trials, jobs_of, submit, succeeded
+from .funnel import CHAMPION_SEED, CandidateTrainer, proxy_jobs
+from .jobs import Stopped, Trials, jobs_of, submit, succeeded
 from .ledger import Ledger
-from .outcome import Outcome
+from .outcome import Champion, Outcome, Round
+from .progress import Counts, Progress
+from .rounds import Standing, after_validation, champions
 from .runs import Run
 from .workers import Workers
 
-
-@dataclass(frozen=True)
-class Progress:
-    """What a run is doing.
-
-    Attributes:
-      phase: "compiling", "searching", "validating", "confirming", "comparing".
-      detail: what of the phase is done, in words.
-      trained, proposed, duplicates, rejected, diverged: numbers of candidates so far.
-      best: lowest fitness so far (mean log-ratio to tuned AdamW); None before the first.
-      seconds: of this phase. rate: candidates trained per second, replayed ones left out.
-      fraction: of the budget used, if there is one.
-    """
-
-    phase: str
-    detail: str = ""
-    trained: int = 0
-    proposed: int = 0
-    duplicates: int = 0
-    rejected: int = 0
-    diverged: int = 0
-    best: float | None = None
-    seconds: float = 0.0
-    rate: float = 0.0
-    fraction: float | None = None
-
-
 Report = Callable[[Progress], None]
 ShouldStop = Callable[[], bool]
-
-
-@dataclass
-class _Tally:
-    """Counts for the progress display."""
-
-    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(Status, 0))
-    diverged: int = 0
-    best: float | None = None
-    replayed: int = 0
-
-    def add(self, batch: Batch, fitness: Mapping[int, float]) -> None:
-        for proposal in batch:
-            self.counts[proposal.status] += 1
-        for value in fitness.values():
-            self.diverged += value == float("inf")
-            self.best = value if self.best is None else min(self.best, value)
 
 
 def run_search(
@@ -125,34 +87,49 @@ class _Engine:
         self.trials = Trials(workers, opened, should_stop)
         self.earlier_seconds = opened.seconds()
         self.started = time.monotonic()
-        self.tally = _Tally()
+        self.counts = Counts()
+        self.baseline = get_known(config.baseline).program
         # By ordinal, of candidates that are pending.
         self.answers: dict[int, Future[dict[str, Any]]] = {}
+        self.standing = Standing()
+        self.rounds: list[Round] = []
 
     def run(self) -> Outcome:
-        trainer = CandidateTrainer(self.trials, self.config, self._baselines())
-        self._evolve(trainer)
+        self._evolve()
         return decide(
             self.config,
             self.ledger,
             self.trials,
+            self.rounds,
             lambda phase, detail: self.report(self._progress(phase, detail)),
         )
 
-    def _baselines(self) -> dict[str, str]:
-        """Scores of the baseline on all proxies, by task.
+    def _evolve(self) -> None:
+        paces = self._first_paces()
+        starters = [get_known(name).program for name in self.config.start]
+        state = evolution.init(self.config.seed, self.config.evolution, starters)
+        self.started = time.monotonic()
+        try:
+            while True:
+                trainer = CandidateTrainer(self.trials, self.config, state.round, paces)
+                begun = state.asked
+                state, going = self._one_round(state, trainer)
+                fresh = self._end_round(state)
+                if not going or state.asked == begun:
+                    return
+                state = evolution.next_round(state, fresh)
+                paces = self._paces(state.round)
+        finally:
+            self.ledger.add_seconds(time.monotonic() - self.started)
 
-        Trained afresh even when they are known, because that compiles the machines: each of them
+    def _first_paces(self) -> dict[str, Pace]:
+        """The baseline's pace on the first round's problems, by task.
+
+        Trained afresh even when it is known, because that compiles the machines: each of them
         once, by whichever worker is free. The other workers read it from JAX's cache when they
         first meet the task.
         """
-        program = get_known(self.config.baseline).program
-        stages = (self.config.funnel.screen, self.config.funnel.proxy)
-        jobs = [
-            job
-            for stage in stages
-            for job in jobs_of(program, stage, "machine", checkpoints=CHECKPOINTS)
-        ]
+        jobs = proxy_jobs(self.baseline, self.config, 0)
         futures = {job.task: submit(self.trials.workers, job) for job in jobs}
 
         def show() -> None:
@@ -165,45 +142,88 @@ class _Engine:
         for job in jobs:
             self.trials.keep(job, scores[job.task])
         show()
-        return scores
+        return {task: pace(score_from_json(score)) for task, score in scores.items()}
 
-    def _evolve(self, trainer: CandidateTrainer) -> None:
-        starters = [get_known(name).program for name in self.config.start]
-        state = evolution.init(self.config.seed, self.config.evolution, starters)
-        self.started = time.monotonic()
+    def _paces(self, number: int) -> dict[str, Pace]:
+        """The baseline's pace on a later round's problems, by task."""
+        jobs = proxy_jobs(self.baseline, self.config, number)
+        return {score.task: pace(score) for score in self.trials.run(jobs)}
+
+    def _one_round(self, state: SearchState, trainer: CandidateTrainer) -> tuple[SearchState, bool]:
+        """The state at the end of a round, and whether the search goes on after it."""
+        going = True
         try:
-            self._send(state.pending[0], trainer)
-            # The starters are always trained: without them there is nothing to report.
-            going = True
-            while state.pending:
-                state = self._tell(state, trainer)
+            for batch in state.pending:  # the starters, which are always trained
+                self._send(batch, trainer)
+            while True:
                 while going and evolution.should_ask(state):
                     going = not self._spent(state)
                     if going:
                         batch, state = evolution.ask(state, self._left(state))
                         self._send(batch, trainer)
                         # Where nothing new is found or pending, there is nothing new to be found.
-                        going = any(p.status is Status.NEW for b in state.pending for p in b)
+                        if not any(p.status.is_trained for b in state.pending for p in b):
+                            return self._told(state, trainer), bool(self.config.evolution.round)
+                if not state.pending:
+                    break
+                state = self._tell(state, trainer)
         except Stopped:
             for batch in state.pending:
                 self._keep(batch, trainer)
             raise
-        finally:
-            self.ledger.add_seconds(time.monotonic() - self.started)
+        return state, going and not self._spent(state)
+
+    def _told(self, state: SearchState, trainer: CandidateTrainer) -> SearchState:
+        """The state after all that is pending was told."""
+        while state.pending:
+            state = self._tell(state, trainer)
+        return state
+
+    def _end_round(self, state: SearchState) -> Population:
+        """Validates the best of a round; what the population starts afresh from, if it does."""
+        best = champions(state, self.standing, self.config.funnel.champions)
+        validated = self._validated(state.round, best) if self.config.evolution.round else []
+        self.standing, fresh = after_validation(state, self.standing, validated)
+        self.rounds.append(
+            Round(
+                state.round,
+                state.next_ordinal,
+                state.trained,
+                tuple(Champion(i.ordinal, i.fitness, value) for i, value in validated),
+                fresh[0].ordinal if fresh else None,
+            )
+        )
+        # A resumed run comes by the rounds of earlier sessions again; who reads keeps seeing all.
+        if len(self.rounds) > len(self.ledger.fact("rounds", ())):
+            self.ledger.set_fact("rounds", [asdict(r) for r in self.rounds])
+        return fresh
+
+    def _validated(self, number: int, best: Population) -> list[tuple[Individual, float]]:
+        """Individuals with their mean log-ratio to the baseline on the validation tasks."""
+        stage = self.config.funnel.validation
+        if not stage.tasks or not best:
+            return []
+        self.report(self._progress("validating", f"the best of round {number + 1}"))
+        first = CHAMPION_SEED + number * stage.seeds
+        programs = [self.baseline, *(i.program for i in best)]
+        scores = self.trials.run([j for p in programs for j in jobs_of(p, stage, "machine", first)])
+        width, gain = len(stage.tasks), self.config.funnel.most_gain
+        base, *rest = (scores[i * width :][:width] for i in range(len(programs)))
+        return [(i, mean_log_ratio(own, base, gain)) for i, own in zip(best, rest, strict=True)]
 
     def _send(self, batch: Batch, trainer: CandidateTrainer) -> None:
         """Stores a batch, and has workers train what is new in it."""
         stored = self.ledger.propose(batch)
         for proposal in batch:
             ordinal = proposal.ordinal
-            if proposal.status is not Status.NEW:
+            if not proposal.status.is_trained:
                 continue
             if (fitness := stored.get(ordinal)) is None:
                 self.answers[ordinal] = trainer.start(proposal, is_new=ordinal not in stored)
             else:
                 self.answers[ordinal] = Future()
                 self.answers[ordinal].set_result({"fitness": fitness, "scores": {}})
-                self.tally.replayed += 1
+                self.counts.replayed += 1
 
     def _tell(self, state: SearchState, trainer: CandidateTrainer) -> SearchState:
         """Waits for the oldest pending batch, and stores what came out."""
@@ -211,16 +231,18 @@ class _Engine:
         fitness = {
             p.ordinal: self.trials.result(self.answers[p.ordinal])["fitness"]
             for p in batch
-            if p.status is Status.NEW
+            if p.status.is_trained
         }
         self._keep(batch, trainer)
         state = evolution.tell(state, fitness)
+        # That of a duplicate is its candidate's mean; of what was trained, what came out.
+        means = {p.ordinal: p.candidate for p in batch if p.candidate is not None}
         self.ledger.commit_fitness(
-            {p.ordinal: state.fitness(p.digest) for p in batch if p.status is not Status.REJECTED}
+            {ordinal: state.history.fitness(c) for ordinal, c in means.items()} | fitness
         )
-        self.tally.add(batch, fitness)
+        self.counts.add(batch, fitness)
         self.ledger.add_seconds(time.monotonic() - self.started)
-        self.report(self._progress("searching", fraction=self._fraction(state)))
+        self.report(self._progress("searching", number=state.round, fraction=self._fraction(state)))
         return state
 
     def _keep(self, batch: Batch, trainer: CandidateTrainer) -> None:
@@ -246,20 +268,24 @@ class _Engine:
             parts.append(seconds / budget.seconds if budget.seconds else 1.0)
         return max(parts) if parts else None
 
-    def _progress(self, phase: str, detail: str = "", fraction: float | None = None) -> Progress:
-        counts = self.tally.counts
+    def _progress(
+        self, phase: str, detail: str = "", number: int = 0, fraction: float | None = None
+    ) -> Progress:
+        statuses = self.counts.statuses
         seconds = time.monotonic() - self.started
-        trained = counts[Status.NEW]
+        trained = statuses[Status.NEW] + statuses[Status.AGAIN]
         return Progress(
             phase,
             detail,
             trained=trained,
-            proposed=sum(counts.values()),
-            duplicates=counts[Status.DUPLICATE],
-            rejected=counts[Status.REJECTED],
-            diverged=self.tally.diverged,
-            best=self.tally.best,
+            proposed=sum(statuses.values()),
+            duplicates=statuses[Status.DUPLICATE],
+            rejected=statuses[Status.REJECTED],
+            diverged=self.counts.diverged,
+            best=self.counts.best,
+            validation=self.standing.value if self.standing.best else None,
+            round=number,
             seconds=seconds,
-            rate=max(0, trained - self.tally.replayed) / seconds if seconds else 0.0,
+            rate=max(0, trained - self.counts.replayed) / seconds if seconds else 0.0,
             fraction=fraction,
         )

@@ -4,12 +4,19 @@
     while ...:
         while should_ask(state):
             proposals, state = ask(state)    # one more batch, bred from what was told so far
-        state = tell(state, fitness)         # the fitness of the new ones in `state.pending[0]`
+        state = tell(state, fitness)         # the fitness of those to train in `state.pending[0]`
+        if round_is_over(state):
+            state = next_round(state)        # fresh problems, perhaps a fresh population
 
 Several batches may be pending, so that training need not wait for breeding or for the slowest
 candidate of a batch. `ask` always proposes a further batch, `tell` answers the oldest, and what a
-state holds depends on the order of the two alone: a driver that follows `should_ask` repeats
+state holds depends on the order of the calls alone: a driver that follows `should_ask` repeats
 exactly. A duplicate of a candidate that is pending shares its fitness once that is told.
+
+All candidates of a round are trained on the same problems, those of the next round on fresh ones.
+The better half of a population survives a round: it is trained again, and the fitness of a
+candidate is the mean over its trials. So is one that comes up again and is as good as the better
+half. None lives on because it was lucky once.
 
 Nothing here knows of files, clocks, processes or training.
 """
@@ -17,6 +24,7 @@ Nothing here knows of files, clocks, processes or training.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -25,9 +33,9 @@ from ..dsl.canonical import program_digest
 from ..dsl.liveness import without_dead_code
 from ..dsl.program import Program
 from .config import Evolution
-from .gates import rejection
+from .examination.gates import STATIC, Examination, examine
 from .history import History, empty_history
-from .mutation import mutate
+from .mutation import Space, mutate
 from .randomness import derive
 
 # Dead statements that a child may inherit.
@@ -39,6 +47,13 @@ MOST_PROPOSALS = 200
 # repeats exactly: a batch is bred without the fitness of those still pending.
 BATCHES_IN_FLIGHT = 2
 
+# Mutations of a random search's candidates, for each of a child's in an evolution.
+RANDOM_STEPS = 3
+# What becomes of those who survive a round, in the place of a mutation.
+SURVIVES = "survives the round"
+# Why a duplicate is one, where its program differs from its twin's.
+ALIKE = "behaves the same"
+
 Batch = tuple["Proposal", ...]
 
 
@@ -46,8 +61,14 @@ class Status(StrEnum):
     """What became of a proposal when it was made."""
 
     NEW = "new"  # to be trained
-    DUPLICATE = "duplicate"  # computes the same as an earlier one, whose fitness it gets
+    AGAIN = "again"  # an earlier one, to be trained on this round's problems too
+    DUPLICATE = "duplicate"  # the same as an earlier one, whose fitness it gets
     REJECTED = "rejected"  # stopped at a gate
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether proposals of this status are trained."""
+        return self in (Status.NEW, Status.AGAIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +81,9 @@ class Proposal:
       change: the mutation in words.
       program: the candidate.
       digest: what it computes (`program_digest`).
-      status: see `Status`. reason: why it was rejected.
-      twin: the earlier proposal that it duplicates.
+      status: see `Status`. reason: why it was rejected, or how it is a duplicate.
+      twin: the earlier proposal that it repeats.
+      candidate: its number in the history; None where it was rejected.
     """
 
     ordinal: int
@@ -72,6 +94,7 @@ class Proposal:
     status: Status
     reason: str = ""
     twin: int | None = None
+    candidate: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +104,11 @@ class Individual:
     ordinal: int
     program: Program
     digest: str
+    candidate: int
     fitness: float
+
+
+Population = tuple[Individual, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,32 +117,41 @@ class SearchState:
 
     Attributes:
       seed, settings: of the run.
-      population: oldest first.
+      starters: what the search began with; empty before they are told.
+      islands: populations that breed apart, each oldest first.
       history: what was asked for and told.
       next_ordinal: of the next proposal.
       pending: batches asked for and not told yet, oldest first.
+      round: its number, from 0. first: its first proposal. begun: trials asked for before it.
     """
 
     seed: int
     settings: Evolution
-    population: tuple[Individual, ...]
+    starters: Population
+    islands: tuple[Population, ...]
     history: History
     next_ordinal: int
     pending: tuple[Batch, ...]
+    round: int = 0
+    first: int = 0
+    begun: int = 0
+
+    @property
+    def population(self) -> Population:
+        """The individuals of all islands, oldest first."""
+        if len(self.islands) == 1:
+            return self.islands[0]
+        return tuple(sorted((i for p in self.islands for i in p), key=lambda i: i.ordinal))
 
     @property
     def trained(self) -> int:
-        """Number of distinct programs whose fitness was told."""
+        """Number of trials whose fitness was told."""
         return self.history.told
 
     @property
     def asked(self) -> int:
-        """Number of distinct programs trained or pending."""
+        """Number of trials told or pending."""
         return self.history.asked
-
-    def fitness(self, digest: str) -> float:
-        """The fitness told for a program's digest. Raises KeyError when none was."""
-        return self.history.fitness(digest)
 
 
 def init(seed: int, settings: Evolution, starters: Sequence[Program]) -> SearchState:
@@ -124,48 +160,135 @@ def init(seed: int, settings: Evolution, starters: Sequence[Program]) -> SearchS
     batch: list[Proposal] = []
     for program in starters:
         ordinal, digest = len(batch), program_digest(program)
-        twin = history.ordinal(digest)
-        status = Status.NEW if twin is None else Status.DUPLICATE
-        if twin is None:
+        candidate = history.candidate(digest)
+        status, twin = Status.NEW, None
+        if candidate is not None:
+            status, twin = Status.DUPLICATE, history.first_ordinal(candidate)
+        else:
+            candidate = history.candidates
             history = history.with_candidate(digest, ordinal)
-        batch.append(
-            Proposal(ordinal, None, f"start: {program.name}", program, digest, status, twin=twin)
-        )
-    return SearchState(seed, settings, (), history, len(batch), (tuple(batch),))
+        words = f"start: {program.name}"
+        batch.append(Proposal(ordinal, None, words, program, digest, status, "", twin, candidate))
+    islands: tuple[Population, ...] = ((),) * settings.islands
+    return SearchState(seed, settings, (), islands, history, len(batch), (tuple(batch),))
 
 
 def should_ask(state: SearchState) -> bool:
-    """Whether the next move is `ask`; if not, it is `tell`.
+    """Whether the next move is `ask`; if not, it is `tell` or `next_round`.
 
-    Nothing can be bred before the starters are told, and then a fixed number of batches is kept
-    pending.
+    Nothing can be bred before the starters, or the survivors of a round, are told; then a fixed
+    number of batches is kept pending, until the round is full.
     """
-    return bool(state.population) and len(state.pending) < BATCHES_IN_FLIGHT
+    waiting = all(state.islands) and len(state.pending) < BATCHES_IN_FLIGHT
+    return waiting and _left_in_round(state) > 0
+
+
+def round_is_over(state: SearchState) -> bool:
+    """Whether all trials of the round were told."""
+    return not state.pending and _left_in_round(state) <= 0
+
+
+def _left_in_round(state: SearchState) -> float:
+    most = state.settings.round
+    return state.begun + most - state.asked if most else math.inf
+
+
+def next_round(state: SearchState, fresh: Population = ()) -> SearchState:
+    """The state at the start of the next round, in which the survivors are pending.
+
+    Args:
+      state: with nothing pending.
+      fresh: what all islands start from again; if empty, the better half of each goes on, and the
+        best of each joins its neighbour.
+
+    Raises:
+      ValueError: when something is pending.
+    """
+    if state.pending:
+        raise ValueError("a round ends when nothing is pending")
+    count = len(state.islands)
+    living = [fresh or _better_half(population, state.settings) for population in state.islands]
+    if not fresh and count > 1:
+        living = [(living[place - 1][0], *own) for place, own in enumerate(living)]
+    ordinal, history = state.next_ordinal, state.history
+    batch: list[Proposal] = []
+    # Who is proposed as number n lives on island n mod count.
+    for place in range(min(map(len, living)) * count):
+        survivor = living[(ordinal + place) % count][place // count]
+        candidate = survivor.candidate
+        twin = history.first_ordinal(candidate)
+        status = Status.AGAIN
+        if history.last_ordinal(candidate) >= ordinal:
+            status = Status.DUPLICATE
+        else:
+            history = history.with_trial(candidate, ordinal + place)
+        batch.append(
+            Proposal(
+                ordinal + place,
+                survivor.ordinal,
+                SURVIVES,
+                survivor.program,
+                survivor.digest,
+                status,
+                "",
+                twin,
+                candidate,
+            )
+        )
+    return dataclasses.replace(
+        state,
+        islands=((),) * count,
+        history=history,
+        next_ordinal=ordinal + len(batch),
+        pending=(tuple(batch),),
+        round=state.round + 1,
+        first=ordinal,
+        begun=state.asked,
+    )
+
+
+def _better_half(population: Population, settings: Evolution) -> Population:
+    """The fittest distinct candidates, at most half as many as may live."""
+    found: dict[int, Individual] = {}
+    for individual in sorted(population, key=_rank):
+        found.setdefault(individual.candidate, individual)
+    return tuple(found.values())[: max(1, _island_size(settings) // 2)]
+
+
+def _rank(individual: Individual) -> tuple[float, int]:
+    """The fittest first, of equals the youngest."""
+    return individual.fitness, -individual.ordinal
+
+
+def _island_size(settings: Evolution) -> int:
+    return max(2, settings.population // settings.islands)
 
 
 def ask(state: SearchState, most: int | None = None) -> tuple[Batch, SearchState]:
-    """One more batch, bred from the population as told so far.
+    """Proposes the next batch. Pure: the same state gives the same proposals.
 
     Args:
-      state: consumed, not changed.
-      most: at most this many new candidates (the configured batch otherwise).
+      state: in which some individuals live; whether anything is pending does not matter.
+      most: at most this many to be trained, where a budget leaves fewer than the batch has.
 
     Returns:
-      Proposals in order, those with status NEW to be trained, and the state to ask or `tell` next,
-      in which the batch is the last one pending.
+      Proposals in order, and the state to ask or `tell` next, in which the batch is the last one
+      pending.
 
     Raises:
-      ValueError: before the starters were told.
+      ValueError: before the starters, or the survivors of a round, were told.
     """
-    if not state.population:
-        raise ValueError("nothing can be bred before the starters are told")
-    wanted = state.settings.batch if most is None else min(most, state.settings.batch)
+    if not all(state.islands):
+        raise ValueError("nothing can be bred before the starters or survivors are told")
+    wanted = int(min(state.settings.batch, _left_in_round(state)))
+    wanted = wanted if most is None else min(most, wanted)
     history = state.history
     batch: list[Proposal] = []
+    fitness = sorted(i.fitness for i in state.population)
+    promising = fitness[(len(fitness) - 1) // 2]
     while history.asked < state.asked + wanted and len(batch) < MOST_PROPOSALS * wanted:
-        proposal = _propose(state, state.next_ordinal + len(batch), history)
-        if proposal.status is Status.NEW:
-            history = history.with_candidate(proposal.digest, proposal.ordinal)
+        ordinal = state.next_ordinal + len(batch)
+        proposal, history = _propose(state, ordinal, history, promising)
         batch.append(proposal)
     proposals = tuple(batch)
     asked = dataclasses.replace(
@@ -177,16 +300,77 @@ def ask(state: SearchState, most: int | None = None) -> tuple[Batch, SearchState
     return proposals, asked
 
 
-def _propose(state: SearchState, ordinal: int, history: History) -> Proposal:
+def _propose(
+    state: SearchState, ordinal: int, history: History, promising: float
+) -> tuple[Proposal, History]:
+    """The next proposal, and the history with its trial, if it gets one."""
+    settings = state.settings
+    parent, program, change = _child(state, ordinal)
+    digest = program_digest(program)
+    candidate = history.candidate(digest)
+
+    def proposal(
+        status: Status, reason: str = "", twin: int | None = None, of: int | None = None
+    ) -> Proposal:
+        return Proposal(ordinal, parent.ordinal, change, program, digest, status, reason, twin, of)
+
+    found = Examination(None)
+    # A duplicate may be too large as well: dead code, which changes nothing, would pile up.
+    if candidate is None or program.size > settings.max_size:
+        found = examine(program, max_size=settings.max_size)
+        if found.rejection and (settings.gates or found.rejection in STATIC):
+            return proposal(Status.REJECTED, found.rejection), history
+    reason = ""
+    if candidate is None and settings.cache and found.behaviour is not None:
+        behaviour = found.behaviour.digest
+        candidate = history.candidate(behaviour)
+        if candidate is None:
+            history = history.with_digest(behaviour, history.candidates)
+        else:
+            history = history.with_digest(digest, candidate)
+            reason = ALIKE
+    if candidate is None:
+        candidate = history.candidates
+        return proposal(Status.NEW, of=candidate), history.with_candidate(digest, ordinal)
+    twin = history.first_ordinal(candidate)
+    if _is_tried_again(state, history, candidate, promising):
+        again = proposal(Status.AGAIN, reason, twin, candidate)
+        return again, history.with_trial(candidate, ordinal)
+    return proposal(Status.DUPLICATE, reason, twin, candidate), history
+
+
+def _is_tried_again(state: SearchState, history: History, candidate: int, promising: float) -> bool:
+    """Whether a candidate that comes up again is trained again."""
+    if not state.settings.cache:
+        return True
+    if history.last_ordinal(candidate) >= state.first:
+        return False
+    return history.fitness(candidate) <= promising
+
+
+def _child(state: SearchState, ordinal: int) -> tuple[Individual, Program, str]:
+    """A parent, its child, and the change in words."""
     settings = state.settings
     rng = derive(state.seed, ordinal, "propose")
-    count = min(settings.tournament, len(state.population))
-    parent = min(rng.sample(state.population, count), key=lambda i: (i.fitness, -i.ordinal))
+    mean = settings.mutations
+    if settings.strategy == "random":
+        # No selection: all that a search can reach from its start in a few steps.
+        parent = rng.choice(state.starters)
+        mean *= RANDOM_STEPS
+    else:
+        population = state.islands[ordinal % len(state.islands)]
+        count = min(settings.tournament, len(population))
+        parent = min(rng.sample(population, count), key=_rank)
+    space = Space(
+        max_state=settings.max_state,
+        inputs=settings.inputs,
+        constants_alone=settings.strategy == "tune",
+    )
     program = parent.program
     changes: list[str] = []
     # A geometric number of mutations with the configured mean.
-    while not changes or rng.random() < 1 - 1 / settings.mutations:
-        mutated = mutate(program, rng, max_state=settings.max_state)
+    while not changes or rng.random() < 1 - 1 / mean:
+        mutated = mutate(program, rng, space)
         if mutated is None:
             break
         program = mutated.program
@@ -194,18 +378,7 @@ def _propose(state: SearchState, ordinal: int, history: History) -> Proposal:
     # Some dead code is where new ideas begin; more of it makes most mutations change nothing.
     program = without_dead_code(program, keep=DEAD_STATEMENTS)
     # The start's name and paper describe it no longer.
-    program = dataclasses.replace(program, name="evolved", doc="")
-    digest = program_digest(program)
-    status, reason, twin = Status.NEW, "", history.ordinal(digest)
-    # A duplicate may be too large as well: dead code, which changes nothing, would pile up.
-    if twin is None or program.size > settings.max_size:
-        reason = rejection(program, max_size=settings.max_size) or ""
-    if reason:
-        status, twin = Status.REJECTED, None
-    elif twin is not None:
-        status = Status.DUPLICATE
-    change = "; ".join(changes)
-    return Proposal(ordinal, parent.ordinal, change, program, digest, status, reason, twin)
+    return parent, dataclasses.replace(program, name="evolved", doc=""), "; ".join(changes)
 
 
 def tell(state: SearchState, fitness: Mapping[int, float]) -> SearchState:
@@ -213,7 +386,7 @@ def tell(state: SearchState, fitness: Mapping[int, float]) -> SearchState:
 
     Args:
       state: from `ask`.
-      fitness: by ordinal, for every proposal of `state.pending[0]` with status NEW. Lower is
+      fitness: by ordinal, for every proposal of `state.pending[0]` that is trained. Lower is
         better; NaN counts as infinity.
 
     Raises:
@@ -222,16 +395,28 @@ def tell(state: SearchState, fitness: Mapping[int, float]) -> SearchState:
     if not state.pending:
         raise ValueError("nothing is pending; ask first")
     oldest, *rest = state.pending
-    wanted = {p.ordinal for p in oldest if p.status is Status.NEW}
+    wanted = {p.ordinal for p in oldest if p.status.is_trained}
     if wanted != set(fitness):
         raise ValueError(f"asked for the fitness of {sorted(wanted)}, told {sorted(fitness)}")
     history = state.history
-    born = []
-    for proposal in oldest:
-        if proposal.status is Status.NEW:
-            history = history.with_fitness(fitness[proposal.ordinal])
-        if proposal.status is not Status.REJECTED:
-            value = history.fitness(proposal.digest)
-            born.append(Individual(proposal.ordinal, proposal.program, proposal.digest, value))
-    population = (*state.population, *born)[-state.settings.population :]
-    return dataclasses.replace(state, population=population, history=history, pending=tuple(rest))
+    born: list[Individual] = []
+    for p in oldest:
+        if p.status.is_trained:
+            history = history.with_fitness(fitness[p.ordinal])
+        if p.candidate is not None:
+            value = history.fitness(p.candidate)
+            born.append(Individual(p.ordinal, p.program, p.digest, p.candidate, value))
+    size, count = _island_size(state.settings), len(state.islands)
+    islands = tuple(
+        (*population, *(i for i in born if not state.starters or i.ordinal % count == place))[
+            -size:
+        ]
+        for place, population in enumerate(state.islands)
+    )
+    return dataclasses.replace(
+        state,
+        starters=state.starters or tuple(born),
+        islands=islands,
+        history=history,
+        pending=tuple(rest),
+    )

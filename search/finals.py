@@ -1,40 +1,42 @@
 """Choosing the best rule: validation, confirmation by an independent path, final comparison.
 
-What the evolution optimized proves nothing: it fits its few proxies. So the finalists are ranked on
-validation tasks that the evolution never saw; the first of them that the fused path confirms on
-fresh seeds is the best rule; and target tasks, by which nothing is chosen, say how good it is.
+What the evolution optimized proves nothing: it fits its proxies. So the finalists, those that did
+best on validation tasks during the run, have their constants tuned and are ranked on those tasks
+once more, all on the same seeds; none is believed before the fused path has confirmed it on fresh
+seeds; and target tasks, by which nothing is chosen, say how good the best of them is.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import math
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 
 import numpy as np
 
-from ..dsl.canonical import program_digest
 from ..dsl.program import LEARNING_RATE, Program
-from ..dsl.rewriting import Level
-from ..dsl.simplifier import simplify
 from ..dsl.syntax import format_program, parse
-from ..evaluators.scoring import TaskScore, compare, mean_log_ratio
+from ..evaluators.scoring import TaskScore, mean_log_ratio
 from ..known_algorithms.catalogue import get_known
+from ..known_algorithms.nearest import nearest_known
 from .config import SearchConfig, Stage
-from .funnel import FRESH_SEED, VALIDATION_SEED, Job, Trials, jobs_of
+from .final_comparison import compared
+from .finalists import finalists, is_on_front
+from .funnel import FINALIST_SEED, FRESH_SEED
+from .jobs import Job, Stopped, Trials, jobs_of
 from .ledger import Ledger
-from .outcome import Finalist, Outcome, Row, outcome_from_json
+from .outcome import Finalist, Outcome, Overall, Round, Row, outcome_from_json
+from .pruning import prune, tasks_for
+from .tuning.tune import Tuned, tune
+
+# At least so many seeds confirm a rule; it was chosen by fewer.
+FRESH_SEEDS = 5
 
 Say = Callable[[str, str], None]
 
 
 def decide(
-    config: SearchConfig,
-    ledger: Ledger,
-    trials: Trials,
-    say: Say,
+    config: SearchConfig, ledger: Ledger, trials: Trials, rounds: Sequence[Round], say: Say
 ) -> Outcome:
     """Chooses the best rule of a finished evolution and stores the outcome as a fact.
 
@@ -43,138 +45,184 @@ def decide(
     """
     if stored := ledger.fact("outcome"):
         return outcome_from_json(stored)
-    stages = _Stages(config, trials, say)
-    finalists = stages.validate(_finalists(config, ledger))
-    winner = None
-    for place, (finalist, program) in enumerate(finalists):
-        scores, value = stages.confirm(program)
-        finalists[place] = (dataclasses.replace(finalist, confirmation=value), program)
-        if value <= 0:
-            winner = place
-            break
+    finals = _Finals(config, ledger, trials, say)
+    found = finals.validated(finals.with_tuned(finalists(config, ledger, rounds)))
+    found, winner, scores = finals.confirmed(found)
     if winner is None:
         # Nothing was better than the baseline where it counts: say so by keeping the starter.
-        ordinal = 0
-        starter = ledger.candidate(ordinal)
+        starter = ledger.candidate(0)
         assert starter is not None
-        fitness, program = starter.fitness or 0.0, parse(starter.program)
-        scores, _ = stages.confirm(program)
+        ordinal, fitness, program = 0, starter.fitness or 0.0, parse(starter.program)
+        scores, _ = finals.confirm(program)
     else:
-        finalist, program = finalists[winner]
-        ordinal, fitness = finalist.ordinal, finalist.fitness
+        ordinal, fitness, program = winner.ordinal, winner.fitness, parse(winner.program)
     program = with_tuned_rate(program, scores)
-    candidate = ledger.candidate(ordinal)
-    assert candidate is not None
+    pruned: tuple[str, ...] = ()
+    if config.funnel.pruned and winner is not None:
+        program, pruned = finals.pruned(program)
+    evolved = ledger.candidate(ordinal)
+    assert evolved is not None
+    comparison, overall = finals.comparison(program)
     outcome = Outcome(
         ordinal,
-        candidate.program,
+        evolved.program,
         format_program(program),
         fitness,
         winner is not None,
-        tuple(f for f, _ in finalists),
-        stages.comparison(program),
+        tuple(found),
+        comparison,
+        pruned,
+        str(nearest_known(program)) if evolved.parent is not None else "",
+        overall,
     )
     ledger.set_fact("outcome", json.loads(json.dumps(asdict(outcome))))
     return outcome
 
 
-def _finalists(config: SearchConfig, ledger: Ledger) -> list[tuple[Finalist, Program]]:
-    """The best distinct candidates, simplified; distinct also under real-number identities."""
-    trained = [
-        c
-        for c in ledger.candidates()
-        if c.status == "new" and c.fitness is not None and math.isfinite(c.fitness)
-    ]
-    trained.sort(key=lambda c: (c.fitness, c.ordinal))
-    seen: set[str] = set()
-    found: list[tuple[Finalist, Program]] = []
-    for candidate in trained:
-        assert candidate.fitness is not None
-        program = simplify(parse(candidate.program))
-        digest = program_digest(program, Level.REAL)
-        if digest in seen:
-            continue
-        seen.add(digest)
-        name = f"evolved_{candidate.ordinal}" if candidate.parent is not None else program.name
-        program = dataclasses.replace(
-            program,
-            name=name,
-            doc=program.doc
-            if candidate.parent is None
-            else f"Found by evoptax, starting from {', '.join(config.start)}.",
-        )
-        found.append((Finalist(candidate.ordinal, candidate.fitness, math.inf), program))
-        if len(found) == config.funnel.finalists:
-            break
-    return found
-
-
-class _Stages:
+class _Finals:
     """The stages after the evolution."""
 
-    def __init__(self, config: SearchConfig, trials: Trials, say: Say) -> None:
+    def __init__(self, config: SearchConfig, ledger: Ledger, trials: Trials, say: Say) -> None:
         self.funnel = config.funnel
+        self.seed = config.seed
         self.baseline = get_known(config.baseline).program
         self.rivals = [get_known(name).program for name in config.rivals]
+        self.ledger = ledger
         self.trials = trials
         self.say = say
 
-    def validate(self, finalists: list[tuple[Finalist, Program]]) -> list[tuple[Finalist, Program]]:
-        """Finalists with their validation score, best first."""
+    def with_tuned(self, finalists: list[Finalist]) -> list[Finalist]:
+        """Finalists, and beside the first of them the same with tuned constants."""
+        proxies = dict.fromkeys((*self.funnel.screen.tasks, *self.funnel.proxy.tasks))
+        tuned = [self._tuned(f, proxies) for f in finalists[: self.funnel.tuned]]
+        return [*finalists, *(f for f in tuned if f.tuned)]
+
+    def _tuned(self, finalist: Finalist, proxies: dict[str, None]) -> Finalist:
+        key = f"tuned {finalist.ordinal}"
+        if (stored := self.ledger.fact(key)) is None:
+            self.say("tuning", f"the constants of candidate {finalist.ordinal}")
+            result: Tuned = tune(
+                parse(finalist.program),
+                proxies,
+                self.trials.workers,
+                self.baseline,
+                seed=self.seed,
+                schedule=self.funnel.screen.schedule,
+                most_gain=self.funnel.most_gain,
+                result=self.trials.result,
+            )
+            stored = {
+                "program": format_program(result.program),
+                "changes": [f"{c.name}: {c.before:g} → {c.after:g}" for c in result.changes],
+            }
+            self.ledger.set_fact(key, stored)
+        return replace(finalist, program=stored["program"], tuned=tuple(stored["changes"]))
+
+    def validated(self, finalists: list[Finalist]) -> list[Finalist]:
+        """Finalists with their validation score on the same seeds, best first."""
         stage = self.funnel.validation
         if not stage.tasks:
             return finalists
-        self.say("validating", f"{len(finalists)} finalists on {', '.join(stage.tasks)}")
-        base = self.trials.run(jobs_of(self.baseline, stage, "machine", VALIDATION_SEED))
-        jobs = [
-            job
-            for _, program in finalists
-            for job in jobs_of(program, stage, "machine", VALIDATION_SEED)
+        stage = replace(stage, seeds=max(stage.seeds, FRESH_SEEDS))
+        programs = [self.baseline, *(parse(f.program) for f in finalists)]
+        jobs = [job for p in programs for job in jobs_of(p, stage, "machine", FINALIST_SEED)]
+        scores = self._run(jobs, "validating", f"{len(finalists)} finalists")
+        width, gain = len(stage.tasks), self.funnel.most_gain
+        base, *rest = (scores[i * width :][:width] for i in range(len(programs)))
+        ranked = [
+            replace(finalist, validation=mean_log_ratio(own, base, gain))
+            for finalist, own in zip(finalists, rest, strict=True)
         ]
-        scores = self.trials.run(jobs)
-        width = len(stage.tasks)
-        ranked = []
-        for i, (finalist, program) in enumerate(finalists):
-            value = mean_log_ratio(scores[i * width : (i + 1) * width], base)
-            ranked.append((dataclasses.replace(finalist, validation=value), program))
-        return sorted(ranked, key=lambda f: (f[0].validation, f[0].fitness, f[0].ordinal))
+        return sorted(ranked, key=lambda f: (f.validation, f.fitness, f.ordinal))
+
+    def confirmed(
+        self, finalists: list[Finalist]
+    ) -> tuple[list[Finalist], Finalist | None, list[TaskScore]]:
+        """Tries the finalists that no simpler one beats, by the fused path on fresh seeds.
+
+        Returns:
+          The finalists; the best that was confirmed, and its scores.
+        """
+        winner, scores = None, []
+        found = list(finalists)
+        tried = 0
+        for place, finalist in enumerate(finalists):
+            if winner is not None and (
+                tried >= self.funnel.confirmed or not is_on_front(finalist, finalists)
+            ):
+                continue
+            tried += 1
+            own, value = self.confirm(parse(finalist.program))
+            found[place] = replace(finalist, confirmation=value)
+            if value <= 0 and winner is None:
+                winner, scores = found[place], own
+        return found, winner, scores
 
     def confirm(self, program: Program) -> tuple[list[TaskScore], float]:
         """Scores by the fused path on the proxies with seeds never used before, and their mean
         log-ratio to the baseline.
         """
         stages = (self.funnel.screen, self.funnel.proxy)
-        self.say("confirming", f"{program.name} by the compiled path on fresh seeds")
         own = [job for s in stages for job in self._fresh(program, s)]
         base = [job for s in stages for job in self._fresh(self.baseline, s, shared=True)]
-        scores = self.trials.run([*own, *base])
+        detail = f"{program.name} by the compiled path on fresh seeds"
+        scores = self._run([*own, *base], "confirming", detail)
         own_scores = scores[: len(own)]
-        return own_scores, mean_log_ratio(own_scores, scores[len(own) :])
+        return own_scores, mean_log_ratio(own_scores, scores[len(own) :], self.funnel.most_gain)
 
     def _fresh(self, program: Program, stage: Stage, *, shared: bool = False) -> list[Job]:
+        stage = replace(stage, seeds=max(stage.seeds, FRESH_SEEDS))
         return jobs_of(program, stage, "fused", FRESH_SEED, shared=shared)
 
-    def comparison(self, program: Program) -> tuple[Row, ...]:
-        """The best rule, the baseline and its rivals on the target tasks."""
+    def pruned(self, program: Program) -> tuple[Program, tuple[str, ...]]:
+        """The rule without what does not change how it trains, and the steps in words."""
+        if (stored := self.ledger.fact("pruned")) is None:
+            steps = []
+            selected_on = (
+                *self.funnel.screen.tasks,
+                *self.funnel.proxy.tasks,
+                *self.funnel.validation.tasks,
+            )
+            name, doc = program.name, program.doc
+
+            def say(words: str) -> None:
+                if self.trials.should_stop():
+                    raise Stopped
+                self.say("pruning", words)
+
+            tasks, schedule = tasks_for(selected_on), self.funnel.validation.schedule
+            for step in prune(program, tasks, self.trials.workers, say, schedule=schedule):
+                program = step.after
+                effect = "" if step.effect is None else f" ({100 * step.effect.mean:+.1f} %)"
+                steps.append(f"{step.name}{effect}")
+            program = replace(program, name=name, doc=doc)
+            stored = {"program": format_program(program), "steps": steps}
+            self.ledger.set_fact("pruned", stored)
+        return parse(stored["program"]), tuple(stored["steps"])
+
+    def comparison(self, program: Program) -> tuple[tuple[Row, ...], tuple[Overall, ...]]:
+        """The best rule, the baseline and its rivals on the target tasks: by task, and overall."""
         stage = self.funnel.target
-        rules = [self.baseline, *self.rivals]
         if not stage.tasks:
-            return ()
-        self.say("comparing", f"{program.name} with tuned AdamW and others on unseen tasks")
+            return (), ()
+        rules = [program, self.baseline, *self.rivals]
         # The known rules' scores are the same in every run, so they are kept between runs.
-        known = [job for rule in rules for job in self._fresh(rule, stage, shared=True)]
-        scores = self.trials.run([*self._fresh(program, stage), *known])
-        names = [program.name, *(rule.name for rule in rules)]
+        shared = [False, *[True] * (len(rules) - 1)]
+        jobs = [
+            job
+            for rule, is_known in zip(rules, shared, strict=True)
+            for job in self._fresh(rule, stage, shared=is_known)
+        ]
+        scores = self._run(jobs, "comparing", f"{program.name} with known rules on unseen tasks")
         width = len(stage.tasks)
-        rows = []
-        for place, name in enumerate(names):
-            # A search that found nothing better would list its starter and baseline twice.
-            if place == 0 and name == self.baseline.name:
-                continue
-            for task in range(width):
-                score, base = scores[place * width + task], scores[width + task]
-                rows.append(_row(name, score, base, is_baseline=place == 1))
-        return tuple(rows)
+        by_rule = [scores[i * width :][:width] for i in range(len(rules))]
+        return compared([rule.name for rule in rules], by_rule)
+
+    def _run(self, jobs: list[Job], phase: str, detail: str) -> list[TaskScore]:
+        def done(count: int) -> None:
+            self.say(phase, f"{detail}: {count} of {len(jobs)} trained")
+
+        return self.trials.run(jobs, done)
 
 
 def with_tuned_rate(program: Program, scores: list[TaskScore]) -> Program:
@@ -183,17 +231,3 @@ def with_tuned_rate(program: Program, scores: list[TaskScore]) -> Program:
     if not rates or LEARNING_RATE not in program.defaults:
         return program
     return program.with_defaults(lr=float(f"{np.exp(np.median(np.log(rates))):.1g}"))
-
-
-def _row(rule: str, score: TaskScore, base: TaskScore, *, is_baseline: bool) -> Row:
-    row = Row(rule, score.task, score.learning_rate, score.value, len(score.seeds))
-    if is_baseline or score.diverged or base.diverged:
-        return row
-    result = compare(score, base)
-    bounded = math.isfinite(result.low)
-    return dataclasses.replace(
-        row,
-        log_ratio=result.mean,
-        low=result.low if bounded else None,
-        high=result.high if bounded else None,
-    )

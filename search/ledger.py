@@ -24,7 +24,7 @@ from .evolution import Proposal, Status
 
 FILE = "ledger.sqlite"
 APPLICATION_ID = 0x65766F70  # "evop", so that a foreign database is recognised
-SCHEMA = 1
+SCHEMA = 2
 
 _TABLES = """
 create table facts (key text primary key, value text not null);
@@ -164,6 +164,16 @@ class Ledger:
     def candidates(self) -> Iterator[Candidate]:
         """All candidates by ordinal."""
         for row in self._db.execute("select * from candidates order by ordinal"):
+            yield Candidate(*row)
+
+    def results(self) -> Iterator[tuple[str, str, str, str, str]]:
+        """All training results: digest, task, fidelity, path and scores of each."""
+        yield from self._db.execute("select digest, task, fidelity, path, scores from results")
+
+    def best_new(self) -> Iterator[Candidate]:
+        """Those that were trained and did not diverge, the fittest first."""
+        query = "select * from candidates where status = 'new' and fitness < 9e999"
+        for row in self._db.execute(f"{query} order by fitness, ordinal"):
             yield Candidate(*row)
 
     def candidate(self, ordinal: int) -> Candidate | None:

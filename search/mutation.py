@@ -30,11 +30,10 @@ from ..dsl.program import (
     subexpressions,
 )
 from ..dsl.syntax import check
+from .config import READABLE
 
 ATTEMPTS = 30
 
-# Training has neither games nor linear systems.
-_DRAWN_INPUTS = tuple(name for name in INPUTS if name not in ("role", "A"))
 _DRAWN = tuple(row for row in PRIMITIVES.values() if row.searched)
 _BY_ARITY: dict[int, tuple[Primitive, ...]] = {
     arity: tuple(row for row in _DRAWN if row.arity == arity)
@@ -42,6 +41,21 @@ _BY_ARITY: dict[int, tuple[Primitive, ...]] = {
 }
 _ARITIES = tuple(_BY_ARITY)
 _ARITY_WEIGHTS = tuple(accumulate(len(rows) for rows in _BY_ARITY.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """What mutations may reach.
+
+    Attributes:
+      max_state: most state variables in a program.
+      inputs: those that may be read; a program's own may be read in any case.
+      constants_alone: whether nothing but constants and hyperparameters changes.
+    """
+
+    max_state: int = 4
+    inputs: tuple[str, ...] = READABLE
+    constants_alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +81,20 @@ class _Draft:
     written: Expr | None = None
 
 
-def mutate(program: Program, rng: random.Random, *, max_state: int = 4) -> Mutated | None:
+def mutate(program: Program, rng: random.Random, space: Space = Space()) -> Mutated | None:
     """One random mutation that gives a well-formed program; None if none was found.
 
     Args:
       program: the parent, which is well formed.
       rng: consumed.
-      max_state: most state variables in the child.
+      space: what may be reached.
     """
     for _ in range(ATTEMPTS):
-        operator = rng.choices(_OPERATORS, cum_weights=_WEIGHTS)[0]
-        draft = operator(program, rng)
-        if draft is None or len(draft.program.state) > max_state:
+        if space.constants_alone:
+            draft = scale_constant(program, rng, space)
+        else:
+            draft = rng.choices(_OPERATORS, cum_weights=_WEIGHTS)[0](program, rng, space)
+        if draft is None or len(draft.program.state) > space.max_state:
             continue
         if draft.written is not None and _depth(draft.written) > MAX_DEPTH:
             continue
@@ -90,10 +106,10 @@ def mutate(program: Program, rng: random.Random, *, max_state: int = 4) -> Mutat
     return None
 
 
-def insert(program: Program, rng: random.Random) -> _Draft | None:
+def insert(program: Program, rng: random.Random, space: Space) -> _Draft | None:
     """A new statement: a random primitive of random arguments, at a random place."""
     position = rng.randint(0, len(program.body))
-    value = _random_call(_names_before(program, position), rng)
+    value = _random_call(_names_before(program, position, space), rng)
     targets = [s.target for s in program.body] + [s.name for s in program.state] + ["g"]
     target = rng.choice(targets) if rng.random() < 0.7 else _fresh(program, "x")
     statement = Statement(target, value)
@@ -102,7 +118,7 @@ def insert(program: Program, rng: random.Random) -> _Draft | None:
     return _Draft(child, lambda: f"insert {_text(statement)}", value)
 
 
-def delete(program: Program, rng: random.Random) -> _Draft | None:
+def delete(program: Program, rng: random.Random, space: Space) -> _Draft | None:
     """One statement less."""
     if not program.body:
         return None
@@ -112,7 +128,7 @@ def delete(program: Program, rng: random.Random) -> _Draft | None:
     return _Draft(_child(program, None, body=body), lambda: f"delete {_text(deleted)}")
 
 
-def modify(program: Program, rng: random.Random) -> _Draft | None:
+def modify(program: Program, rng: random.Random, space: Space) -> _Draft | None:
     """Another primitive or another argument somewhere in one statement."""
     position = rng.randint(0, len(program.body))
     old = program.result if position == len(program.body) else program.body[position].value
@@ -123,15 +139,15 @@ def modify(program: Program, rng: random.Random) -> _Draft | None:
     if type(node) is Call and rng.random() < 0.5:
         replacement = _other_call(node, rng)
     elif rng.random() < 0.3:
-        replacement = _wrapped(node, _names_before(program, position), rng)
+        replacement = _wrapped(node, _names_before(program, position, space), rng)
     else:
-        replacement = _random_leaf(_names_before(program, position), rng)
+        replacement = _random_leaf(_names_before(program, position, space), rng)
     if replacement is None or replacement == node:
         return None
     return _with_value(program, position, _replaced(old, index, replacement))
 
 
-def scale_constant(program: Program, rng: random.Random) -> _Draft | None:
+def scale_constant(program: Program, rng: random.Random, space: Space) -> _Draft | None:
     """One literal or hyperparameter times 2**N(0, 1); the learning rate is tuned instead."""
     places = [
         (position, index, node)
@@ -151,11 +167,11 @@ def scale_constant(program: Program, rng: random.Random) -> _Draft | None:
     return _with_value(program, position, _replaced(old, index, replacement))
 
 
-def add_state(program: Program, rng: random.Random) -> _Draft | None:
+def add_state(program: Program, rng: random.Random, space: Space) -> _Draft | None:
     """A new running average of something, read in place of it."""
     position = rng.randint(0, len(program.body))
     name = _fresh(program, "s")
-    value = _random_leaf(_names_before(program, position), rng)
+    value = _random_leaf(_names_before(program, position, space), rng)
     decay = Constant(rng.choice((0.5, 0.9, 0.99, 0.999)))
     if type(value) is Constant:
         return None
@@ -167,7 +183,7 @@ def add_state(program: Program, rng: random.Random) -> _Draft | None:
     return _Draft(child, lambda: f"add state {_text(statement)}", average)
 
 
-Operator = Callable[[Program, random.Random], _Draft | None]
+Operator = Callable[[Program, random.Random, Space], _Draft | None]
 _OPERATORS: tuple[Operator, ...] = (insert, delete, modify, scale_constant, add_state)
 _WEIGHTS = tuple(accumulate((3, 2, 4, 3, 0.5)))
 
@@ -203,9 +219,9 @@ def _random_leaf(names: list[str], rng: random.Random) -> Expr:
     return Name(rng.choice(names))
 
 
-def _names_before(program: Program, position: int) -> list[str]:
+def _names_before(program: Program, position: int, space: Space) -> list[str]:
     """The variables that have a value before statement `position`."""
-    names = dict.fromkeys(_DRAWN_INPUTS)
+    names = dict.fromkeys((*space.inputs, *program.inputs))
     names |= dict.fromkeys([s.name for s in program.state])
     names |= dict.fromkeys([h.name for h in program.hyperparameters])
     names |= dict.fromkeys([s.target for s in program.body[:position] if s.target != EVAL_W])

@@ -7,18 +7,52 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Finalist:
-    """A candidate that reached validation.
-
-    Attributes:
-      ordinal: of the candidate; fitness: on the proxies; validation: mean log-ratio to the
-        baseline on the validation tasks; confirmation: the same by the fused path on fresh seeds
-        of the proxies (None if not tried).
+class Champion:
+    """One of the best of a round: its candidate, and its mean log-ratios to the baseline on the
+    problems it was evolved on and on the validation tasks.
     """
 
     ordinal: int
     fitness: float
     validation: float
+
+
+@dataclass(frozen=True)
+class Round:
+    """A round of the search.
+
+    Attributes:
+      number: from 0. proposed, trained: candidates so far, at its end.
+      champions: those validated at its end, the fittest first.
+      fresh: the candidate that the population started from again after it; None if it went on.
+    """
+
+    number: int
+    proposed: int
+    trained: int
+    champions: tuple[Champion, ...]
+    fresh: int | None = None
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A candidate that is compared at the end.
+
+    Attributes:
+      ordinal: of the candidate; fitness: on the proxies; validation: mean log-ratio to the
+        baseline on the validation tasks; confirmation: the same by the fused path on fresh seeds
+        of the proxies (None if not tried).
+      program: its text, simplified and tuned. size, state: its primitive calls and state variables.
+      tuned: what tuning its constants changed, in words.
+    """
+
+    ordinal: int
+    fitness: float
+    validation: float
+    program: str
+    size: int
+    state: int
+    tuned: tuple[str, ...] = ()
     confirmation: float | None = None
 
 
@@ -43,6 +77,26 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Overall:
+    """The best rule against another over all unseen tasks.
+
+    Attributes:
+      against: the other's name.
+      mean: of log(best / other) over tasks and seeds, which is the log of the ratio of geometric
+        means. low, high: its 95 % interval over seeds (infinite without one). p: of a paired test.
+      tasks, seeds: how many of each.
+    """
+
+    against: str
+    mean: float
+    low: float
+    high: float
+    p: float
+    tasks: int
+    seeds: int
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What a search found.
 
@@ -53,6 +107,9 @@ class Outcome:
       fitness: mean log-ratio to the baseline on the proxies.
       confirmed: whether the fused path found it no worse than the baseline on fresh seeds.
       finalists: best validation first. comparison: on target tasks, fresh seeds.
+      pruned: what was removed from the best rule because it changes nothing, in words.
+      kinship: the nearest known rule, in words; empty for a starter.
+      overall: against the baseline and each rival over all target tasks.
     """
 
     ordinal: int
@@ -62,6 +119,9 @@ class Outcome:
     confirmed: bool
     finalists: tuple[Finalist, ...]
     comparison: tuple[Row, ...]
+    pruned: tuple[str, ...] = ()
+    kinship: str = ""
+    overall: tuple[Overall, ...] = ()
 
 
 def outcome_from_json(data: dict[str, Any]) -> Outcome:
@@ -69,7 +129,11 @@ def outcome_from_json(data: dict[str, Any]) -> Outcome:
     return Outcome(
         **data
         | {
-            "finalists": tuple(Finalist(**f) for f in data["finalists"]),
+            "finalists": tuple(
+                Finalist(**f | {"tuned": tuple(f["tuned"])}) for f in data["finalists"]
+            ),
             "comparison": tuple(Row(**r) for r in data["comparison"]),
+            "pruned": tuple(data["pruned"]),
+            "overall": tuple(Overall(**r) for r in data["overall"]),
         }
     )

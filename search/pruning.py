@@ -8,7 +8,7 @@ worse, it takes the rule's place, and so on until nothing more can go.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,10 +18,10 @@ from ..dsl.program import Program
 from ..dsl.simplification.reductions import reductions, with_plain_rate
 from ..dsl.simplifier import rank, simplify
 from ..evaluators.evaluate import Fidelity, score_from_json
-from ..evaluators.scoring import LEARNING_RATES, TaskScore, log_ratios
+from ..evaluators.scoring import LEARNING_RATES, TaskScore, joined, log_ratios
 from ..evaluators.statistics import Estimate, estimate
 from ..evaluators.tasks import list_tasks
-from .funnel import Job, submit
+from .jobs import Job, submit
 from .workers import Workers
 
 # Cheap tasks of several families, the validation tier first; those that a rule was selected on are
@@ -78,6 +78,7 @@ def prune(
     *,
     seeds: int = SEEDS,
     most_steps: int = MOST_STEPS,
+    schedule: str = "constant",
 ) -> Iterator[Pruned]:
     """Steps towards a simpler program that trains as well.
 
@@ -87,11 +88,12 @@ def prune(
       workers: who train, on these tasks.
       say: told what is being tried.
       seeds: of every task. most_steps: of training.
+      schedule: of the learning rate; see `evaluators.schedules`.
 
     Raises:
       UserError: the rule diverges on some task at every learning rate.
     """
-    judge = _Judge(workers, tuple(tasks), seeds, most_steps)
+    judge = _Judge(workers, tuple(tasks), seeds, most_steps, schedule)
     current, rates = program, judge.rates_for(program)
     refused: set[str] = set()
     while True:
@@ -134,8 +136,14 @@ class _Judge:
     """Trains rules on the same problems and compares them."""
 
     def __init__(
-        self, workers: Workers, tasks: tuple[str, ...], seeds: int, most_steps: int
+        self,
+        workers: Workers,
+        tasks: tuple[str, ...],
+        seeds: int,
+        most_steps: int,
+        schedule: str,
     ) -> None:
+        self._schedule = schedule
         self._workers = workers
         self._tasks = tasks
         self._seeds = tuple(range(_FIRST_SEED, _FIRST_SEED + seeds))
@@ -195,19 +203,16 @@ class _Judge:
         if key not in self._known:
             # A seed at a time, so that all workers have something to do.
             jobs = [
-                Job(program, task, Fidelity(rates, (seed,), steps=self._steps[task]), "machine")
+                Job(program, task, self._fidelity(rates, seed, task), "machine")
                 for task in tasks
                 for seed in seeds
             ]
             answers = [submit(self._workers, job) for job in jobs]
             scores = [score_from_json(answer.result()) for answer in answers]
             self._known[key] = [
-                _joined(scores[i * len(seeds) : (i + 1) * len(seeds)], seeds)
-                for i in range(len(tasks))
+                joined(scores[i * len(seeds) : (i + 1) * len(seeds)]) for i in range(len(tasks))
             ]
         return self._known[key]
 
-
-def _joined(scores: Sequence[TaskScore], seeds: tuple[int, ...]) -> TaskScore:
-    """One score of several seeds from a score for each."""
-    return replace(scores[0], seeds=seeds, scores=tuple(row for s in scores for row in s.scores))
+    def _fidelity(self, rates: tuple[float, ...], seed: int, task: str) -> Fidelity:
+        return Fidelity(rates, (seed,), steps=self._steps[task], schedule=self._schedule)

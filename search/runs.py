@@ -13,8 +13,10 @@ from ..dsl.errors import UserError, did_you_mean
 from ..dsl.program import Program
 from ..dsl.syntax import parse
 from . import ledger
-from .config import SearchConfig, config_from_dict, config_to_dict, config_to_toml
+from .config import SearchConfig
+from .config_file import config_from_dict, config_to_dict, config_to_toml
 from .ledger import Ledger
+from .reporting.overfitting import best_champion, read_rounds
 
 CONFIG = "config.toml"
 REPORT = "report.html"
@@ -123,6 +125,9 @@ def ordinal_in_run(run: Run, which: str) -> int:
         if which == "best":
             if outcome := opened.fact("outcome"):
                 return outcome["ordinal"]
+            rounds = read_rounds(opened)
+            if (found := best_champion(rounds)) is not None:
+                return found[1].ordinal
             trained = [c for c in opened.candidates() if c.fitness is not None]
             if not trained:
                 raise UserError(f"run '{run.name}' has no trained candidate yet")

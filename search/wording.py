@@ -48,6 +48,21 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
+def share(part: int, whole: int) -> str:
+    """How much of a whole it is: "31 %", "0.4 %"; empty where there is no whole."""
+    if not whole:
+        return ""
+    value = 100 * part / whole
+    return f"{value:.1f} %" if 0 < value < 1 or 99 < value < 100 else f"{value:.0f} %"
+
+
+def p_value(p: float) -> str:
+    """ "0.024", "< 0.0001", "–" where there was no test."""
+    if math.isnan(p):
+        return "–"
+    return "< 0.0001" if p < 1e-4 else f"{p:.2g}" if p < 0.995 else "1"
+
+
 def printed_name(rule: str) -> str:
     """A known rule's name as papers print it."""
     return _PRINTED.get(rule, rule)

@@ -3,6 +3,7 @@
     {"do": "load", "tasks": [...]}  -> {task: version}
     {"do": "score", "job": {...}}   -> a score as text; see `Job.plain`
     {"do": "candidate", ...}        -> see `train_candidate`
+    {"do": "points", ...}           -> see `train_points`
 
 An answer is {"value": ..., "seconds": what it took}; in place of a value it has "mistake", the
 user's, in a sentence, or "error", any other, with its traceback.
@@ -27,7 +28,9 @@ from ..evaluators.hurdles import Hurdle
 from ..evaluators.scoring import TaskScore
 from ..evaluators.task import Task, load_task_file
 from ..evaluators.tasks import get_task, list_tasks
-from .funnel import Job, job_from_plain, train_candidate
+from .funnel import train_candidate
+from .jobs import Job, job_from_plain
+from .tuning.points import train_points
 
 
 def main() -> None:
@@ -73,16 +76,22 @@ class _Worker:
                     answer["value"] = score_to_json(self._score(job_from_plain(**request)))
                 case "candidate":
                     answer["value"] = train_candidate(score=self._score, **request)
+                case "points":
+                    trainer = self._evaluator(request["task"]).trainers[request.pop("task")]
+                    answer["value"] = train_points(trainer, **request)
         except UserError as error:
             answer["mistake"] = str(error)
         except Exception:
             answer["error"] = traceback.format_exc()
         return {**answer, "seconds": time.perf_counter() - started}
 
+    def _evaluator(self, task: str) -> Evaluator:
+        if task not in self._evaluators:
+            self._evaluators[task] = Evaluator({task: _task(task)}, ScoreStore())
+        return self._evaluators[task]
+
     def _score(self, job: Job, hurdle: Hurdle | None = None) -> TaskScore:
-        if job.task not in self._evaluators:
-            self._evaluators[job.task] = Evaluator({job.task: _task(job.task)}, ScoreStore())
-        evaluator = self._evaluators[job.task]
+        evaluator = self._evaluator(job.task)
         if job.shared:
             return evaluator.cached_score(job.program, job.task, job.fidelity, job.path)
         return evaluator.score(job.program, job.task, job.fidelity, job.path, hurdle)

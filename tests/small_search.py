@@ -6,7 +6,8 @@ import atexit
 import functools
 from pathlib import Path
 
-from evoptax.search.config import SearchConfig, config_from_dict
+from evoptax.search.config import SearchConfig
+from evoptax.search.config_file import config_from_dict
 from evoptax.search.engine import run_search
 from evoptax.search.runs import Run, create_run
 from evoptax.search.workers import Workers

@@ -13,7 +13,7 @@ from evoptax.evaluators.training import Trainer
 from evoptax.known_algorithms.catalogue import get_known
 from evoptax.search.config import Evolution
 from evoptax.search.evolution import init, tell
-from evoptax.search.gates import rejection
+from evoptax.search.examination.gates import rejection
 
 # Ordinary until the last step, when every weight becomes NaN. The minibatch losses are all finite.
 LAST_STEP = parse("""

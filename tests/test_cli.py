@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from evoptax.cli.main import main
 from evoptax.dsl.syntax import parse
-from evoptax.search.config import config_from_dict, config_to_toml
+from evoptax.search.config_file import config_from_dict, config_to_toml
 from evoptax.search.ledger import read_content
 from small_search import run_small, settings
 

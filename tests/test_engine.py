@@ -10,9 +10,10 @@ import pytest
 from evoptax.dsl.canonical import program_digest
 from evoptax.dsl.errors import UserError
 from evoptax.dsl.syntax import parse
-from evoptax.search.config import config_from_dict
-from evoptax.search.engine import Progress, run_search
+from evoptax.search.config_file import config_from_dict
+from evoptax.search.engine import run_search
 from evoptax.search.ledger import open_to_read, read_content
+from evoptax.search.progress import Progress
 from evoptax.search.runs import create_run, rule_of_run
 from small_search import run_small, settings, started_workers
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from evoptax.cli.main import main
 from evoptax.evaluators.comparison import RuleResult, compare_rules
 from evoptax.evaluators.scoring import TaskScore
 from evoptax.evaluators.statistics import sign_flip_test
+from small_search import TASK
 
 RATES = (1e-3, 1e-2, 1e-1)
 STEPS = tuple(range(5, 101, 5))
@@ -52,7 +54,7 @@ def evaluation(speeds: Mapping[str, float], seeds: int = 5) -> Evaluation:
     }
     baseline = next(iter(speeds))
     results = compare_rules(scores, list(speeds), TASKS, baseline)
-    return Evaluation(baseline, TASKS, seeds, results, scores, set(speeds))
+    return Evaluation(baseline, TASKS, seeds, "cosine", results, scores, set(speeds))
 
 
 RULES = {"base": 1.0, "quick": 1.3, "equal": 1.000002, "slow": 0.2, "wild": 0.0}
@@ -200,3 +202,26 @@ def test_command_measures_steps_to_target(
             assert max(steps["steps"]) <= 0.75 * 30
     assert main(command) == 0
     assert "steps to target" in capsys.readouterr().out.splitlines()[2]
+
+
+def test_what_a_task_prints_is_not_among_the_results(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "chatty.py"
+    path.write_text(TASK + "\nprint('hello')\n")
+    command = ["evaluate", "sgd", "--tasks", f"{path}:Quadratic", "--seeds", "2"]
+    assert main([*command, "--format", "json"]) == 0
+    json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["", "--seeds", "1"], "RULE names no rule"),
+        (["adamw", "--tasks", ","], "--tasks names no task"),
+        (["adamw", "--workers", "-1"], "--workers"),
+    ],
+)
+def test_mistakes(arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", *arguments]) == 2
+    assert expected in capsys.readouterr().err

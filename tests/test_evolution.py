@@ -6,6 +6,7 @@ import json
 import math
 import random
 import sys
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from types import FrameType
@@ -13,6 +14,7 @@ from types import FrameType
 import pytest
 from evoptax.dsl import terms
 from evoptax.dsl.canonical import program_digest
+from evoptax.dsl.program import Call, Program, subexpressions
 from evoptax.dsl.syntax import check, format_program, parse
 from evoptax.known_algorithms.catalogue import KNOWN, get_known
 from evoptax.search.config import Evolution
@@ -23,18 +25,20 @@ from evoptax.search.evolution import (
     Status,
     ask,
     init,
+    next_round,
+    round_is_over,
     should_ask,
     tell,
 )
 from evoptax.search.mutation import mutate
 from evoptax.search.randomness import derive
 
-SETTINGS = Evolution(population=30, tournament=3, batch=5)
+SETTINGS = Evolution(population=30, tournament=3, batch=5, round=0)
 GOLDEN = Path(__file__).parent / "golden" / "search_trace.json"
 
 
-def _start(seed: int = 0) -> SearchState:
-    return init(seed, SETTINGS, [get_known("adamw").program, get_known("sgd").program])
+def _start(seed: int = 0, settings: Evolution = SETTINGS) -> SearchState:
+    return init(seed, settings, [get_known("adamw").program, get_known("sgd").program])
 
 
 def _made_up_fitness(digest: str) -> float:
@@ -44,7 +48,7 @@ def _made_up_fitness(digest: str) -> float:
 
 
 def _fitness(batch: Batch) -> dict[int, float]:
-    return {p.ordinal: _made_up_fitness(p.digest) for p in batch if p.status is Status.NEW}
+    return {p.ordinal: _made_up_fitness(p.digest) for p in batch if p.status.is_trained}
 
 
 def _run(state: SearchState, rounds: int) -> tuple[SearchState, list[dict]]:
@@ -53,6 +57,8 @@ def _run(state: SearchState, rounds: int) -> tuple[SearchState, list[dict]]:
     for _ in range(rounds):
         while should_ask(state):
             _, state = ask(state)
+        if round_is_over(state):
+            state = next_round(state)
         batch = state.pending[0]
         state = tell(state, _fitness(batch))
         for p in batch:
@@ -74,7 +80,7 @@ def test_golden_trace() -> None:
     """Node by node. To renew after an intended change: EVOPTAX_RENEW_GOLDEN=1 pytest …"""
     import os
 
-    _, trace = _run(_start(), 10)
+    _, trace = _run(_start(settings=replace(SETTINGS, round=20, islands=2)), 12)
     if os.environ.get("EVOPTAX_RENEW_GOLDEN"):
         GOLDEN.parent.mkdir(exist_ok=True)
         lines = ",\n".join(json.dumps(node, ensure_ascii=False) for node in trace)
@@ -83,15 +89,15 @@ def test_golden_trace() -> None:
     for node, expected in zip(trace, golden, strict=True):
         assert node == expected
     statuses = {node["status"] for node in trace}
-    assert statuses == {"new", "duplicate", "rejected"}
+    assert statuses == {"new", "again", "duplicate", "rejected"}
 
 
 def _content(state: SearchState) -> tuple:
     known = {p.digest for batch in state.pending for p in batch}
     known |= {i.digest for i in state.population}
-    ordinals = {digest: state.history.ordinal(digest) for digest in known}
-    fitness = {i.digest: state.fitness(i.digest) for i in state.population}
-    return state.population, state.next_ordinal, state.pending, ordinals, fitness, state.trained
+    candidates = {digest: state.history.candidate(digest) for digest in known}
+    fitness = {i.digest: state.history.fitness(i.candidate) for i in state.population}
+    return state.islands, state.next_ordinal, state.pending, candidates, fitness, state.trained
 
 
 def test_ask_and_tell_do_not_change_their_arguments() -> None:
@@ -129,8 +135,9 @@ def test_batches_are_told_in_the_order_in_which_they_were_asked() -> None:
         state = tell(state, _fitness(waiting[0]))
         assert state.pending == waiting[1:]
     for proposal in (*first, *second):
-        if proposal.status is not Status.REJECTED:
-            assert state.fitness(proposal.digest) == _made_up_fitness(proposal.digest)
+        if proposal.status is Status.NEW:
+            assert proposal.candidate is not None
+            assert state.history.fitness(proposal.candidate) == _made_up_fitness(proposal.digest)
     with pytest.raises(ValueError, match="nothing is pending"):
         tell(state, {})
 
@@ -148,15 +155,16 @@ def test_duplicate_of_a_pending_candidate_gets_its_fitness() -> None:
         state = tell(state, _fitness(state.pending[0]))
     living = {i.ordinal: i for i in state.population}
     for p in duplicates:
-        assert p.digest == new[p.twin].digest
+        twin = new[p.twin]
+        assert p.candidate == twin.candidate == state.history.candidate(p.digest)
         if p.ordinal in living:
-            assert living[p.ordinal].fitness == _made_up_fitness(p.digest)
+            assert living[p.ordinal].fitness == _made_up_fitness(twin.digest)
 
 
 def test_nothing_is_bred_before_the_starters_are_told() -> None:
     state = _start()
     assert not should_ask(state)
-    with pytest.raises(ValueError, match="before the starters are told"):
+    with pytest.raises(ValueError, match="before the starters or survivors are told"):
         ask(state)
 
 
@@ -180,17 +188,79 @@ def test_population_ages_and_fitness_is_shared_by_duplicates() -> None:
     living = [n["ordinal"] for n in trace if n["status"] != "rejected"]
     assert ordinals == living[-SETTINGS.population :]
     for individual in state.population:
-        assert individual.fitness == _made_up_fitness(individual.digest)
+        first = trace[state.history.first_ordinal(individual.candidate)]
+        assert individual.fitness == _made_up_fitness(first["digest"])
     assert state.trained == sum(n["status"] == "new" for n in trace)
 
 
 def test_no_living_program_is_too_large() -> None:
     """Dead code makes duplicates, which take no training but must not grow either."""
     largest = get_known("adamw").program.size + 2
-    settings = Evolution(population=30, batch=5, max_size=largest)
+    settings = Evolution(population=30, batch=5, max_size=largest, round=0)
     state, trace = _run(init(0, settings, [get_known("adamw").program]), 30)
     assert max(individual.program.size for individual in state.population) == largest
     assert "too large" in {node["reason"] for node in trace}
+
+
+def test_survivors_of_a_round_are_tried_again_and_the_mean_counts() -> None:
+    settings = replace(SETTINGS, round=40, islands=2)
+    state, _ = _run(_start(settings=settings), 1)
+    while not round_is_over(state):
+        state, _ = _run(state, 1) if state.pending else (ask(state)[1], [])
+    before = [sorted(island, key=lambda i: i.fitness) for island in state.islands]
+    state = next_round(state)
+    (survivors,) = state.pending
+    assert state.round == 1
+    assert not should_ask(state)
+    assert {p.status for p in survivors} <= {Status.AGAIN, Status.DUPLICATE}
+    best = {island[0].candidate for island in before}
+    assert best <= {p.candidate for p in survivors}
+    count = len(survivors)
+    assert count <= settings.population // 2 + settings.islands
+    old = {p.candidate: state.history.fitness(p.candidate) for p in survivors}
+    state = tell(state, {p.ordinal: 0.5 for p in survivors if p.status is Status.AGAIN})
+    for individual in state.population:
+        assert individual.fitness == pytest.approx((old[individual.candidate] + 0.5) / 2)
+    assert len(state.population) == count
+    assert should_ask(state)
+
+
+def test_a_search_starts_afresh_from_what_it_is_told_to() -> None:
+    settings = replace(SETTINGS, round=30)
+    state, _ = _run(_start(settings=settings), 1)
+    while not round_is_over(state):
+        state, _ = _run(state, 1)
+    state = next_round(state, state.starters[:1])
+    assert [p.candidate for p in state.pending[0]] == [state.starters[0].candidate]
+    state = tell(state, {p.ordinal: 0.0 for p in state.pending[0]})
+    batch, _ = ask(state)
+    assert {p.parent for p in batch} == {state.population[0].ordinal}
+
+
+def test_random_search_breeds_from_the_start_alone_and_tuning_changes_constants_alone() -> None:
+    starters = {0, 1}
+    state, trace = _run(_start(settings=replace(SETTINGS, strategy="random")), 6)
+    assert {node["parent"] for node in trace} <= {None, *starters}
+    state, _ = _run(_start(settings=replace(SETTINGS, strategy="tune")), 12)
+
+    def shape(program: Program) -> list[str]:
+        nodes = [e for root in program.expressions() for e in subexpressions(root)]
+        return [e.primitive if isinstance(e, Call) else type(e).__name__ for e in nodes]
+
+    shapes = {tuple(shape(get_known(name).program)) for name in ("adamw", "sgd")}
+    assert {tuple(shape(i.program)) for i in state.population} <= shapes
+
+
+def test_without_a_cache_what_comes_up_again_is_trained_again() -> None:
+    _, trace = _run(_start(settings=replace(SETTINGS, cache=False)), 20)
+    statuses = {node["status"] for node in trace}
+    assert statuses == {"new", "again", "rejected"}
+
+
+def test_inputs_that_are_not_to_be_read_are_not() -> None:
+    settings = replace(SETTINGS, inputs=("w", "g"))
+    state, _ = _run(_start(settings=settings), 30)
+    assert not {"T", "loss"} & {name for i in state.population for name in i.program.inputs}
 
 
 def test_most_limits_the_new_candidates() -> None:
@@ -225,7 +295,6 @@ def test_mutations_are_well_formed_and_described(name: str) -> None:
 
 def test_mutations_reach_every_searched_primitive() -> None:
     from evoptax.dsl.primitives import PRIMITIVES
-    from evoptax.dsl.program import Call, subexpressions
 
     rng = random.Random(0)
     program = get_known("adamw").program

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from evoptax.dsl.errors import UserError
-from evoptax.search.config import config_from_dict, config_to_toml
+from evoptax.search.config_file import config_from_dict, config_to_toml
 from evoptax.search.ledger import read_content
 from small_search import run_small, settings
 

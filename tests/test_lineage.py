@@ -19,7 +19,7 @@ from evoptax.known_algorithms.catalogue import get_known
 from evoptax.search import ledger
 from evoptax.search.evolution import Proposal, Status
 from evoptax.search.ledger import Ledger
-from evoptax.search.lineage import FORMATS, ancestry, lineage_graph, to_text, write
+from evoptax.search.lineage.graph import FORMATS, ancestry, lineage_graph, to_text, write
 from small_ledger import HOSTILE, make_run
 
 # What a format may trip over: markup, quotes, line ends, a bell, a lone surrogate.
@@ -28,7 +28,7 @@ NASTY = HOSTILE + ' "quoted" \\" \\n \r\n\t]]> &lt; \x07 \udc80 '
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Ledger:
-    return make_run(tmp_path_factory.mktemp("runs"), count=200).read()
+    return make_run(tmp_path_factory.mktemp("runs"), count=200, rounds=5).read()
 
 
 @pytest.fixture
@@ -67,7 +67,9 @@ def test_a_run_is_a_forest_of_parents_before_children(opened: Ledger) -> None:
         assert attributes["diverged"] == (c.fitness == math.inf)
         assert attributes.get("fitness", math.inf) == (math.inf if c.fitness is None else c.fitness)
         assert attributes.get("twin") == c.twin
-    assert {"new", "duplicate", "rejected"} == {a["status"] for _, a in graph.nodes(data=True)}
+    assert {"new", "again", "duplicate", "rejected"} == {
+        a["status"] for _, a in graph.nodes(data=True)
+    }
 
 
 def test_an_edge_has_the_difference_that_a_mutation_made(opened: Ledger) -> None:
@@ -180,6 +182,22 @@ def test_a_family_tree_shows_the_best_and_counts_the_rest(opened: Ledger) -> Non
     assert len(text.splitlines()) < 60
 
 
+def test_what_was_trained_again_is_said_as_what_it_is(opened: Ledger) -> None:
+    candidates = list(opened.candidates())
+    again = next(c for c in candidates if c.status == "again" and c.fitness != math.inf)
+    graph = lineage_graph(opened, ordinal=again.ordinal)
+    assert f"(same as {again.twin}, trained again)" in write(graph, "text")
+    assert f"same as candidate {again.twin} and was trained again" in write(graph, "html")
+    assert rf"\nsame as {again.twin}, trained again: " in write(graph, "dot")
+    for format in ("graphml", "gexf", "json"):
+        assert "again" in write(graph, format)
+    alike = next(c for c in candidates if c.reason == "behaves the same")
+    graph = lineage_graph(opened, ordinal=alike.ordinal)
+    assert f"(behaves as {alike.twin})" in write(graph, "text")
+    assert f"behaves as candidate {alike.twin}" in write(graph, "html")
+    assert f"behaves as {alike.twin}" in write(graph, "dot")
+
+
 def test_text_is_bounded_however_long_the_run(tmp_path: Path) -> None:
     opened = chain(tmp_path, 3000)
     for ordinal in (None, 2999):
@@ -207,7 +225,8 @@ def test_a_misspelt_format_is_named() -> None:
 
 
 def test_reading_a_lineage_needs_no_jax() -> None:
-    code = "import sys, evoptax.search.lineage, evoptax.search.report; print('jax' in sys.modules)"
+    modules = "evoptax.search.lineage.graph, evoptax.search.reporting.report"
+    code = f"import sys, {modules}; print('jax' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 

@@ -10,58 +10,18 @@ import subprocess
 import time
 from contextlib import closing
 from dataclasses import asdict, replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from evoptax.search.config import Budget, Funnel, SearchConfig, Stage
-from evoptax.search.finals import Outcome, Row
-from evoptax.search.lineage import lineage_graph, write
-from evoptax.search.report import report_html, write_report
+from evoptax.search.lineage.graph import lineage_graph, write
+from evoptax.search.outcome import Outcome, Row
+from evoptax.search.reporting.report import report_html, write_report
+from evoptax.search.reporting.verdict import judge
 from evoptax.search.runs import create_run
-from evoptax.search.verdict import judge
 from evoptax.search.wording import percent, printable
+from pages import words
 from small_ledger import HOSTILE, finish, make_run
-
-VOID = {"meta", "br", "hr", "img", "link", "input"}
-INLINE = {"code", "b", "small"}
-# A tag that fetches something, or a style that does.
-EXTERNAL = re.compile(r"""<script|<link|<iframe|@import|url\(|\b(src|href)\s*=""", re.IGNORECASE)
-
-
-class Balanced(HTMLParser):
-    """Reads a page and checks that every tag is closed where it should be."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.words: list[str] = []
-        self.feed(page)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag: str, attrs: object) -> None:
-        if tag not in VOID:
-            self.open.append(tag)
-        if tag not in INLINE:
-            self.words.append(" ")
-
-    def handle_startendtag(self, tag: str, attrs: object) -> None:
-        assert tag == "path"  # only SVG has such tags
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open and self.open.pop() == tag, f"</{tag}> closes nothing"
-
-    def handle_data(self, data: str) -> None:
-        if "style" not in self.open:
-            self.words.append(data)
-
-
-def words(page: str) -> str:
-    """The page's text, after checking that it is well-formed and needs nothing else."""
-    assert not EXTERNAL.search(page)
-    assert "http://" not in page and "https://" not in page
-    return " ".join("".join(Balanced(page).words).replace("\xa0", " ").split())
 
 
 def test_a_finished_run_says_what_was_found(tmp_path: Path) -> None:
@@ -81,7 +41,7 @@ def test_a_finished_run_says_what_was_found(tmp_path: Path) -> None:
     assert page.count('class="kin"') > 1
     assert f"candidate {outcome.ordinal}" in text and "start: adamw" in text
     with closing(run.read()) as opened:
-        assert f"does not descend {opened.counts()['rejected']}." in text
+        assert f"rejected: does not descend {opened.counts()['rejected']} " in text
 
 
 @pytest.mark.parametrize("count", [0, 1, 40])
@@ -157,10 +117,15 @@ def test_whatever_a_run_holds_is_text_on_the_page(tmp_path: Path) -> None:
     config = SearchConfig(
         budget=Budget(candidates=30), funnel=Funnel(validation=Stage((f"{HOSTILE}.py:TASK",)))
     )
-    run = make_run(tmp_path, name="<b>&'", count=30, config=config, doc=HOSTILE, change=HOSTILE)
-    finish(run, task=f"{HOSTILE}\x07")
+    run = make_run(
+        tmp_path, name="<b>&'", count=30, rounds=4, config=config, doc=HOSTILE, change=HOSTILE
+    )
+    unfinished = report_html(run)
+    finish(
+        run, task=f"{HOSTILE}\x07", pruned=(f"{HOSTILE}\x07",), kinship=HOSTILE, tuned=(HOSTILE,)
+    )
     lineage = write(lineage_graph(run.read()), "html")
-    for page in (report_html(run), lineage):
+    for page in (report_html(run), unfinished, lineage):
         text = words(page)
         assert "alert(" in text and "<script>" in text  # as text, not as a tag
         assert "\x07" not in page
@@ -222,15 +187,18 @@ def test_control_characters_are_written_out() -> None:
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Debian's chromium")
 def test_a_browser_lays_the_page_out_on_a_phone(tmp_path: Path) -> None:
-    run = make_run(tmp_path, count=60)
-    finish(run)
+    run = make_run(tmp_path, count=60, rounds=12)
+    finish(run, task="a_task_of_mine_with_a_long_name.py:TASK")
     # The page reports on itself: does anything but a scrolling box stick out?
     probe = (
         "<script>document.title = document.documentElement.scrollWidth <= innerWidth"
         " ? 'fits' : 'sticks out'</script></body>"
     )
     inner = tmp_path / "page.html"
-    inner.write_text(report_html(run).replace("</body>", probe), encoding="utf-8")
+    inner.write_text(
+        report_html(run).replace("<details>", "<details open>").replace("</body>", probe),
+        encoding="utf-8",
+    )
     outer = tmp_path / "phone.html"
     outer.write_text(
         '<body><iframe width="375" height="800" src="page.html"></iframe><script>'

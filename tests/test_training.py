@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import numpy as np
@@ -11,13 +12,14 @@ from evoptax.dsl.canonical import program_digest
 from evoptax.dsl.syntax import parse
 from evoptax.evaluators import training
 from evoptax.evaluators.evaluate import Evaluator, Fidelity, score_from_json, score_to_json
-from evoptax.evaluators.hurdles import Hurdle, log_ratio_when_stopped
+from evoptax.evaluators.hurdles import Hurdle, pace, pace_from_plain
 from evoptax.evaluators.scoring import (
     LEARNING_RATES,
     TaskScore,
+    bounded,
     compare,
-    fitness,
     log_ratio,
+    mean_log_ratio,
 )
 from evoptax.evaluators.tasks import get_task
 from evoptax.evaluators.training import Trainer
@@ -108,8 +110,35 @@ def test_one_diverged_seed_disqualifies_a_learning_rate() -> None:
 def test_fitness_is_the_mean_log_ratio() -> None:
     base, half = _score((2.0, 9.0)), _score((1.0, 9.0))
     assert log_ratio(half, base) == pytest.approx(-np.log(2))
-    assert fitness({"a": half, "b": base}, {"a": base, "b": base}) == pytest.approx(-np.log(2) / 2)
+    assert mean_log_ratio([half, base], [base, base]) == pytest.approx(-np.log(2) / 2)
     assert log_ratio(_score((float("inf"), float("inf"))), base) == float("inf")
+
+
+def test_no_task_carries_a_rule() -> None:
+    base, tiny = _score((1.0, 9.0)), _score((1e-9, 9.0))
+    assert -0.3 <= mean_log_ratio([tiny, base], [base, base], 0.3) * 2 < -0.29
+    ratios = np.array([-9.0, -0.5, -0.4, -0.01, 0.0, 0.01, 9.0])
+    found = bounded(ratios, 0.3)
+    assert (np.diff(found) > 0).all(), "a larger gain still counts more"
+    np.testing.assert_allclose(found[3:], ratios[3:], rtol=1e-3)
+    assert (bounded(ratios, np.inf) == ratios).all()
+
+
+def test_a_grid_moves_until_the_best_rate_lies_inside() -> None:
+    evaluator = Evaluator({"quadratic": get_task("quadratic")})
+    slow = parse("def f(w, g, *, lr=1e-3):\n    return 1e-4 * lr * g\n")
+    fixed = evaluator.score(slow, "quadratic", Fidelity())
+    assert fixed.at_edge
+    moved = evaluator.score(slow, "quadratic", Fidelity(moves=4))
+    sgd = evaluator.score(get_known("sgd").program, "quadratic", Fidelity(moves=4))
+    assert not moved.at_edge
+    assert moved.learning_rate == pytest.approx(1e4 * sgd.learning_rate)
+    assert moved.value == pytest.approx(sgd.value, rel=1e-4)
+    for lower in ((1e3, 1e4, 1e5), (1e-9, 1e-8, 1e-7)):
+        found = evaluator.score(
+            get_known("sgd").program, "quadratic", Fidelity(learning_rates=lower, moves=12)
+        )
+        assert not found.at_edge
 
 
 def test_comparison_is_paired_over_seeds() -> None:
@@ -150,6 +179,25 @@ def test_grid_is_half_decades_wide_enough_for_all() -> None:
     assert steps.max() < 0.53
 
 
+def test_schedules_are_the_same_on_both_paths(digits: Trainer) -> None:
+    program = get_known("adamw").program
+    constant = digits.with_machine(program, RATES, (0,), steps=30)
+    for schedule in ("cosine", "linear"):
+        ours = digits.with_machine(program, RATES, (0,), steps=30, schedule=schedule)
+        compiled = digits.fused(program, RATES, (0,), steps=30, schedule=schedule)
+        np.testing.assert_allclose(ours.score, compiled.score, rtol=2e-4)
+        assert not np.allclose(ours.score, constant.score, rtol=1e-3)
+    # Of rules that are linear in it, a schedule is a factor of the update.
+    written = parse("def f(w, g, t, T, *, lr=1e-3):\n    return lr * (1 - (t - 1) / T) * g\n")
+    np.testing.assert_allclose(
+        digits.with_machine(written, RATES, (0,), steps=30).score,
+        digits.with_machine(
+            get_known("sgd").program, RATES, (0,), steps=30, schedule="linear"
+        ).score,
+        rtol=1e-5,
+    )
+
+
 def test_checkpoints_change_nothing_but_what_is_seen(digits: Trainer) -> None:
     program = get_known("adamw").program
     once = digits.with_machine(program, RATES, (0, 1), steps=20)
@@ -177,10 +225,13 @@ def test_hurdle_stops_only_who_is_far_behind() -> None:
     fidelity = Fidelity(learning_rates=RATES, checkpoints=5)
     adamw = get_known("adamw").program
     base = evaluator.score(adamw, "digits_mlp", fidelity)
-    hurdle = Hurdle(base, 0.4)
+    standard = pace(base)
+    assert pace_from_plain(json.loads(json.dumps(vars(standard)))) == standard
+    hurdle = Hurdle(standard, 0.4)
     assert evaluator.score(adamw, "digits_mlp", fidelity, hurdle=hurdle) == base
     slow = parse("def f(w, g, *, lr=1e-3):\n    return 1e-4 * lr * g\n")
     stopped = evaluator.score(slow, "digits_mlp", fidelity, hurdle=hurdle)
     assert stopped.stopped_at == base.curve_steps[0] == 30
-    assert log_ratio_when_stopped(stopped, base) > 0.4
+    assert standard.log_ratio(stopped) > 0.4
+    assert standard.log_ratio(base) == 0
     assert score_from_json(score_to_json(stopped)) == stopped

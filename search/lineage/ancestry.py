@@ -7,8 +7,8 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from ..dsl.errors import UserError
-from .ledger import Candidate, Ledger
+from ...dsl.errors import UserError
+from ..ledger import Candidate, Ledger
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from .wording import printable
+from ..wording import printable
 
 _STYLE = """
 :root{color-scheme:light dark;--paper:#fdfcfa;--ink:#1d2126;--soft:#5f6670;--line:#ddd9d2;
@@ -20,6 +20,7 @@ body{margin:0 auto;padding:2rem 1.25rem 4rem;max-width:56rem;background:var(--pa
 color:var(--ink);font:1rem/1.55 system-ui,sans-serif;overflow-wrap:break-word}
 h1{font-size:1.05rem;font-weight:600;color:var(--soft);margin:0 0 .5rem}
 h2{font-size:1.25rem;margin:2.75rem 0 .6rem;line-height:1.3}
+h3{font-size:1rem;margin:1.6rem 0 .4rem}
 p{margin:.6rem 0;max-width:44rem}
 .verdict{font-size:1.4rem;line-height:1.35;font-weight:600;margin:.25rem 0 .75rem}
 .note,figcaption,.caveat{color:var(--soft);font-size:.92rem}
@@ -36,6 +37,10 @@ tbody th{color:var(--ink);padding-top:1rem}
 @media(max-width:32rem){body{padding:1.25rem 1rem 3rem}.verdict{font-size:1.2rem}
 th,td{padding-right:.65rem}}
 tr.chosen td{font-weight:650}
+tr.opened td{border-bottom:0;padding-bottom:0}
+tr.inside td{padding-top:0;white-space:normal}
+ul{margin:.4rem 0;padding-left:1.3rem;font-size:.92rem}
+details summary{cursor:pointer;color:var(--soft);font-size:.88rem}
 .good{color:var(--good)}.bad{color:var(--bad)}.soft{color:var(--soft)}
 dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(9rem,1fr));gap:.75rem 1.5rem;
 margin:.75rem 0}
@@ -93,6 +98,20 @@ def code_block(source: str) -> str:
     return f"<pre><code>{text(source.rstrip())}</code></pre>"
 
 
+def bullets(items: Sequence[str], most: int) -> str:
+    """A list of plain words; folded where it is longer than `most`."""
+    inner = "".join(f"<li>{text(item)}</li>" for item in items)
+    listed = f"<ul>{inner}</ul>"
+    return listed if len(items) <= most else folded(f"all {len(items):,}", listed)
+
+
+def folded(title: str, inner: str, *, open: bool = False) -> str:
+    """HTML that is safe already, under a title that unfolds it."""
+    return (
+        f"<details{' open' if open else ''}><summary>{text(title)}</summary>\n{inner}\n</details>"
+    )
+
+
 def table(head: Sequence[str], rows: Iterable[str], numeric: Iterable[int] = ()) -> str:
     """A table that scrolls sideways where the screen is narrow.
 
@@ -112,6 +131,11 @@ def row(cells: Sequence[str], numeric: Iterable[int] = (), css: str = "") -> str
     right = set(numeric)
     inner = "".join(f"<td{_class(i in right)}>{cell}</td>" for i, cell in enumerate(cells))
     return f'<tr class="{css}">{inner}</tr>' if css else f"<tr>{inner}</tr>"
+
+
+def wide_row(cell: str, columns: int, css: str = "") -> str:
+    """A table row that is one cell of HTML, safe already."""
+    return f'<tr class="{css}"><td colspan="{columns}">{cell}</td></tr>'
 
 
 def row_group(title: str, columns: int) -> str:

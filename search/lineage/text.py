@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import networkx as nx
 
-from .wording import clipped, percent, plural, printable
+from ..evolution import ALIKE
+from ..wording import clipped, percent, plural, printable
 
 # Of one candidate's ancestry, this many steps from either end.
 FIRST_STEPS, LAST_STEPS = 10, 40
@@ -28,7 +29,7 @@ def to_text(graph: nx.DiGraph) -> str:
 
 
 def best_candidates(graph: nx.DiGraph, most: int = BEST) -> list[int]:
-    """The trained candidates of lowest fitness, best first; duplicates count once."""
+    """The trained candidates of lowest fitness, best first; each counts once."""
     trained = [
         (attributes["fitness"], node)
         for node, attributes in graph.nodes(data=True)
@@ -37,10 +38,19 @@ def best_candidates(graph: nx.DiGraph, most: int = BEST) -> list[int]:
     return [node for _, node in sorted(trained)[:most]]
 
 
+def repeats(attributes: Mapping[str, Any]) -> str:
+    """Whom a candidate repeats, and how, in words; empty if nobody."""
+    twin = attributes.get("twin")
+    if twin is None:
+        return ""
+    return f"behaves as {twin}" if attributes.get("reason") == ALIKE else f"same as {twin}"
+
+
 def _ancestry(graph: nx.DiGraph) -> Iterator[str]:
     nodes = sorted(graph)
     yield f"ancestry of candidate {nodes[-1]}: {plural(len(nodes) - 1, 'step')} from its starter"
     yield "loss is relative to the baseline on the proxies, then to the parent; lower is better"
+    yield "(each round of a search has problems of its own; a parent's may be another's)"
     yield ""
     yield f"{'candidate':>9}  {'loss':>10}  {'to parent':>10}  change"
     hidden = len(nodes) - FIRST_STEPS - LAST_STEPS
@@ -52,7 +62,7 @@ def _ancestry(graph: nx.DiGraph) -> Iterator[str]:
         parents = list(graph.pred[node])
         gain = graph.edges[parents[0], node].get("difference") if parents else None
         attributes = graph.nodes[node]
-        change = clipped(attributes["change"], _CHANGE_WIDTH)
+        change = clipped(attributes["change"], _CHANGE_WIDTH) + _brackets(attributes)
         yield f"{node:>9}  {_score(attributes):>10}  {percent(gain):>10}  {change}"
     yield ""
     program = printable(graph.nodes[nodes[-1]]["program"]).rstrip("\n").split("\n")
@@ -84,7 +94,7 @@ def _tree(graph: nx.DiGraph) -> Iterator[str]:
         attributes = graph.nodes[node]
         between = f"… {skipped:,} more … " if skipped else ""
         star = " *" if node == best[0] else ""
-        change = clipped(attributes["change"], _CHANGE_WIDTH)
+        change = clipped(attributes["change"], _CHANGE_WIDTH) + _brackets(attributes)
         yield f"{head}{between}{node}{star}  {_score(attributes)}  {change}"
         for place, child in reversed(list(enumerate(children[node]))):
             last = place == len(children[node]) - 1
@@ -109,6 +119,13 @@ def _spanned(graph: nx.DiGraph, best: list[int]) -> dict[int, list[int]]:
                 break
             child, at = at, next(iter(graph.pred[at]), None)
     return {node: sorted(children[node]) for node in sorted(children)}
+
+
+def _brackets(attributes: Mapping[str, Any]) -> str:
+    """Whom a candidate repeats, and whether it was trained all the same."""
+    if not (words := repeats(attributes)):
+        return ""
+    return f" ({words}{', trained again' if attributes['status'] == 'again' else ''})"
 
 
 def _score(attributes: dict[str, Any]) -> str:

@@ -13,12 +13,12 @@ from types import MappingProxyType
 
 import networkx as nx
 
-from ..dsl.errors import UserError, did_you_mean
+from ...dsl.errors import UserError, did_you_mean
+from ..ledger import Candidate, Ledger
 from .ancestry import Ancestor, ancestry, difference
-from .ledger import Candidate, Ledger
-from .lineage_formats import to_dot, to_gexf, to_graphml, to_json
-from .lineage_html import to_html
-from .lineage_text import to_text
+from .formats import to_dot, to_gexf, to_graphml, to_json
+from .html import to_html
+from .text import to_text
 
 __all__ = [
     "FORMATS",
@@ -70,9 +70,10 @@ def lineage_graph(ledger: Ledger, *, ordinal: int | None = None) -> nx.DiGraph:
     Returns:
       A graph whose nodes are ordinals. Nodes carry `change`, `program`, `digest`, `status`,
       `statements` (the size in lines) and `diverged`; `fitness` (mean log-ratio to the baseline,
-      finite), `reason` (of a rejection) and `twin` (whom a duplicate repeats) only where there is
-      one. Edges carry `change`, and `difference` (child's fitness minus parent's) where both are
-      finite. The graph's own attribute `candidate` is the ordinal that was asked for.
+      finite), `reason` (of a rejection, or how a candidate repeats another) and `twin` (whom one
+      repeats that is a duplicate, or trained again) only where there is one. Edges carry
+      `change`, and `difference` (child's fitness minus parent's) where both are finite. The
+      graph's own attribute `candidate` is the ordinal that was asked for.
 
     Raises:
       UserError: there is no such candidate.

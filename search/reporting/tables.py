@@ -1,4 +1,4 @@
-"""The report's tables: the final comparison and the finalists."""
+"""The report's tables of the final comparison: task by task, and over all of them."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..wording import number, p_value, percent, printed_name
 from .charts import interval_bar
 from .page import row, row_group, table, text
-from .verdict import best_rows, interval_words, side
-from .wording import number, percent, printed_name
+from .verdict import best_rows, interval_words, overall_of, overall_side, overall_words, side
 
 Outcome = Mapping[str, Any]
 
 _HEAD = ("rule", "vs baseline", "95 % interval", "", "loss", "learning rate", "seeds")
 _NUMERIC = (1, 2, 4, 5, 6)
+_OVERALL_HEAD = ("best rule against", "loss", "95 % interval", "", "p", "tasks", "seeds")
+_OVERALL_NUMERIC = (1, 2, 4, 5, 6)
 
 
 def comparison_table(outcome: Outcome, baseline: str) -> str:
@@ -66,22 +68,32 @@ def _reach(rows: Iterable[Mapping[str, Any]]) -> float:
     return max(0.01, min(1.1 * max(bounds, default=0.0), 4 * max(finite, default=0.0)))
 
 
-def finalists_table(outcome: Outcome, *, validated: bool) -> str:
-    """The finalists, best validation first; bold the one that was taken.
+def overall_table(outcome: Outcome) -> str:
+    """The best rule against each other one over all unseen tasks; empty where it was not done.
 
     Args:
-      outcome: `dataclasses.asdict` of a `finals.Outcome`.
-      validated: whether the run had validation tasks at all.
+      outcome: as above; its "overall" has a line for each rival.
     """
-    lines = []
-    for f in outcome["finalists"]:
-        cells = [
-            f"candidate {f['ordinal']}",
-            percent(f["fitness"]),
-            percent(f["validation"]) if validated else "–",
-            "not tried" if f["confirmation"] is None else percent(f["confirmation"]),
-        ]
-        taken = outcome["confirmed"] and f["ordinal"] == outcome["ordinal"]
-        lines.append(row([*cells, "taken" if taken else ""], (1, 2, 3), "chosen" if taken else ""))
-    head = ("finalist", "proxies", "validation", "confirmation", "")
-    return table(head, lines, (1, 2, 3))
+    lines = overall_of(outcome)
+    if not lines:
+        return ""
+    bounds = [abs(o[key]) for o in lines for key in ("low", "high") if math.isfinite(o[key])]
+    means = [abs(o["mean"]) for o in lines if math.isfinite(o["mean"])]
+    reach = max(0.01, min(1.1 * max(bounds, default=0.0), 4 * max(means, default=0.0)))
+    return table(_OVERALL_HEAD, [_overall_row(o, reach) for o in lines], _OVERALL_NUMERIC)
+
+
+def _overall_row(o: Mapping[str, Any], reach: float) -> str:
+    bounded = math.isfinite(o["low"]) and math.isfinite(o["high"])
+    low, high = (o["low"], o["high"]) if bounded else (None, None)
+    css = {-1: "good", 0: "", 1: "bad"}[overall_side(o)]
+    cells = [
+        text(printed_name(o["against"])),
+        f'<span class="{css}">{text(overall_words(o).removesuffix(" loss"))}</span>',
+        interval_words({"low": low, "high": high}),
+        interval_bar(o["mean"], low, high, reach),
+        p_value(o["p"]),
+        str(o["tasks"]),
+        str(o["seeds"]),
+    ]
+    return row(cells, _OVERALL_NUMERIC)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import networkx as nx
 
+from ..evolution import ALIKE
+from ..ledger import Candidate
+from ..reporting.page import code_block, page, paragraph, section, text
+from ..wording import percent, plural
 from .ancestry import Ancestor, as_steps, text_diff
-from .ledger import Candidate
-from .lineage_text import best_candidates, to_text
-from .page import code_block, page, paragraph, section, text
-from .wording import percent, plural
+from .text import best_candidates, to_text
 
 # Of a long ancestry, this many steps from either end.
 FIRST_STEPS, LAST_STEPS = 20, 100
@@ -25,7 +26,6 @@ ol.steps li.worse::before{background:var(--bad)}
 .step{display:flex;flex-wrap:wrap;gap:0 1rem;align-items:baseline}
 .step b{font-variant-numeric:tabular-nums}
 .change{margin:.1rem 0;font-size:.92rem}
-details summary{cursor:pointer;color:var(--soft);font-size:.88rem}
 pre.diff{padding:.5rem 0;margin:.35rem 0}
 pre.diff code{display:inline-block;min-width:100%}
 pre.diff span{display:block;padding:0 .9rem}
@@ -54,7 +54,8 @@ def steps_html(steps: tuple[Ancestor, ...], simplified: str | None = None) -> st
         diff = text_diff(steps[-1].candidate.program, simplified)
         head = '<div class="step"><b>simplified</b></div>'
         words = (
-            "the same rule in fewer words, with a name and a learning rate that suits the proxies"
+            "the same rule in fewer words, with a name and a learning rate that suits the proxies;"
+            " its constants may be tuned, and what training does not need removed"
         )
         items.append(
             f'<li>{head}<p class="change">{words}</p>{_diff(diff, unfolded=True)}</li>'
@@ -79,7 +80,10 @@ def to_html(graph: nx.DiGraph) -> str:
     if ordinal is not None:
         line = nx.ancestors(graph, ordinal) | {ordinal}
         steps = as_steps(_candidate(graph, node) for node in sorted(line))
-        note = "Loss is relative to the baseline on the proxies; lower is better."
+        note = (
+            "Loss is relative to the baseline on the proxies; lower is better. Where parent and"
+            " child were trained in different rounds, their problems differ too."
+        )
         body.append(
             section(
                 f"Candidate {ordinal}, step by step", paragraph(note, "note"), steps_html(steps)
@@ -102,18 +106,30 @@ def _step(step: Ancestor, unfolded: bool) -> str:
 
 
 def _effect(step: Ancestor) -> str:
-    gain, twin = step.difference, step.candidate.twin
+    gain, same = step.difference, _twin(step.candidate)
     if step.candidate.parent is None:
         return '<span class="soft">starter</span>'
     if step.candidate.status == "rejected":
         return f'<span class="bad">rejected: {text(step.candidate.reason)}</span>'
     if gain is None:
-        return '<span class="soft">no score to compare with its parent</span>'
+        return f'<span class="soft">no score to compare with its parent{same}</span>'
     if not _shows(gain):
-        same = f", the same as candidate {twin}" if twin is not None else ""
         return f'<span class="soft">no visible change in loss{same}</span>'
     css, word = ("good", "better") if gain < 0 else ("bad", "worse")
-    return f'<span class="{css}">{word}: {percent(gain)} against its parent</span>'
+    return (
+        f'<span class="{css}">{word}: {percent(gain)} against its parent</span>'
+        f'<span class="soft">{same.removeprefix(", ")}</span>'
+    )
+
+
+def _twin(candidate: Candidate) -> str:
+    """Whom a candidate repeats, to follow other words; empty if nobody."""
+    if candidate.twin is None:
+        return ""
+    words = f", the same as candidate {candidate.twin}"
+    if candidate.reason == ALIKE:
+        words = f", behaves as candidate {candidate.twin}"
+    return words + (" and was trained again" if candidate.status == "again" else "")
 
 
 def _shows(gain: float) -> bool:

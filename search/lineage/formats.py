@@ -11,7 +11,8 @@ from typing import Any
 
 import networkx as nx
 
-from .wording import clipped, percent, printable
+from ..wording import clipped, percent, printable
+from .text import repeats
 
 # Keys that every node of the JSON has, null where there is nothing.
 _OPTIONAL = {"fitness": None, "reason": None, "twin": None}
@@ -58,11 +59,13 @@ def _dot_node(node: int, attributes: dict[str, Any]) -> str:
     if attributes["status"] == "rejected":
         score, style = f"rejected: {attributes.get('reason', '')}", "dotted"
     elif attributes["status"] == "duplicate":
-        score, style = f"same as {attributes.get('twin')}", "dashed"
+        score, style = repeats(attributes), "dashed"
     elif attributes["diverged"]:
         score, style = "diverged", "dotted"
     else:
         score, style = percent(attributes.get("fitness")), "solid"
+    if attributes["status"] == "again":
+        score, style = f"{repeats(attributes)}, trained again: {score}", "bold"
     label = _quoted(f"{node}\n{score}")
     return f"label={label}, tooltip={_quoted(attributes['program'])}, style={style}"
 

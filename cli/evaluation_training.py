@@ -1,0 +1,171 @@
+"""Has worker processes train rules on tasks, a seed at a time, in an order that ends soon."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from ..evaluators.evaluate import score_from_json
+from ..evaluators.scoring import joined
+from ..evaluators.tasks.baselines import baselines
+from ..search.jobs import Job, submit
+from ..search.workers import Workers
+
+if TYPE_CHECKING:
+    from ..evaluators.scoring import TaskScore
+
+# Seconds that compiling a training loop takes, about. A worker helps another, and then compiles the
+# same loop, only where more than this is left to train.
+_COMPILING = 5.0
+# Seconds that one seed of a task of unknown cost takes; such tasks are begun first.
+_UNKNOWN = 15.0
+
+
+class Run(NamedTuple):
+    """What one job trains, with all learning rates."""
+
+    rule: str
+    task: str
+    seed: int
+
+
+def train(jobs: Mapping[Run, Job], workers: int = 0) -> dict[tuple[str, str], TaskScore]:
+    """Scores by rule and task, over all seeds.
+
+    A seed at a time trains no slower than all at once, needs the memory of one, and gives the same
+    numbers however many seeds are asked for.
+
+    Args:
+      jobs: each with one seed. workers: how many processes; 0 for one per core.
+
+    Raises:
+      UserError, RuntimeError: see `Workers.submit`.
+    """
+    found: dict[Run, TaskScore] = {}
+    running: dict[Future[str], Run] = {}
+    queue = _Queue(jobs)
+    left = Counter((run.rule, run.task) for run in jobs)
+    with Workers(dict.fromkeys(run.task for run in jobs), workers) as pool, _progress() as show:
+
+        def start(last: Run | None) -> None:
+            if (run := queue.take(last)) is not None:
+                running[submit(pool, jobs[run])] = run
+
+        for _ in range(pool.count):
+            start(None)
+        started = time.monotonic()
+        show(running.values(), f"{len(left)} to go")
+        while running:
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                run = running.pop(future)
+                found[run] = score_from_json(future.result())
+                start(run)
+                queue.finish(run)
+                left[run.rule, run.task] -= 1
+                to_go = f"{sum(count > 0 for count in left.values())} to go"
+                to_go += _until(queue.fraction, time.monotonic() - started)
+                show(running.values(), to_go, run if not left[run.rule, run.task] else None)
+    seeds: dict[tuple[str, str], list[TaskScore]] = defaultdict(list)
+    for run in jobs:
+        seeds[run.rule, run.task].append(found[run])
+    return {pair: joined(scores) for pair, scores in seeds.items()}
+
+
+class _Queue:
+    """Jobs, the longest tasks first, so that nobody waits for one of them at the end.
+
+    Jobs that run the same compiled loop are a group: all rules by the machine on one task, or all
+    seeds of a rule compiled for it. One worker does a group, so that a loop is compiled once.
+    """
+
+    def __init__(self, jobs: Mapping[Run, Job]) -> None:
+        self._cost = {run: _seconds(job) for run, job in jobs.items()}
+        self._group = {
+            run: (run.task, run.rule if job.path == "fused" else None) for run, job in jobs.items()
+        }
+        groups: dict[tuple[str, str | None], list[Run]] = defaultdict(list)
+        for run in jobs:
+            groups[self._group[run]].append(run)
+        longest = sorted(groups, key=lambda group: -self._seconds_of(groups[group]))
+        self._waiting = {group: groups[group] for group in longest}
+        self._begun: set[tuple[str, str | None]] = set()
+        self._finished = 0.0
+        # The first of a group compiles.
+        for runs in groups.values():
+            self._cost[runs[0]] += _COMPILING
+
+    @property
+    def fraction(self) -> float:
+        """How much of the work is finished."""
+        return self._finished / sum(self._cost.values())
+
+    def finish(self, run: Run) -> None:
+        """Counts a run as finished."""
+        self._finished += self._cost[run]
+
+    def take(self, last: Run | None) -> Run | None:
+        """The next run for a worker, given what it did last; None if it has nothing more to do."""
+        group = None if last is None else self._group[last]
+        if group not in self._waiting:
+            fresh = [each for each in self._waiting if each not in self._begun]
+            left = {each: self._seconds_of(runs) for each, runs in self._waiting.items()}
+            group = fresh[0] if fresh else max(left, key=left.__getitem__, default=None)
+            if group is None or (not fresh and left[group] < _COMPILING):
+                return None
+        self._begun.add(group)
+        runs = self._waiting[group]
+        run = runs.pop(0)
+        if not runs:
+            del self._waiting[group]
+        return run
+
+    def _seconds_of(self, runs: list[Run]) -> float:
+        return sum(self._cost[run] for run in runs)
+
+
+def _seconds(job: Job) -> float:
+    """How long a job trains, about."""
+    measured = baselines().get(job.task)
+    if measured is None:
+        return _UNKNOWN
+    return measured.milliseconds / 1000 * len(job.fidelity.learning_rates)
+
+
+def _until(fraction: float, seconds: float) -> str:
+    """The time that is left, in words; nothing where it is short."""
+    left = seconds * (1 - fraction) / fraction
+    return f", about {math.ceil(left / 60)} min" if left > 60 else ""
+
+
+class _Show(Protocol):
+    def __call__(self, running: Iterable[Run], to_go: str, done: Run | None = None) -> None:
+        """Shows what is being trained, what is left, and what a rule has finished on a task."""
+
+
+@contextmanager
+def _progress() -> Iterator[_Show]:
+    """A line that changes on a terminal; elsewhere one for each rule and task that is done."""
+    if not sys.stderr.isatty():
+
+        def show_done(running: Iterable[Run], to_go: str, done: Run | None = None) -> None:
+            if done is not None:
+                print(f"{done.rule} on {done.task} done, {to_go}", file=sys.stderr, flush=True)
+
+        yield show_done
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    with Console(stderr=True).status("") as status:
+
+        def show_running(running: Iterable[Run], to_go: str, done: Run | None = None) -> None:
+            names = ", ".join(dict.fromkeys(f"{run.rule} on {run.task}" for run in running))
+            status.update(Text(f"{to_go}: {names}", no_wrap=True, overflow="ellipsis"))
+
+        yield show_running

@@ -1,0 +1,1 @@
+"""Programs for black boxes, from traces of what they do."""

@@ -1,0 +1,111 @@
+"""When do two programs do the same? The fingerprint of what a rule does along the probes.
+
+The second level of equivalence, after `program_digest`: it finds what no rewriting rule knows of,
+such as sqrt(square(g)) for abs(g), or a threshold that is never reached.
+
+The updates of each probe are taken relative to their norm, and compared between probes by the
+logarithms of the norms. Where a rule is linear in its learning rate, its overall scale is left out:
+lr * g and 2 * lr * g are the same rule at other rates. Where it is not, the scale counts: no
+learning rate makes 2 * tanh(lr * g) of tanh(lr * g), and lr**2 * g stands apart from lr * g, as the
+rates tuned for one do not suit the other.
+
+A fingerprint is a hash of rounded numbers. Two forms of one rule differ by 1e-15 or so, and are
+told apart only where a boundary of rounding lies between them: once in a million pairs. Random
+projections in place of the numbers themselves keep the boundaries away from where numbers like to
+be.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+
+from ...dsl.program import Program
+from .descent import WEIGHTS
+from .probes import FAST, LARGE, MIRRORED, PLAIN, PROBES, SLOW, STEPS, TINY, ZEROS
+from .trial import Trial, try_out
+
+Array = np.ndarray[Any, Any]
+
+# Relative to the norm of a probe's updates. An epsilon of 1e-8 differs from one of 2e-8, of which
+# the tiny probe makes 1e-3 of the update; one of 1e-14 does not differ from one of 1e-30.
+RESOLUTION = 1e-7
+# Of the updates of each probe, and of the evaluation points.
+_PROJECTIONS = np.random.RandomState(1).standard_normal((2, STEPS * WEIGHTS, 3))
+# In place of the logarithm of zero.
+_SILENT = -1e6
+# A rule may be used where these are not finite: huge or tiny gradients, and such as are exactly
+# zero, by which many divide.
+_EXTREME = (TINY, LARGE, ZEROS)
+_RATES = (PLAIN, SLOW, FAST)
+_LOG_RATES = np.log2([[PROBES[index].rate] for index in _RATES])
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """What a rule does, up to a factor of its learning rate.
+
+    Attributes:
+      digest: hexadecimal, as long as that of `program_digest`.
+      log_scale: log2 of the size of its updates. Of two rules a, b of equal digest, a at a learning
+        rate x trains as b does at x * 2**(a.log_scale - b.log_scale).
+    """
+
+    digest: str
+    log_scale: float
+
+
+def behaviour(program: Program) -> Behaviour | None:
+    """The fingerprint of a well-formed program that does not read `A`; None where it has none."""
+    return fingerprint(try_out(program))
+
+
+def fingerprint(trial: Trial) -> Behaviour | None:
+    """The fingerprint of what a rule did; None where it did nothing, or was not finite."""
+    updates = _by_probe(trial.updates)
+    with np.errstate(all="ignore"):
+        largest = np.abs(updates).max(1, keepdims=True)
+        silent: Array = np.equal(largest, 0.0)
+        relative = updates / np.where(silent, 1.0, largest)
+        norms = np.sqrt(np.add.reduce(relative * relative, 1, keepdims=True))
+        sizes = np.where(silent, 1.0, largest * norms)
+        logs = np.where(silent, _SILENT, np.log2(sizes))
+        numbers = np.empty((len(PROBES), 7))
+        np.matmul(updates / sizes, _PROJECTIONS[0], out=numbers[:, :3])
+        numbers[:, 3:6] = 0.0
+        if trial.offsets is not None:
+            np.matmul(_by_probe(trial.offsets) / sizes, _PROJECTIONS[1], out=numbers[:, 3:6])
+        numbers[:, 6:] = logs
+        finite: Array = np.logical_and.reduce(np.isfinite(numbers), 1)
+        of_rates = numbers[_RATES, :]
+        of_rates[:, 6:] -= _LOG_RATES
+        if np.abs(of_rates - of_rates[0]).max() < RESOLUTION:
+            numbers[:, 6] -= logs[PLAIN]
+    if silent[PLAIN] or not all(finite[i] or i in _EXTREME for i in range(len(PROBES))):
+        return None
+    code = blake2b(digest_size=12)
+    for index in np.flatnonzero(~finite):
+        # Where it is not finite says more than the numbers that are left.
+        code.update(np.isfinite(updates[index]).tobytes())
+        numbers[index] = 0.0
+    # Minus zero is zero.
+    code.update((np.rint(numbers / RESOLUTION) + 0.0).tobytes())
+    return Behaviour(code.hexdigest(), float(logs[PLAIN, 0]))
+
+
+def ignores_sign(trial: Trial) -> bool:
+    """Whether the updates stay the same when all gradients are negated, or have all one sign."""
+    plain, mirrored = trial.updates[:, PLAIN], trial.updates[:, MIRRORED]
+    both = trial.updates[:, (PLAIN, MIRRORED)]
+    if not np.isfinite(both).all():
+        return False
+    same = np.abs(plain - mirrored).max() <= 1e-9 * np.abs(plain).max()
+    return bool(same or both.min() >= 0.0 or both.max() <= 0.0)
+
+
+def _by_probe(x: Array) -> Array:
+    """From (STEPS, probes, WEIGHTS) to (probes, STEPS * WEIGHTS)."""
+    return x.transpose(1, 0, 2).reshape(len(PROBES), -1)

@@ -1,0 +1,83 @@
+"""A rule bound to NumPy run by run, over tensors of their true shapes: slow, for any rule.
+
+What `binding` falls back to for rules with matrix operations.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ...dsl.arrays import Leaves, bind
+from ...dsl.program import LEARNING_RATE, Program
+
+Array = np.ndarray[Any, Any]
+
+
+class TensorByTensor:
+    """The slow `BoundRule`: run by run over tensors of their true shapes, for any rule."""
+
+    def __init__(
+        self,
+        program: Program,
+        shapes: Sequence[tuple[int, ...]],
+        start: Array,
+        learning_rates: Array | float,
+    ) -> None:
+        self._rule = bind(program, np, start.dtype)
+        self._shapes = shapes
+        self.inputs = {name: np.zeros_like(start) for name in ("w", "g", "t", "T", "loss")}
+        self.inputs["w"][...] = start
+        self.inputs[LEARNING_RATE] = np.empty_like(start)
+        self.inputs[LEARNING_RATE][...] = learning_rates
+        self._runs = list(np.ndindex(start.shape[:-1]))
+        self._states = [self._rule.init(self._leaves(start[run])) for run in self._runs]
+        self._next = self._states
+        self.state: dict[str, Array] = {}
+        self.update = np.empty_like(start)
+        elsewhere = program.evaluates_elsewhere
+        self.eval_w = np.empty_like(start) if elsewhere else None
+        self._advance_names()
+
+    def compute(self) -> None:
+        self._next = []
+        for run, state in zip(self._runs, self._states, strict=True):
+            w, g, t, total, loss, rate = (
+                self.inputs[name][run] for name in ("w", "g", "t", "T", "loss", LEARNING_RATE)
+            )
+            new_w, state, at = self._rule.step(
+                self._leaves(w),
+                self._leaves(g),
+                state,
+                t=t[0],
+                T=total[0],
+                loss=loss[0],
+                hyper={LEARNING_RATE: rate[0]},
+            )
+            self.update[run] = w - _flat(new_w)
+            if self.eval_w is not None:
+                self.eval_w[run] = _flat(at)
+            self._next.append(state)
+
+    def advance(self) -> None:
+        self._states = self._next
+        self._advance_names()
+
+    def _advance_names(self) -> None:
+        """`state` as arrays, one row per run, of whatever shape the variable has."""
+        self.state = {
+            name: np.stack([_flat(s[name]) for s in self._states]) for name in self._states[0]
+        }
+
+    def _leaves(self, flat: Array) -> Leaves:
+        ends = np.cumsum([math.prod(shape) for shape in self._shapes])
+        parts = np.split(flat, ends[:-1])
+        return Leaves(x.reshape(shape) for x, shape in zip(parts, self._shapes, strict=True))
+
+
+def _flat(value: Any) -> Array:
+    leaves = value if isinstance(value, Leaves) else [value]
+    return np.concatenate([np.ravel(leaf) for leaf in leaves])

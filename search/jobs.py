@@ -1,0 +1,192 @@
+"""Jobs: rules to be trained on tasks, by worker processes, each result kept.
+
+Results pass through `Results`, so that a resumed run never trains what it has trained before.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, wait
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol, TypeVar
+
+from ..dsl.canonical import program_digest
+from ..dsl.program import Program
+from ..dsl.syntax import format_program, parse
+from ..evaluators.evaluate import Fidelity, Path, score_from_json
+from ..evaluators.scoring import LEARNING_RATES, TaskScore
+from .config import Stage
+from .workers import Workers
+
+T = TypeVar("T")
+Key = tuple[str, str, int, str, str]  # digest, task, version, fidelity, path
+
+# How often a learning-rate grid may move until its best rate lies inside.
+MOVES = 2
+
+
+class Results(Protocol):
+    """Where training results are kept (the ledger)."""
+
+    def result(self, digest: str, task: str, version: int, fidelity: str, path: str) -> str | None:
+        """A stored result, or None."""
+        ...
+
+    def record(self, results: Iterable[tuple[str, str, int, str, str, str]]) -> None:
+        """Stores results: digest, task, version, fidelity, path and scores of each."""
+        ...
+
+
+def fidelity(stage: Stage, first_seed: int = 0, checkpoints: int = 1) -> Fidelity:
+    """The learning rates and seeds of a stage."""
+    rates = stage.learning_rates or LEARNING_RATES
+    seeds = tuple(range(first_seed, first_seed + stage.seeds))
+    return Fidelity(rates, seeds, checkpoints=checkpoints, moves=MOVES, schedule=stage.schedule)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One rule to be trained on one task.
+
+    Attributes:
+      shared: whether the score may come from, and go to, the user's cache between runs; for rules
+        that are the same in every run.
+    """
+
+    program: Program
+    task: str
+    fidelity: Fidelity
+    path: Path
+    shared: bool = False
+
+    def plain(self) -> dict[str, Any]:
+        """The job as data that JSON can hold; `job_from_plain` reads it back."""
+        return {
+            **vars(self),
+            "program": format_program(self.program),
+            "fidelity": vars(self.fidelity),
+        }
+
+
+def job_from_plain(job: Mapping[str, Any]) -> Job:
+    """The inverse of `Job.plain`."""
+    return Job(
+        **{
+            **job,
+            "program": parse(job["program"]),
+            "fidelity": fidelity_from_plain(job["fidelity"]),
+        }
+    )
+
+
+def fidelity_from_plain(data: Mapping[str, Any]) -> Fidelity:
+    """From JSON, which has lists for tuples."""
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+    return Fidelity(**values)
+
+
+def submit(workers: Workers, job: Job) -> Future[str]:
+    """Has a worker train; the score comes as text."""
+    request = {"do": "score", "job": job.plain()}
+    return workers.submit(request, f"{job.program.name} on {job.task}")
+
+
+def jobs_of(
+    program: Program,
+    stage: Stage,
+    path: Path,
+    first_seed: int = 0,
+    *,
+    checkpoints: int = 1,
+    shared: bool = False,
+) -> list[Job]:
+    """The jobs of one rule in one stage."""
+    tried = fidelity(stage, first_seed, checkpoints)
+    return [Job(program, task, tried, path, shared) for task in stage.tasks]
+
+
+class Stopped(Exception):
+    """The user asked to stop; everything that was finished is stored."""
+
+
+class Trials:
+    """Has workers train rules, and keeps every result.
+
+    Attributes:
+      workers: who train. results: where scores are kept. should_stop: asked while waiting.
+    """
+
+    def __init__(self, workers: Workers, results: Results, should_stop: Callable[[], bool]) -> None:
+        self.workers = workers
+        self.should_stop = should_stop
+        self.results = results
+
+    def known(self, job: Job) -> str | None:
+        """The score as text, if this run has it already."""
+        return self.results.result(*self._key(job))
+
+    def keep(self, job: Job, score: str) -> None:
+        """Stores a score."""
+        self.results.record([(*self._key(job), score)])
+
+    def _key(self, job: Job) -> Key:
+        return program_digest(job.program), *self.trial(job.task, job.fidelity, job.path)
+
+    def trial(self, task: str, fidelity: Fidelity, path: Path) -> tuple[str, int, str, str]:
+        """What a result depends on besides the rule."""
+        return task, self.workers.versions()[task], json.dumps(asdict(fidelity)), path
+
+    def result(self, future: Future[T], waiting: Callable[[], None] = lambda: None) -> T:
+        """What a worker answered; `waiting` is called now and then until it is there.
+
+        Raises:
+          Stopped: when asked to stop before.
+          UserError, RuntimeError: see `Workers.submit`.
+        """
+        while not future.done():
+            if self.should_stop():
+                raise Stopped
+            waiting()
+            wait([future], timeout=0.5)
+        if self.should_stop():
+            raise Stopped
+        return future.result()
+
+    def run(
+        self, jobs: Sequence[Job], done: Callable[[int], None] = lambda count: None
+    ) -> list[TaskScore]:
+        """Scores all jobs, several at a time, in order.
+
+        Args:
+          jobs: what to train; what is known already is not trained again.
+          done: told how many are done, now and then.
+
+        Raises:
+          Stopped: when asked to stop; what was finished is kept.
+          UserError, RuntimeError: see `Workers.submit`.
+        """
+        keys = [self._key(job) for job in jobs]
+        scores: dict[Key, str] = {}
+        started: dict[Key, Future[str]] = {}
+        for key, job in zip(keys, jobs, strict=True):
+            if key not in scores and key not in started:
+                if (known := self.results.result(*key)) is not None:
+                    scores[key] = known
+                else:
+                    started[key] = submit(self.workers, job)
+        try:
+            for key, future in started.items():
+                scores[key] = self.result(
+                    future, lambda: done(len(jobs) - sum(not f.done() for f in started.values()))
+                )
+                self.results.record([(*key, scores[key])])
+        except Stopped:
+            self.results.record((*key, f.result()) for key, f in started.items() if succeeded(f))
+            raise
+        return [score_from_json(scores[key]) for key in keys]
+
+
+def succeeded(future: Future[Any]) -> bool:
+    """Whether there is a result already."""
+    return future.done() and not future.cancelled() and future.exception() is None

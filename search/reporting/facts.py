@@ -1,0 +1,91 @@
+"""What a run's report is made of, read from the ledger at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..config import SearchConfig
+from ..finalists import finalists
+from ..ledger import Ledger
+from ..lineage.ancestry import Ancestor, ancestry
+from ..outcome import Finalist, Round
+from ..runs import Run, stored_config
+from ..wording import printed_name
+from .fame import finalists_of
+from .overfitting import best_champion, read_rounds
+from .tally import Tally, read_tally
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A run, finished or not.
+
+    Attributes:
+      outcome: `dataclasses.asdict` of the `Outcome`; None before there is one.
+      tally, rounds: of the search. seconds: that it has taken.
+      finalists: of the outcome; before there is one, the best that held-out tasks have tried.
+      best: the best rule's ordinal; before there is an outcome the best on held-out tasks, or
+        where none was tried on them, the fittest. None before anything was trained.
+      line: its ancestry.
+    """
+
+    run: Run
+    config: SearchConfig
+    outcome: Mapping[str, Any] | None
+    tally: Tally
+    rounds: tuple[Round, ...]
+    finalists: tuple[Finalist, ...]
+    best: int | None
+    line: tuple[Ancestor, ...]
+    seconds: float
+
+    @property
+    def baseline(self) -> str:
+        """Its name in print."""
+        return printed_name(self.config.baseline)
+
+    @property
+    def evolved(self) -> bool:
+        """Whether the best rule has a parent, so is no starter."""
+        return len(self.line) > 1
+
+
+def read_facts(run: Run) -> Facts:
+    """Reads a run.
+
+    Raises:
+      UserError: the ledger cannot be read.
+    """
+    with closing(run.read()) as opened:
+        config, outcome = stored_config(opened), opened.fact("outcome")
+        rounds = read_rounds(opened)
+        tally = read_tally(opened, config, rounds)
+        if outcome:
+            best, found = outcome["ordinal"], finalists_of(outcome)
+        else:
+            best, found = _best_so_far(tally, rounds), _validated(config, opened, rounds)
+        line = ancestry(opened, best) if best is not None else ()
+        return Facts(run, config, outcome, tally, rounds, found, best, line, opened.seconds())
+
+
+def _best_so_far(tally: Tally, rounds: tuple[Round, ...]) -> int | None:
+    if (found := best_champion(rounds)) is not None:
+        return found[1].ordinal
+    finite = [(fitness, ordinal) for ordinal, fitness in tally.trials if math.isfinite(fitness)]
+    return min(finite)[1] if finite else None
+
+
+def _validated(
+    config: SearchConfig, opened: Ledger, rounds: tuple[Round, ...]
+) -> tuple[Finalist, ...]:
+    """Who would be finalists if the run ended now, as far as held-out tasks have tried them."""
+    tried = {c.ordinal: c.validation for r in rounds for c in r.champions}
+    return tuple(
+        replace(f, validation=tried[f.ordinal])
+        for f in (finalists(config, opened, rounds) if tried else ())
+        if f.ordinal in tried
+    )

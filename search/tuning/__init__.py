@@ -1,0 +1,1 @@
+"""Constants of a rule, tuned by an evolution strategy."""

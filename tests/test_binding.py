@@ -1,0 +1,81 @@
+"""Rules bound to NumPy in place compute what the interpreter does, for any leading shape."""
+
+from __future__ import annotations
+
+from random import Random
+
+import numpy as np
+import pytest
+from evoptax.dsl.errors import ProgramError
+from evoptax.dsl.primitives import PRIMITIVES
+from evoptax.dsl.program import Program
+from evoptax.dsl.syntax import format_program, parse
+from evoptax.known_algorithms.catalogue import KNOWN
+from evoptax.search.examination.binding import bind_in_place
+from paths import Problem, compare, fixed_problem, flat, run_reference
+from programs import random_program
+
+PROBLEM = fixed_problem(steps=6)
+RATES = (1e-2, 0.3)
+
+
+def _run(program: Program, problem: Problem, rates: np.ndarray) -> np.ndarray:
+    """Shape (steps, 2, *rates, N): as `paths.run_rule`, for many learning rates at once."""
+    start = np.broadcast_to(flat(problem.w), (*rates.shape, flat(problem.w).size)).copy()
+    rule = bind_in_place(program, problem.shapes, start, rates[..., None])
+    found = []
+    with np.errstate(all="ignore"):
+        for t, (g, loss) in enumerate(zip(problem.g, problem.loss, strict=True), start=1):
+            values = {"g": flat(g), "t": t, "T": len(problem.g), "loss": loss}
+            for name, value in values.items():
+                if name in rule.inputs:
+                    rule.inputs[name][...] = value
+            rule.compute()
+            w = rule.inputs["w"] - rule.update
+            found.append(np.stack([w, w if rule.eval_w is None else rule.eval_w]))
+            rule.inputs["w"][...] = w
+            rule.advance()
+    return np.stack(found)
+
+
+def _assert_same(program: Program) -> np.ndarray:
+    found = _run(program, PROBLEM, np.array([RATES]))
+    for index, rate in enumerate(RATES):
+        expected = run_reference(program, PROBLEM, {"lr": rate})
+        both = compare(found[:, :, 0, index], expected, PROBLEM)
+        assert both.within(1e-8), (both, format_program(program))
+    return found
+
+
+# Tensors below and above one, where functions are defined, and one number per tensor.
+ARGUMENTS = {
+    "small": ("0.3 + g / 40", "0.2 + w / 30", "0.1 * t"),
+    "large": ("1.5 + abs(g)", "2 + abs(w)", "t"),
+    "per tensor": ("0.1 + norm(g) / 90", "0.1 * norm(w)", "0.1 * t"),
+}
+
+
+@pytest.mark.parametrize("primitive", [name for name, row in PRIMITIVES.items() if row.searched])
+def test_each_primitive(primitive: str) -> None:
+    finite = False
+    for size, arguments in ARGUMENTS.items():
+        call = f"{primitive}({', '.join(arguments[: PRIMITIVES[primitive].arity])})"
+        try:
+            program = parse(f"def f(w, g, t, *, lr=0.1):\n    return lr * g * {call}\n")
+        except ProgramError:
+            assert size == "per tensor", "reductions take tensors"
+            continue
+        finite |= bool(np.isfinite(_assert_same(program)).any())
+    assert finite
+
+
+def test_programs() -> None:
+    """State of every kind, evaluation points, reductions of reductions; and matrix operations."""
+    rng = Random(1)
+    random = [random_program(rng) for _ in range(150)]
+    # Rounding decides where a remainder jumps, so the two may differ there.
+    smooth = [program for program in random if " % " not in format_program(program)]
+    known = [rule.program for rule in KNOWN.values() if "A" not in rule.program.inputs]
+    assert len(smooth) > 80
+    for program in [*smooth, *known]:
+        _assert_same(program)

@@ -1,0 +1,188 @@
+"""Tuning constants: each replicate has its own, nothing compiles, what is accepted is better."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from evoptax.dsl import machine
+from evoptax.dsl.bytecode import TooLarge, assemble
+from evoptax.dsl.constants import tunable
+from evoptax.dsl.program import Program
+from evoptax.dsl.syntax import parse
+from evoptax.evaluators.tasks import get_task
+from evoptax.evaluators.training import Trainer
+from evoptax.known_algorithms.catalogue import KNOWN
+from evoptax.search.tuning.coordinates import coordinates_of, rounded
+from evoptax.search.tuning.points import Points
+from evoptax.search.tuning.strategy import Strategy
+from evoptax.search.tuning.tune import Tuned, tune
+from evoptax.search.workers import Workers
+from programs import random_program
+
+RATES = (1e-3, 1e-2, 3e-2)
+# Literals in vector code, in scalar code that varies and in the schedule; one name in all three.
+EVERYWHERE = parse(
+    "def f(w, g, t, loss, m=0, k=1, *, lr=1e-3, b=0.9):\n"
+    "    m = lerp(g, m, b) + 0.3 * sign(g)\n"
+    "    k = b * k + 0.05 * loss\n"
+    "    return lr * (1 - b**t) * (m + 0.01 * w) * exp(-0.02 * k) * t**0.2\n"
+)
+MOMENTUM = KNOWN["momentum"].program.with_defaults(mu=0.1)
+TASKS = {"quadratic": None, "deep_linear": 100}
+
+
+@pytest.fixture(scope="module")
+def quadratic() -> Trainer:
+    return Trainer(get_task("quadratic"))
+
+
+def _programs() -> Iterator[Program]:
+    yield EVERYWHERE
+    yield from (KNOWN[name].program for name in ("adamw", "lion", "adagrad", "nesterov", "adan"))
+    yield from (random_program(random.Random(seed)) for seed in range(40))
+
+
+def _varied(program: Program, rng: random.Random) -> dict[str, list[float]]:
+    """Three values of everything that can be tuned, the first as it is."""
+    places = (0.0, rng.uniform(-0.5, 0.5), rng.uniform(-0.5, 0.5))
+    return {c.name: [c.value(x) for x in places] for c in coordinates_of(tunable(program))}
+
+
+def test_replicates_train_as_programs_with_their_constants(quadratic: Trainer) -> None:
+    rng = random.Random(0)
+    compared = told_apart = 0
+    for program in _programs():
+        rule, values = tunable(program), _varied(program, rng)
+        try:
+            together = quadratic.with_machine(
+                rule.program, RATES, (0,), steps=5, hyperparameters=values
+            )
+        except TooLarge:
+            continue
+        for i in range(len(RATES)):
+            own = rule.with_values({name: found[i] for name, found in values.items()})
+            alone = quadratic.with_machine(own, RATES, (0,), steps=5)
+            np.testing.assert_allclose(together.score[0, i], alone.score[0, i], rtol=1e-5)
+        as_it_is = quadratic.with_machine(program, RATES, (0,), steps=5)
+        told_apart += not np.allclose(as_it_is.score, together.score, rtol=1e-4)
+        compared += 1
+    assert compared >= 40
+    assert told_apart >= 15, "most constants must matter, or nothing was compared"
+
+
+def test_constants_cost_no_compilation(quadratic: Trainer) -> None:
+    rng = random.Random(1)
+    lean = quadratic._machines[False]
+    counts = set()
+    for program in _programs():
+        rule = tunable(program)
+        for hyperparameters in (None, _varied(program, rng)):
+            try:
+                quadratic.with_machine(
+                    rule.program, RATES, (0,), steps=5, hyperparameters=hyperparameters
+                )
+            except TooLarge:
+                continue
+            compiled = (lean.begin, lean.advance, machine.schedule)
+            counts.add(tuple(function._cache_size() for function in compiled))
+    assert len(counts) == 1
+    assert next(iter(counts))[:2] == (1, 1)
+
+
+def test_bound_or_not_the_machine_computes_the_same() -> None:
+    """What hyperparameters alone decide is computed in float64, as constants are folded."""
+    program = KNOWN["lamb"].program
+    bound = assemble(program)
+    unbound = assemble(program, bound_hyperparameters=False)
+    assert unbound.s_length == bound.s_length and unbound.schedule_length == bound.schedule_length
+    assert sorted(unbound.constants) == sorted(bound.constants)
+    np.testing.assert_array_equal(unbound.constants_for(program.defaults, 2)[1], unbound.constants)
+
+
+def test_structure_is_not_tuned() -> None:
+    program = parse(
+        "def f(w, g, t, m=0, *, lr=1e-3, b=0.9, k=5, off=0, p=3, unread=7):\n"
+        "    m = lerp(g, m, b) + 2 * g**2 - g**p + off * w\n"
+        "    return lr * m / (1 - b**t) * (t % k == 0) * (t % 4 < 2.5) + 0 * w - 1 * lr\n"
+    )
+    rule = tunable(program)
+    assert rule.values == {"b": 0.9, "c1": 2.0, "c2": 2.5}
+    assert rule.shares == {"b"}
+    assert rule.literals["c1"] == "2 in m = lerp(g, m, b) + 2 * g**2 - g**p + off * w"
+    found = rule.with_values({"b": 0.8, "c2": 2.25})
+    assert found == parse(
+        "def f(w, g, t, m=0, *, lr=1e-3, b=0.8, k=5, off=0, p=3, unread=7):\n"
+        "    m = lerp(g, m, b) + 2 * g**2 - g**p + off * w\n"
+        "    return lr * m / (1 - b**t) * (t % k == 0) * (t % 4 < 2.25) + 0 * w - 1 * lr\n"
+    )
+
+
+def test_naming_constants_changes_no_program() -> None:
+    for program in [*(entry.program for entry in KNOWN.values()), *_programs()]:
+        rule = tunable(program)
+        assert rule.with_values({}) == program
+        assert "lr" not in rule.names and rule.shares <= {*rule.names} <= {*rule.program.defaults}
+
+
+def test_coordinates_keep_to_their_side() -> None:
+    rule = tunable(EVERYWHERE)
+    for coordinate in coordinates_of(rule):
+        values = [coordinate.value(x) for x in (-50.0, -1.0, 0.0, 1.0, 50.0)]
+        assert values == sorted(values, key=lambda v: v * np.sign(coordinate.start))
+        assert values[2] == pytest.approx(coordinate.start, rel=1e-3)
+        assert all(np.sign(v) == np.sign(coordinate.start) for v in values)
+        assert not coordinate.is_share or 0 < values[0] < values[-1] < 1
+    assert rounded(0.99871, 1, is_share=True) == 0.999
+    assert rounded(0.0123, 1, is_share=True) == 0.01
+    assert rounded(-1.27, 2, is_share=False) == -1.3
+
+
+def test_strategy_finds_a_minimum_and_repeats_exactly() -> None:
+    aim = np.array([1.0, -0.5, 0.0])
+    ends = []
+    for _ in range(2):
+        strategy = Strategy(3, 9, 0.7, seed=4)
+        for generation in range(20):
+            places = strategy.ask()
+            values = ((places - aim) ** 2).sum(axis=1)
+            values[0] = np.inf if generation % 2 else values[0]  # a point may diverge
+            strategy.tell(places, values)
+        ends.append(strategy.mean)
+    np.testing.assert_array_equal(*ends)
+    np.testing.assert_allclose(ends[0], aim, atol=0.2)
+
+
+def _tuned(program: Program, workers: Workers, **options: object) -> Tuned:
+    baseline = KNOWN["adamw"].program
+    options = {"generations": 6, "most_gain": 1.0} | options
+    return tune(program, TASKS, workers, baseline, **options)  # type: ignore[arg-type]
+
+
+def test_tuning_finds_better_constants_and_repeats_exactly() -> None:
+    found = []
+    for count in (1, 2):  # the number of workers does not matter
+        with Workers(TASKS, count=count) as workers:
+            found.append(_tuned(MOMENTUM, workers, seed=1))
+    one, other = found
+    assert one == other
+    assert one.effect.mean < 0
+    (change,) = one.changes
+    assert (change.name, change.before) == ("mu", 0.1)
+    assert change.after > 0.3
+    # Nothing but the constant has changed.
+    assert one.program == MOMENTUM.with_defaults(mu=change.after)
+
+
+def test_what_is_no_better_is_not_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    worse = np.array([[0.1, 0.2], [-0.05, 0.1]])
+    monkeypatch.setattr(Points, "differences", lambda *args: worse)
+    with Workers(TASKS, count=1) as workers:
+        found = _tuned(MOMENTUM, workers, generations=2)
+        assert found.program == MOMENTUM and found.changes == ()
+        assert found.effect.mean == pytest.approx(worse.mean())
+        nothing = parse("def f(w, g, *, lr=1e-3):\n    return lr * g\n")
+        assert _tuned(nothing, workers).runs == 0
+        assert _tuned(MOMENTUM, workers, generations=0).program == MOMENTUM
