@@ -254,7 +254,8 @@ def _notes(found: Evaluation) -> Iterator[str]:
     followed = "" if found.schedule == "constant" else f" (with {found.schedule} decay)"
     yield (
         f"Losses are validation losses @ the tuned learning rate{followed}, mean over seeds."
-        " 'loss vs' is their ratio, the geometric mean over tasks and seeds (95 % interval); negative is better."
+        " 'loss vs' is their ratio, the geometric mean over tasks and seeds (95 % interval);"
+        " negative is better."
         " p is that of a paired permutation test, corrected for the number of rules."
     )
     if any(result.speed for result in found.results):

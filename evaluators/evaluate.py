@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from ..dsl.canonical import program_digest
 from ..dsl.program import LEARNING_RATE, Program
@@ -14,6 +15,7 @@ from .scoring import LEARNING_RATES, TaskScore, task_score
 
 if TYPE_CHECKING:
     from .task import Task
+    from .training import TrainingResult
 
 Path = Literal["machine", "fused"]
 
@@ -85,37 +87,37 @@ class Evaluator:
         Raises:
           TooLarge: the program does not fit the machine (never on the fused path).
         """
-        found = self._on_grid(program, task, fidelity, path, hurdle)
+        trainer = self.trainers[task]
+        run: Callable[..., TrainingResult]
+        if path == "fused":
+            run = trainer.compiled(program)  # once, wherever the grid moves
+        elif hurdle is None:
+            run = partial(trainer.with_machine, program)
+        else:
+            run = partial(trainer.with_machine, program, go_on=hurdle.cleared)
+
+        def on(grid: tuple[float, ...]) -> TaskScore:
+            result = run(
+                grid,
+                fidelity.seeds,
+                steps=fidelity.steps,
+                schedule=fidelity.schedule,
+                checkpoints=fidelity.checkpoints,
+            )
+            stopped = len(result.curve_steps) < fidelity.checkpoints
+            stopped_at = int(result.curve_steps[-1]) if stopped else None
+            return task_score(task, result, grid, fidelity.seeds, stopped_at)
+
+        found = on(fidelity.learning_rates)
         for _ in range(fidelity.moves if LEARNING_RATE in program.defaults else 0):
             if not found.at_edge:
                 break
-            moved = replace(fidelity, learning_rates=found.moved_rates)
-            further = self._on_grid(program, task, moved, path, hurdle)
+            further = on(found.moved_rates)
             # Where all rates diverged, lower ones are tried as far as the grid may move.
             if not (further.is_ahead_of(found) or found.diverged):
                 break
             found = further
         return found
-
-    def _on_grid(
-        self, program: Program, task: str, fidelity: Fidelity, path: Path, hurdle: Hurdle | None
-    ) -> TaskScore:
-        trainer = self.trainers[task]
-        grid, seeds = fidelity.learning_rates, fidelity.seeds
-        options: dict[str, Any] = {
-            "steps": fidelity.steps,
-            "schedule": fidelity.schedule,
-            "checkpoints": fidelity.checkpoints,
-        }
-        if path == "fused":
-            result = trainer.fused(program, grid, seeds, **options)
-        elif hurdle is None:
-            result = trainer.with_machine(program, grid, seeds, **options)
-        else:
-            result = trainer.with_machine(program, grid, seeds, go_on=hurdle.cleared, **options)
-        stopped = len(result.curve_steps) < fidelity.checkpoints
-        stopped_at = int(result.curve_steps[-1]) if stopped else None
-        return task_score(task, result, grid, seeds, stopped_at)
 
     def cached_score(
         self, program: Program, task: str, fidelity: Fidelity, path: Path = "machine"

@@ -35,16 +35,16 @@ FINALIST_SEED = 2_000_000
 FRESH_SEED = 3_000_000
 
 
-def round_fidelity(stage: Stage, number: int, first_seed: int = 0) -> Fidelity:
-    """How thoroughly rules are tried in a round, whose seeds no other round has."""
-    return fidelity(stage, first_seed + number * stage.seeds, CHECKPOINTS)
+def round_fidelity(stage: Stage, task: str, number: int) -> Fidelity:
+    """How thoroughly rules are tried on a task in a round, whose seeds no other round has."""
+    return fidelity(stage, task, number * stage.seeds, CHECKPOINTS)
 
 
 def proxy_jobs(program: Program, config: SearchConfig, number: int) -> list[Job]:
     """A rule on all that candidates are trained on in a round."""
     stages = (config.funnel.screen, config.funnel.proxy)
     return [
-        Job(program, task, round_fidelity(stage, number), "machine")
+        Job(program, task, round_fidelity(stage, task, number), "machine")
         for stage in stages
         for task in stage.tasks
     ]
@@ -66,7 +66,7 @@ class CandidateTrainer:
         """
         self._trials = trials
         stages = [
-            [(task, round_fidelity(stage, number)) for task in stage.tasks]
+            [(task, round_fidelity(stage, task, number)) for task in stage.tasks]
             for stage in (config.funnel.screen, config.funnel.proxy)
         ]
         self._keys = {

@@ -24,7 +24,7 @@ PRESETS: Mapping[str, SearchConfig] = {
     "quick": SearchConfig(
         # The number of candidates decides, so that a seed repeats; the seconds are for machines so
         # slow that three minutes would not do.
-        budget=Budget(seconds=110.0, candidates=2000),
+        budget=Budget(seconds=120.0, candidates=2000),
         evolution=Evolution(population=100, tournament=5, batch=8, round=400, max_size=40),
         funnel=replace(
             _FUNNEL,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
+from evoptax.evaluators.tasks.baselines import baselines
 from evoptax.known_algorithms.catalogue import get_known
 from evoptax.search.config import Evolution
 from evoptax.search.evolution import Individual, SearchState, init, tell
+from evoptax.search.jobs import first_grid
 from evoptax.search.rounds import Standing, after_validation, champions
 
 
@@ -65,3 +68,12 @@ def test_what_diverges_on_held_out_tasks_is_never_the_best(value: float) -> None
     state = _state(-0.1)
     standing, _ = after_validation(state, Standing(), [(state.population[0], value)])
     assert standing.best is None
+
+
+def test_every_rule_is_tuned_from_the_same_few_rates_around_adamws_best() -> None:
+    for task in ("quadratic", "digits_mlp", "FILE.py:unknown"):
+        grid = first_grid(task)
+        assert len(grid) == 5
+        known = baselines().get(task)
+        assert grid[2] == (known.learning_rate if known else 1e-2)
+        assert all(2.9 < b / a < 3.4 for a, b in pairwise(grid))

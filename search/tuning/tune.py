@@ -18,9 +18,8 @@ from ...dsl.bytecode import TooLarge, assemble
 from ...dsl.constants import tunable
 from ...dsl.program import Program
 from ...evaluators.evaluate import Fidelity
-from ...evaluators.scoring import LEARNING_RATES
 from ...evaluators.statistics import Estimate, estimate
-from ..jobs import MOVES
+from ..jobs import MOVES, first_grid
 from ..workers import Workers
 from .coordinates import DIGITS, Coordinate, coordinates_of, rounded
 from .points import PROBLEMS, Point, Points, Tasks
@@ -78,7 +77,7 @@ def tune(
     seed: int = 0,
     generations: int = GENERATIONS,
     seeds: int = SEEDS,
-    learning_rates: Sequence[float] = LEARNING_RATES,
+    learning_rates: Sequence[float] = (),
     schedule: str = "cosine",
     most_gain: float = math.inf,
     result: Callable[[Future[Any]], Any] = Future.result,
@@ -97,8 +96,8 @@ def tune(
       seed: of the evolution strategy.
       generations: of `POPULATION` points each.
       seeds: of every task, for that comparison.
-      learning_rates: the grid that every rule gets. schedule: what they are multiplied by at each
-        step; see `evaluators/schedules.py`.
+      learning_rates: the grid that every rule gets, that of `first_grid` unless given.
+      schedule: what they are multiplied by at each step; see `evaluators/schedules.py`.
       most_gain: a task's log-ratio to the baseline counts no further than this below zero, so that
         a gain on one task does not make up for losses on the others.
       result: waits for an answer; may raise to stop.
@@ -110,7 +109,8 @@ def tune(
         return Tuned(program, (), Estimate(math.nan), 0)
     if not rule.names:
         return Tuned(program, (), Estimate(math.nan), 0)
-    tried = Fidelity(tuple(learning_rates), moves=MOVES, schedule=schedule)
+    rates = tuple(learning_rates) or first_grid("")
+    tried = Fidelity(rates, moves=MOVES, schedule=schedule)
     points = Points(rule, tasks, workers, baseline, tried, most_gain, result)
     points.look_around()
     coordinates = coordinates_of(rule)
