@@ -64,7 +64,8 @@ def search(version: str, path: Path, folder: Path, cache: Path) -> Count:
     )
     whole = time.perf_counter() - start
     ledger = sqlite3.connect(folder / "run" / "ledger.sqlite")
-    (trained,) = ledger.execute("select count(*) from candidates where status = 'new'").fetchone()
+    query = "select count(*) from candidates where status in ('new', 'again')"
+    (trained,) = ledger.execute(query).fetchone()
     (seconds,) = ledger.execute("select sum(seconds) from sessions").fetchone()
     return Count(version, trained, seconds, whole)
 

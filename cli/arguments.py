@@ -61,6 +61,8 @@ def read_rule(text: str, runs_dir: Path) -> Program:
         return rule_of_run(find_run(runs_dir, name), which)
     if text.endswith(".py") or os.sep in text:
         raise UserError(f"no file '{text}'; a rule file holds one program")
+    if (runs_dir / text).is_dir():
+        raise UserError(f"'{text}' is a run; its best rule is {text}:best")
     raise UserError(
         f"no rule '{text}'{did_you_mean(text, KNOWN)}; accepted: a known name"
         " (`evoptax known` lists them), RUN:best, RUN:NUMBER, or a file with one program"
@@ -75,10 +77,27 @@ def read_program_file(path: Path) -> Program:
         raise UserError(f"cannot read '{path}': {error.strerror}") from None
     except UnicodeDecodeError:
         raise UserError(f"'{path}' is not text in UTF-8; a rule file holds one program") from None
+    if "\nimport optax" in text:
+        raise UserError(
+            f"'{path}' is exported Optax code, not a rule; the rule that it was exported from is in"
+            " its comment"
+        )
     try:
         return parse(text, {name: rule.program for name, rule in KNOWN.items() if name in text})
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
+
+
+def check_output(path: Path | None) -> None:
+    """Refuses, before any work, a file that cannot be written. Raises UserError."""
+    if path is None:
+        return
+    if path.is_dir():
+        raise UserError(f"cannot write '{path}': it is a folder")
+    if not path.parent.is_dir():
+        raise UserError(f"cannot write '{path}': there is no folder '{path.parent}'")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise UserError(f"cannot write '{path}': permission denied")
 
 
 def write_output(text: str, path: Path | None) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..dsl.errors import UserError
-from .arguments import add_runs_dir, command, read_rule, write_output
+from .arguments import add_runs_dir, check_output, command, read_rule, write_output
 
 
 def add(subparsers: Any) -> None:
@@ -21,6 +21,7 @@ def add(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
+    check_output(args.output)
     program = read_rule(args.rule, args.runs_dir)
     if args.to == "optax":
         from ..dsl.export.check import ExportError, export_optax

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from ..dsl.errors import UserError
-from .arguments import add_format, add_runs_dir, command, write_output
+from .arguments import add_format, add_runs_dir, check_output, command, write_output
 
 
 def add(subparsers: Any) -> None:
     """Adds the command."""
     parser = command(subparsers, "lineage", "show the ancestry of a run's rules", run)
-    parser.add_argument("run_name", metavar="RUN")
+    parser.add_argument("run_name", metavar="RUN", help="or RUN:RULE")
     parser.add_argument("rule", nargs="?", metavar="RULE", help="best or a candidate's number")
     add_format(parser, "text", "html", "graphml", "gexf", "dot", "json")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: print")
@@ -26,12 +26,16 @@ def run(args: argparse.Namespace) -> int:
     from ..search.lineage.graph import lineage_graph, write
     from ..search.runs import find_run, ordinal_in_run
 
-    found = find_run(args.runs_dir, args.run_name)
+    check_output(args.output)
+    run_name, rule = args.run_name, args.rule
+    if rule is None and ":" in run_name:
+        run_name, _, rule = run_name.rpartition(":")
+    found = find_run(args.runs_dir, run_name)
     ordinal = None
-    if args.rule is not None:
-        name, _, which = args.rule.rpartition(":")
-        if name not in ("", args.run_name):
-            raise UserError(f"'{args.rule}' is not of run '{args.run_name}'")
+    if rule is not None:
+        name, _, which = rule.rpartition(":")
+        if name not in ("", run_name):
+            raise UserError(f"'{rule}' is not of run '{run_name}'")
         ordinal = ordinal_in_run(found, which)
     with closing(found.read()) as opened:
         graph = lineage_graph(opened, ordinal=ordinal)

@@ -44,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _summary(found: Any) -> dict[str, Any]:
     from ..search.reporting.overfitting import best_champion, read_rounds
+    from ..search.runs import stored_config
 
     nothing = {"confirmed": None, "rounds": 0, "trained": 0}
     nothing |= {"best": None, "held_out": None, "seconds": 0}
@@ -54,13 +55,15 @@ def _summary(found: Any) -> dict[str, Any]:
     with closing(opened):
         outcome, counts, rounds = opened.fact("outcome"), opened.counts(), read_rounds(opened)
         champion = best_champion(rounds)
+        traces = bool(stored_config(opened).traces)
         return {
             "run": found.name,
             "state": "done" if outcome else "unfinished",
             "confirmed": outcome["confirmed"] if outcome else None,
             "rounds": len(rounds),
             "trained": counts["new"] + counts["again"],
-            "best": opened.best_fitness(),
+            # The error of a distilled program is no loss relative to a baseline.
+            "best": None if traces else opened.best_fitness(),
             "held_out": champion[1].validation if champion else None,
             "seconds": opened.seconds(),
         }

@@ -27,7 +27,9 @@ def add(subparsers: Any) -> None:
     """Adds the command."""
     parser = command(subparsers, "search", "search for optimizers", run)
     parser.add_argument("config", nargs="?", type=Path, metavar="CONFIG.toml")
-    parser.add_argument("--preset", metavar="NAME", help="quick, standard or lion")
+    parser.add_argument(
+        "--preset", metavar="NAME", help="quick, standard, lion, distill, or an ablation"
+    )
     parser.add_argument("--name", metavar="RUN", help="name of the run (default: date and time)")
     parser.add_argument("--seed", type=int, metavar="N")
     parser.add_argument(
@@ -44,6 +46,12 @@ def add(subparsers: Any) -> None:
         default=[],
         metavar="FILE.py:NAME",
         help="a task of your own, which every candidate is trained on",
+    )
+    parser.add_argument(
+        "--traces",
+        type=Path,
+        metavar="FILE",
+        help="with --preset distill: what a black box did, to be written as a program",
     )
     add_runs_dir(parser)
 
@@ -65,7 +73,7 @@ def configuration(args: argparse.Namespace) -> SearchConfig:
     """Preset, then file, then options."""
     from ..search.config import SearchConfig
     from ..search.config_file import config_from_dict, load_config
-    from ..search.presets import preset
+    from ..search.presets import DISTILL, preset
 
     config = preset(args.preset) if args.preset else SearchConfig()
     if args.config is not None:
@@ -80,6 +88,17 @@ def configuration(args: argparse.Namespace) -> SearchConfig:
     budget = {key: value for key, value in budget.items() if value is not None}
     if budget:
         options["budget"] = budget
+    if (args.preset == DISTILL) != (args.traces is not None):
+        raise UserError(
+            "--preset distill needs --traces FILE; docs/distill.md says how to record one"
+            if args.traces is None
+            else "--traces FILE is for --preset distill"
+        )
+    if args.traces is not None:
+        from ..search.distillation.traces import read_traces
+
+        read_traces(args.traces)  # so that a mistake shows before the run exists
+        options["traces"] = str(args.traces.resolve())
     if args.task:
         # Whole paths, so that the run can be resumed from another folder.
         own = [f"{Path(path).resolve()}:{name}" for path, _, name in map(_split_task, args.task)]
@@ -110,12 +129,14 @@ def started_workers(config: SearchConfig) -> Iterator[Workers]:
 
 def carry_out(run: Run, config: SearchConfig, workers: Workers) -> int:
     """Runs or continues a search, with live progress, and writes its files."""
+    from ..search.distillation.run import distil
     from ..search.engine import run_search
     from .progress import progress_display
 
     print(f"run {run.name} in {run.folder}", file=sys.stderr)
+    search = distil if config.traces else run_search
     with _stop_on_signals() as stop, progress_display() as report:
-        outcome = run_search(run, config, workers, report=report, should_stop=lambda: bool(stop))
+        outcome = search(run, config, workers, report=report, should_stop=lambda: bool(stop))
     if outcome is None:
         print(
             f"\nstopped and saved; continue with `evoptax resume {run.name}`"

@@ -30,6 +30,10 @@ def print_outcome(outcome: Outcome, run: Run) -> None:
     print(f"\n{verdict.sentence}")
     for caveat in verdict.caveats:
         print(caveat)
+    if facts.config.traces:
+        print(f"\n{outcome.simplified}\nKinship: {printable(outcome.kinship)}.")
+        _print_files(run)
+        return
     confirmed = ", confirmed by the compiled path on fresh seeds" if outcome.confirmed else ""
     print(f"\nBest rule: candidate {outcome.ordinal}{confirmed}.\n")
     print(outcome.program)
@@ -42,6 +46,10 @@ def print_outcome(outcome: Outcome, run: Run) -> None:
     print_comparison(outcome.comparison)
     _print_fame(facts)
     print_search(facts)
+    _print_files(run)
+
+
+def _print_files(run: Run) -> None:
     print(f"\nFiles in {run.folder}:")
     for name, what in (
         (BEST_RULE, "the rule as program text"),

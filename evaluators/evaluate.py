@@ -106,7 +106,7 @@ class Evaluator:
             )
             stopped = len(result.curve_steps) < fidelity.checkpoints
             stopped_at = int(result.curve_steps[-1]) if stopped else None
-            return task_score(task, result, grid, fidelity.seeds, stopped_at)
+            return task_score(task, result, grid, fidelity.seeds, stopped_at, trainer.task.lowest)
 
         found = on(fidelity.learning_rates)
         for _ in range(fidelity.moves if LEARNING_RATE in program.defaults else 0):
@@ -165,4 +165,5 @@ def score_from_json(text: str) -> TaskScore:
         tuple(tuple(map(tuple, row)) for row in data.get("curve", ())),
         tuple(data.get("curve_steps", ())),
         data.get("stopped_at"),
+        data.get("exploits", 0),
     )

@@ -18,6 +18,8 @@ LEARNING_RATES: tuple[float, ...] = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3
 
 # A loss of exactly zero has no logarithm; anything below this counts as it.
 SMALLEST_LOSS = 1e-12
+# What rounding may take from a score in float32.
+ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class TaskScore:
         end was looked at.
       curve_steps: the steps at which the checkpoints were taken, shape (C,).
       stopped_at: the step after which a hurdle stopped the run; the scores are those of that step.
+      exploits: how many of the scores were below what the task allows; they count as diverged.
     """
 
     task: str
@@ -43,6 +46,7 @@ class TaskScore:
     curve: tuple[tuple[tuple[float, ...], ...], ...] = ()
     curve_steps: tuple[int, ...] = ()
     stopped_at: int | None = None
+    exploits: int = 0
 
     @property
     def means(self) -> tuple[float, ...]:
@@ -103,10 +107,23 @@ def task_score(
     learning_rates: Sequence[float],
     seeds: Sequence[int],
     stopped_at: int | None = None,
+    lowest: float = -math.inf,
 ) -> TaskScore:
-    """The score of a training result; its curve only if it says more than the score."""
-    rows = tuple(tuple(float(x) for x in row) for row in result.score)
-    score = TaskScore(task, tuple(learning_rates), tuple(seeds), rows, stopped_at=stopped_at)
+    """The score of a training result; its curve only if it says more than the score.
+
+    A rule that gets below the lowest score that the task allows has found a mistake, not a minimum:
+    that counts as diverged, and is noted.
+    """
+    below = result.score < lowest - ROUNDING
+    rows = tuple(tuple(float(x) for x in row) for row in np.where(below, math.inf, result.score))
+    score = TaskScore(
+        task,
+        tuple(learning_rates),
+        tuple(seeds),
+        rows,
+        stopped_at=stopped_at,
+        exploits=int(below.sum()),
+    )
     steps = tuple(int(t) for t in result.curve_steps)
     if len(steps) < 2:
         return score
@@ -121,6 +138,7 @@ def joined(scores: Sequence[TaskScore]) -> TaskScore:
         seeds=tuple(seed for score in scores for seed in score.seeds),
         scores=tuple(row for score in scores for row in score.scores),
         curve=tuple(rates for score in scores for rates in score.curve),
+        exploits=sum(score.exploits for score in scores),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import math
 import sys
 import zlib
 from collections.abc import Callable
@@ -45,6 +46,7 @@ class Task:
     loss: Callable[[Params, Batch], jax.Array]  # minibatch training loss, scalar
     score: Callable[[Params, Problem], jax.Array]  # validation loss, scalar, lower is better
     description: str = ""  # one sentence: model, data, number of weights
+    lowest: float = -math.inf  # no honest score is lower; what is, is an exploit
     version: int = 1  # raised whenever the numbers change; part of every cache key
 
 
@@ -54,7 +56,8 @@ def load_task_file(spec: str) -> Task:
     Args:
       spec: a path, a colon, and a name that the file defines: a `Task`, any object with `init`,
         `batch`, `loss`, `score` and `steps`, or a class or function that gives one when called
-        without arguments. `name`, `tier` and `description` are optional there. So is `draw`:
+        without arguments. `name`, `tier`, `description` and `lowest` (what no honest score is
+        below) are optional there. So is `draw`:
         without it there is one problem, and `init(key)`, `batch(key)` and `score(params)` go
         without their last argument.
 
@@ -147,6 +150,7 @@ def _as_task(spec: str, found: Any, name: str, version: int) -> Task:
         loss=found.loss,
         score=found.score if has_draw else lambda params, problem: found.score(params),
         description=str(getattr(found, "description", "")),
+        lowest=float(getattr(found, "lowest", -math.inf)),
         version=version,
     )
 

@@ -132,6 +132,8 @@ class SearchConfig:
       baseline: the known rule that scores are relative to, tuned on the same grid.
       rivals: further known rules in the final comparison.
       workers: processes that train candidates; 0 for one per core. Does not change the outcome.
+      traces: file of traces to find a program for, in place of all training; the rest but the seed
+        and the budget means nothing then. See `distillation`.
     """
 
     seed: int = 0
@@ -139,13 +141,16 @@ class SearchConfig:
     baseline: str = "adamw"
     rivals: tuple[str, ...] = ("lion",)
     workers: int = 0
+    traces: str = ""
     budget: Budget = field(default_factory=Budget)
     evolution: Evolution = field(default_factory=Evolution)
     funnel: Funnel = field(default_factory=Funnel)
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """Every task that the funnel names, once."""
+        """Every task that candidates are trained on, once."""
+        if self.traces:
+            return ()
         funnel = self.funnel
         stages = (funnel.screen, funnel.proxy, funnel.validation, funnel.target)
         return tuple(dict.fromkeys(task for stage in stages for task in stage.tasks))

@@ -86,6 +86,8 @@ class _Engine:
         self.report = report
         self.trials = Trials(workers, opened, should_stop)
         self.earlier_seconds = opened.seconds()
+        # Proposals of earlier sessions, which are repeated whatever the clock says.
+        self.stored = sum(opened.counts().values())
         self.started = time.monotonic()
         self.counts = Counts()
         self.baseline = get_known(config.baseline).program
@@ -263,7 +265,7 @@ class _Engine:
         parts = []
         if budget.candidates is not None:
             parts.append(state.trained / budget.candidates)
-        if budget.seconds is not None:
+        if budget.seconds is not None and state.next_ordinal >= self.stored:
             seconds = self.earlier_seconds + time.monotonic() - self.started
             parts.append(seconds / budget.seconds if budget.seconds else 1.0)
         return max(parts) if parts else None

@@ -26,7 +26,7 @@ from .funnel import FINALIST_SEED, FRESH_SEED
 from .jobs import Job, Stopped, Trials, jobs_of
 from .ledger import Ledger
 from .outcome import Finalist, Outcome, Overall, Round, Row, outcome_from_json
-from .pruning import prune, tasks_for
+from .pruning import MOST_COST, prune, tasks_for
 from .tuning.tune import Tuned, tune
 
 # At least so many seeds confirm a rule; it was chosen by fewer.
@@ -59,7 +59,7 @@ def decide(
     program = with_tuned_rate(program, scores)
     pruned: tuple[str, ...] = ()
     if config.funnel.pruned and winner is not None:
-        program, pruned = finals.pruned(program)
+        program, pruned = finals.pruned(program, winner)
     evolved = ledger.candidate(ordinal)
     assert evolved is not None
     comparison, overall = finals.comparison(program)
@@ -174,8 +174,13 @@ class _Finals:
         stage = replace(stage, seeds=max(stage.seeds, FRESH_SEEDS))
         return jobs_of(program, stage, "fused", FRESH_SEED, shared=shared)
 
-    def pruned(self, program: Program) -> tuple[Program, tuple[str, ...]]:
-        """The rule without what does not change how it trains, and the steps in words."""
+    def pruned(self, program: Program, winner: Finalist) -> tuple[Program, tuple[str, ...]]:
+        """The rule without what does not change how it trains, and the steps in words.
+
+        The rule as it was, where the shorter one does not hold on the held-out tasks too, or is not
+        confirmed.
+        """
+        whole = program
         if (stored := self.ledger.fact("pruned")) is None:
             steps = []
             selected_on = (
@@ -198,7 +203,14 @@ class _Finals:
             program = replace(program, name=name, doc=doc)
             stored = {"program": format_program(program), "steps": steps}
             self.ledger.set_fact("pruned", stored)
-        return parse(stored["program"]), tuple(stored["steps"])
+        smaller = parse(stored["program"])
+        (again,) = self.validated([replace(winner, program=stored["program"])])
+        if self.funnel.validation.tasks and again.validation > winner.validation + MOST_COST:
+            return whole, ()
+        scores, value = self.confirm(smaller)
+        if value > 0:
+            return whole, ()
+        return with_tuned_rate(smaller, scores), tuple(stored["steps"])
 
     def comparison(self, program: Program) -> tuple[tuple[Row, ...], tuple[Overall, ...]]:
         """The best rule, the baseline and its rivals on the target tasks: by task, and overall."""

@@ -67,13 +67,18 @@ PRESETS: Mapping[str, SearchConfig] = {
 }
 
 
+# In place of training: a program that does what traces show.
+DISTILL = "distill"
+_DISTILL = SearchConfig(budget=Budget(seconds=600.0))
+
+
 def _without(**changes: object) -> SearchConfig:
     """The search that ablations are compared with, with changes to its evolution."""
     evolution = Evolution(population=100, tournament=5, batch=8, round=500, patience=3)
     return SearchConfig(
         budget=Budget(candidates=4000),
         evolution=replace(evolution, **changes),  # type: ignore[arg-type]
-        funnel=replace(_FUNNEL, target=Stage(), finalists=8, confirmed=1),
+        funnel=replace(_FUNNEL, target=Stage(), finalists=4, confirmed=1),
     )
 
 
@@ -93,7 +98,7 @@ ABLATIONS: Mapping[str, SearchConfig] = {
 
 def preset(name: str) -> SearchConfig:
     """A preset or an ablation by name. Raises UserError naming those that exist."""
-    known = {**PRESETS, **ABLATIONS}
+    known = {**PRESETS, DISTILL: _DISTILL, **ABLATIONS}
     if name not in known:
         raise UserError(
             f"unknown preset '{name}'{did_you_mean(name, known)}; accepted: {', '.join(known)}"

@@ -21,6 +21,7 @@ from ..evaluators.evaluate import Fidelity, score_from_json
 from ..evaluators.scoring import LEARNING_RATES, TaskScore, joined, log_ratios
 from ..evaluators.statistics import Estimate, estimate
 from ..evaluators.tasks import list_tasks
+from .examination.trial import try_out
 from .jobs import Job, submit
 from .workers import Workers
 
@@ -121,10 +122,14 @@ def prune(
 def _candidates(program: Program) -> list[tuple[str, Program]]:
     """Simpler programs, each simplified exactly, the simplest first."""
     found: dict[str, tuple[str, Program]] = {}
+    finite = try_out(program).finite
     for words, smaller in reductions(program):
         try:
             check_fits(smaller)
         except TooLarge:
+            continue
+        # The tasks to judge by need not have what divides zero by zero: weights without a gradient.
+        if (finite & ~try_out(smaller).finite).any():
             continue
         simple = simplify(smaller)
         if rank(simple) < rank(program):

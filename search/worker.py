@@ -3,6 +3,7 @@
     {"do": "load", "tasks": [...]}  -> {task: version}
     {"do": "score", "job": {...}}   -> a score as text; see `Job.plain`
     {"do": "candidate", ...}        -> see `train_candidate`
+    {"do": "distill", ...}          -> see `Strands.turn`
     {"do": "points", ...}           -> see `train_points`
 
 An answer is {"value": ..., "seconds": what it took}; in place of a value it has "mistake", the
@@ -28,6 +29,7 @@ from ..evaluators.hurdles import Hurdle
 from ..evaluators.scoring import TaskScore
 from ..evaluators.task import Task, load_task_file
 from ..evaluators.tasks import get_task, list_tasks
+from .distillation.strand import Strands
 from .funnel import train_candidate
 from .jobs import Job, job_from_plain
 from .tuning.points import train_points
@@ -63,6 +65,7 @@ class _Worker:
 
     def __init__(self) -> None:
         self._evaluators: dict[str, Evaluator] = {}
+        self._strands = Strands()
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Answers a request."""
@@ -74,6 +77,8 @@ class _Worker:
                     answer["value"] = _versions(**request)
                 case "score":
                     answer["value"] = score_to_json(self._score(job_from_plain(**request)))
+                case "distill":
+                    answer["value"] = self._strands.turn(**request)
                 case "candidate":
                     answer["value"] = train_candidate(score=self._score, **request)
                 case "points":

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from evoptax.dsl.syntax import parse
+from evoptax.evaluators.evaluate import Evaluator, Fidelity, score_from_json, score_to_json
+from evoptax.evaluators.hurdles import pace
 from evoptax.evaluators.scoring import task_score
 from evoptax.evaluators.task import Task
 from evoptax.evaluators.training import Trainer
@@ -77,3 +81,22 @@ def test_the_gates_reject_it_and_nan_fitness_never_wins() -> None:
     assert rejection(LAST_STEP, max_size=50) == "non-finite"
     state = tell(init(0, Evolution(), [get_known("adamw").program]), {0: float("nan")})
     assert state.population[0].fitness == float("inf")
+
+
+def test_a_score_that_the_task_does_not_allow_is_an_exploit_and_never_wins() -> None:
+    """A task with a mistake: its score falls without bound as weights grow."""
+    honest = _gullible_task()
+    broken = dataclasses.replace(
+        honest, score=lambda params, problem: 5.0 - jnp.sum(params**2), lowest=0.0
+    )
+    evaluator = Evaluator({"broken": broken})
+    grows = parse("def f(w, g, *, lr=1e-3):\n    return -lr * w\n")
+    found = evaluator.score(grows, "broken", Fidelity((1e-3, 1e-1)))
+    assert found.exploits == 1
+    assert found.learning_rate == 1e-3
+    assert score_from_json(score_to_json(found)) == found
+    cheats = evaluator.score(grows, "broken", Fidelity((0.5, 1.0)))
+    assert (cheats.exploits, cheats.diverged) == (2, True)
+    assert pace(
+        evaluator.score(get_known("sgd").program, "broken", Fidelity((1e-3, 1e-1), checkpoints=2))
+    ).log_ratio(cheats) == float("inf")

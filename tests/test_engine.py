@@ -120,3 +120,25 @@ def test_zero_seconds_train_the_starter_alone_or_nothing(tmp_path: Path, small_t
     with closing(open_to_read(run.ledger_path)) as ledger:
         assert ledger.counts()["new"] <= 1
         assert "adamw" in ledger.fact("outcome")["program"]
+
+
+def test_seconds_that_are_spent_end_no_replay(tmp_path: Path, small_task: str) -> None:
+    """Stopped in the finals of a search that its clock had ended, and continued."""
+    config = config_from_dict(settings(small_task) | {"budget": {"seconds": 4.0}})
+    run = create_run(tmp_path, "late", config)
+    workers = started_workers(small_task)
+    seen: list[Progress] = []
+    outcome = run_search(
+        run,
+        config,
+        workers,
+        report=seen.append,
+        should_stop=lambda: bool(seen) and seen[-1].phase == "confirming",
+    )
+    assert outcome is None
+    before = read_content(run.ledger_path)
+    assert run_search(run, config, workers) is not None
+    after = read_content(run.ledger_path)
+    assert after["candidates"] == before["candidates"]
+    rounds = [dict((row[0], row[1]) for row in c["facts"])["rounds"] for c in (before, after)]
+    assert rounds[0] == rounds[1]

@@ -58,5 +58,6 @@ def get_task(name: str) -> Task:
         loss=loss,
         score=score,
         description=info.description,
+        lowest=0.0,
         version=info.version,
     )

@@ -7,8 +7,8 @@
     answer = finish(state, problem)
 
 Regularized evolution as in `evolution`, but of many cheap candidates: one costs a few
-milliseconds, has its literals fitted where it promises something (`distill_fitting`), and may get a
-missing part from a library of values (`distill_library`). Restarts when nothing improves any more.
+milliseconds, has its literals fitted where it promises something (`fitting`), and may get a
+missing part from a library of values (`library`). Restarts when nothing improves any more.
 
 Pure: the outcome depends on the seed, the traces and the number of candidates. Nothing here knows
 of files, clocks or processes.

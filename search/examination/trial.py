@@ -44,6 +44,11 @@ class Trial:
     offsets: Array | None
     growth: tuple[float, ...]
 
+    @property
+    def finite(self) -> Array:
+        """For each probe, whether the rule answered it with finite numbers alone."""
+        return np.isfinite(self.updates).all((0, 2))
+
 
 def try_out(program: Program) -> Trial:
     """Runs a well-formed program that does not read `A`."""

@@ -24,7 +24,7 @@ from .plot import PLOT_STYLE
 from .round_chart import ROUND_STYLE
 from .rounds_section import rounds_section
 from .tables import comparison_table, overall_table
-from .verdict import Verdict, judge
+from .verdict import Verdict, judge, judge_distilled
 
 _LIBRARIES = ("evoptax", "jax", "optax", "numpy", "scikit-learn", "networkx")
 
@@ -62,20 +62,28 @@ def report_html(run: Run) -> str:
         *(paragraph(caveat, "caveat") for caveat in verdict.caveats),
         "</header>",
         best_rule(facts),
-        _comparison(facts),
-        rounds_section(facts),
-        fame_section(facts),
-        _scores(facts),
-        funnel_section(facts),
-        _ancestry(facts),
+        *(() if facts.config.traces else _of_training(facts)),
         _reproduction(facts),
     ]
     style = PLOT_STYLE + CHART_STYLE + ROUND_STYLE + FUNNEL_STYLE + STEPS_STYLE
     return page(f"{run.name}: evoptax", (part for part in body if part), style)
 
 
+def _of_training(facts: Facts) -> Sequence[str]:
+    return (
+        _comparison(facts),
+        rounds_section(facts),
+        fame_section(facts),
+        _scores(facts),
+        funnel_section(facts),
+        _ancestry(facts),
+    )
+
+
 def verdict_of(facts: Facts) -> Verdict:
     """The verdict on a run, finished or not."""
+    if facts.config.traces:
+        return judge_distilled(facts.outcome)
     if facts.outcome:
         return judge(facts.outcome, facts.config.baseline, evolved=facts.evolved)
     resume = f"Continue it with `evoptax resume {shlex.quote(facts.run.name)}`."

@@ -53,6 +53,7 @@ class Tally:
       new, again: of these, candidates trained first, and trained again on a later round's problems.
       waiting: to be trained, and not yet.
       reached: the tasks in the order of training.
+      exploits: training runs that scored below what their task allows, which never counts.
       unpromoted: trials that passed each task of the screen, and were too far behind for the rest.
     """
 
@@ -65,6 +66,7 @@ class Tally:
     waiting: int
     reached: tuple[Reached, ...]
     unpromoted: int
+    exploits: int = 0
 
     @property
     def all_rejected(self) -> int:
@@ -124,7 +126,8 @@ def read_tally(opened: Ledger, config: SearchConfig, rounds: Sequence[Round]) ->
         (digest, bisect_right(ends, ordinal))
         for digest, (ordinal, _) in zip(digests, trials, strict=True)
     ]
-    reached, unpromoted = _reached(keys, _endings(opened), config.funnel)
+    endings, exploits = _endings(opened)
+    reached, unpromoted = _reached(keys, endings, config.funnel)
     return Tally(
         dict(sorted(rejected.items(), key=lambda item: (-item[1], item[0]))),
         counts["program"],
@@ -135,6 +138,7 @@ def read_tally(opened: Ledger, config: SearchConfig, rounds: Sequence[Round]) ->
         counts["waiting"],
         reached,
         unpromoted,
+        exploits,
     )
 
 
@@ -147,6 +151,11 @@ def funnel_words(tally: Tally) -> str:
     whole = (
         f"; {tally.whole:,} of the trained on all proxies" if tally.reached and tally.trials else ""
     )
+    if tally.exploits:
+        whole += (
+            f"; {plural(tally.exploits, 'training run')} scored below what the task allows, and did"
+            " not count"
+        )
     return (
         f"{tally.proposed:,} proposed: {rejected}, {plural(tally.duplicates, 'duplicate')},"
         f" {len(tally.trials):,} trained{again}{waiting}{whole}."
@@ -169,18 +178,21 @@ def cache_words(tally: Tally) -> str:
     )
 
 
-def _endings(opened: Ledger) -> dict[tuple[str, int, str], str]:
-    """How each trial ended, by digest, round and task."""
+def _endings(opened: Ledger) -> tuple[dict[tuple[str, int, str], str], int]:
+    """How each trial ended, by digest, round and task; and how many runs were exploits."""
+    exploits = 0
     numbers: dict[str, int | None] = {}
     found = {}
     for digest, task, fidelity, path, scores in opened.results():
+        score = json.loads(scores)
+        exploits += score.get("exploits", 0)
         if path != "machine":
             continue
         if fidelity not in numbers:
             numbers[fidelity] = _round_of(json.loads(fidelity)["seeds"])
         if (number := numbers[fidelity]) is not None:
-            found[digest, number, task] = _ending(json.loads(scores))
-    return found
+            found[digest, number, task] = _ending(score)
+    return found, exploits
 
 
 def _round_of(seeds: Sequence[int]) -> int | None:

@@ -161,6 +161,22 @@ def _overall(outcome: Outcome) -> tuple[str, ...]:
     return tuple(sentences)
 
 
+def judge_distilled(outcome: Outcome | None) -> Verdict:
+    """The verdict on a run that looked for a program that does what traces show."""
+    if outcome is None:
+        return Verdict("This run is not finished; `evoptax resume` continues it.")
+    error = f"{outcome['fitness']:.2g}"
+    if outcome["confirmed"]:
+        return Verdict(
+            f"Found: on traces that no candidate was fitted to, its relative error is {error}.",
+            ("It says nothing of gradients, learning rates or steps unlike those recorded.",),
+        )
+    return Verdict(
+        f"Not found: the best program has a relative error of {error} on held-out traces.",
+        ("More time, another --seed, or more and longer traces may help.",),
+    )
+
+
 def best_rows(outcome: Outcome) -> Sequence[Row]:
     """The best rule's lines of the comparison, which come first, one for each task."""
     rows: Sequence[Row] = outcome["comparison"]
