@@ -47,7 +47,7 @@ class Trial:
     @property
     def finite(self) -> Array:
         """For each probe, whether the rule answered it with finite numbers alone."""
-        return np.isfinite(self.updates).all((0, 2))
+        return np.logical_and.reduce(np.isfinite(self.updates), axis=(0, 2))
 
 
 def try_out(program: Program) -> Trial:
