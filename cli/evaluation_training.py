@@ -16,6 +16,7 @@ from ..evaluators.scoring import joined
 from ..evaluators.tasks.baselines import baselines
 from ..search.jobs import Job, submit
 from ..search.workers import Workers
+from .signals import stop_on_signals
 
 if TYPE_CHECKING:
     from ..evaluators.scoring import TaskScore
@@ -46,12 +47,14 @@ def train(jobs: Mapping[Run, Job], workers: int = 0) -> dict[tuple[str, str], Ta
 
     Raises:
       UserError, RuntimeError: see `Workers.submit`.
+      KeyboardInterrupt: when asked to stop; what was finished is kept.
     """
     found: dict[Run, TaskScore] = {}
     running: dict[Future[str], Run] = {}
     queue = _Queue(jobs)
     left = Counter((run.rule, run.task) for run in jobs)
-    with Workers(dict.fromkeys(run.task for run in jobs), workers) as pool, _progress() as show:
+    tasks = dict.fromkeys(run.task for run in jobs)
+    with stop_on_signals() as stop, Workers(tasks, workers) as pool, _progress() as show:
 
         def start(last: Run | None) -> None:
             if (run := queue.take(last)) is not None:
@@ -62,7 +65,9 @@ def train(jobs: Mapping[Run, Job], workers: int = 0) -> dict[tuple[str, str], Ta
         started = time.monotonic()
         show(running.values(), f"{len(left)} to go")
         while running:
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
+            if stop:
+                raise KeyboardInterrupt
+            for future in wait(running, timeout=0.5, return_when=FIRST_COMPLETED).done:
                 run = running.pop(future)
                 found[run] = score_from_json(future.result())
                 start(run)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..dsl.errors import UserError
 from ..known_algorithms.catalogue import get_known
 from .arguments import add_runs_dir, command
+from .signals import stop_on_signals
 
 if TYPE_CHECKING:
     from ..search.config import SearchConfig
@@ -135,7 +135,7 @@ def carry_out(run: Run, config: SearchConfig, workers: Workers) -> int:
 
     print(f"run {run.name} in {run.folder}", file=sys.stderr)
     search = distil if config.traces else run_search
-    with _stop_on_signals() as stop, progress_display() as report:
+    with stop_on_signals() as stop, progress_display() as report:
         outcome = search(run, config, workers, report=report, should_stop=lambda: bool(stop))
     if outcome is None:
         print(
@@ -176,22 +176,3 @@ def write_files(run: Run, outcome: Outcome) -> None:
         # A search can find a rule that hangs on rounding errors; the rest of what it found stands.
         print(f"no {BEST_OPTAX}: {error}", file=sys.stderr)
     write_report(run)
-
-
-@contextmanager
-def _stop_on_signals() -> Iterator[list[int]]:
-    """A list that is empty until Ctrl-C or a request to terminate; a second Ctrl-C is at once."""
-    received: list[int] = []
-
-    def receive(number: int, frame: Any) -> None:
-        if received:
-            raise KeyboardInterrupt
-        received.append(number)
-        print("\nstopping…", file=sys.stderr)
-
-    handlers = {n: signal.signal(n, receive) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import networkx as nx
+from typing import TYPE_CHECKING
 
 from ..evolution import ALIKE
 from ..ledger import Candidate
@@ -10,6 +10,9 @@ from ..reporting.page import code_block, page, paragraph, section, text
 from ..wording import percent, plural
 from .ancestry import Ancestor, as_steps, text_diff
 from .text import best_candidates, to_text
+
+if TYPE_CHECKING:
+    import networkx as nx  # takes longer to import than all else here
 
 # Of a long ancestry, this many steps from either end.
 FIRST_STEPS, LAST_STEPS = 20, 100
@@ -78,7 +81,9 @@ def to_html(graph: nx.DiGraph) -> str:
         body.append(f"<h1>evoptax</h1>\n{paragraph(title, 'verdict')}")
         body.append(section("The best and their families", code_block(to_text(graph))))
     if ordinal is not None:
-        line = nx.ancestors(graph, ordinal) | {ordinal}
+        from networkx import ancestors
+
+        line = ancestors(graph, ordinal) | {ordinal}
         steps = as_steps(_candidate(graph, node) for node in sorted(line))
         note = (
             "Loss is relative to the baseline on the proxies; lower is better. Where parent and"

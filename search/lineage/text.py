@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
-
-import networkx as nx
+from typing import TYPE_CHECKING, Any
 
 from ..evolution import ALIKE
 from ..wording import clipped, percent, plural, printable
+
+if TYPE_CHECKING:
+    import networkx as nx  # takes longer to import than all else here
 
 # Of one candidate's ancestry, this many steps from either end.
 FIRST_STEPS, LAST_STEPS = 10, 40
