@@ -13,6 +13,7 @@ from evoptax.evaluators.evaluate import Evaluator, Fidelity, score_from_json, sc
 from evoptax.evaluators.hurdles import pace
 from evoptax.evaluators.scoring import task_score
 from evoptax.evaluators.task import Task
+from evoptax.evaluators.tasks import get_task
 from evoptax.evaluators.training import Trainer
 from evoptax.known_algorithms.catalogue import get_known
 from evoptax.search.config import Evolution
@@ -100,3 +101,15 @@ def test_a_score_that_the_task_does_not_allow_is_an_exploit_and_never_wins() -> 
     assert pace(
         evaluator.score(get_known("sgd").program, "broken", Fidelity((1e-3, 1e-1), checkpoints=2))
     ).log_ratio(cheats) == float("inf")
+
+
+@pytest.mark.parametrize("task", ["digits_mlp", "digits_conv", "text_gru"])
+def test_exploding_weights_do_not_win(task: str) -> None:
+    """Equal logits are worth log(classes), however large: rounding must not make them worth 0."""
+    built_in = get_task(task)
+    problem = built_in.draw(jax.random.key(0))
+    params = built_in.init(jax.random.key(1), problem)
+    for size in (1e3, 1e6, 1e12):
+        huge = jax.tree.map(lambda x: jnp.full_like(x, size), params)  # noqa: B023
+        score = float(built_in.score(huge, problem))
+        assert not score < 1.0

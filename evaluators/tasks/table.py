@@ -128,7 +128,7 @@ TASKS = (
         description="A 64-32-10 ReLU network of 2,410 weights classifies scikit-learn's digits.",
         varies="images, scale of pixels, flips",
         factory="vision:digits_mlp",
-        version=2,
+        version=3,
     ),
     TaskInfo(
         "photo_autoencoder",
@@ -150,7 +150,7 @@ TASKS = (
         description="A convolutional network of 3,818 weights classifies scikit-learn's digits.",
         varies="images, scale of pixels, flips",
         factory="vision:digits_conv",
-        version=2,
+        version=3,
     ),
     TaskInfo(
         "digits_vit",
@@ -162,6 +162,7 @@ TASKS = (
         "digits.",
         varies="images, scale of pixels, flips",
         factory="vision:digits_vit",
+        version=2,
     ),
     TaskInfo(
         "text_gru",
@@ -172,6 +173,7 @@ TASKS = (
         description="A GRU of 12,545 weights predicts the next character of Python's manual.",
         varies="region of the text",
         factory="text:text_gru",
+        version=2,
     ),
     TaskInfo(
         "text_transformer",
@@ -182,7 +184,7 @@ TASKS = (
         description="A one-block transformer of 12,313 weights predicts characters of the manual.",
         varies="region of the text",
         factory="text:text_transformer",
-        version=2,
+        version=3,
     ),
     TaskInfo(
         "cancer_mlp",
@@ -250,6 +252,7 @@ TASKS = (
         description="An LSTM of 45,537 weights predicts the next character of Python's manual.",
         varies="region of the text",
         factory="text:text_lstm",
+        version=2,
     ),
     TaskInfo(
         "photo_denoiser",
@@ -294,6 +297,6 @@ TASKS = (
         description="A two-block transformer of 116,193 weights predicts characters of the manual.",
         varies="region of the text",
         factory="text:text_transformer_large",
-        version=2,
+        version=3,
     ),
 )
