@@ -160,6 +160,22 @@ def subexpressions(expr: Expr) -> list[Expr]:
     return found
 
 
+def replaced(expr: Expr, index: int, replacement: Expr) -> Expr:
+    """The expression with its index-th subexpression (outermost first) replaced."""
+    if index == 0:
+        return replacement
+    assert isinstance(expr, Call)
+    index -= 1
+    for position, arg in enumerate(expr.args):
+        size = len(subexpressions(arg))
+        if index < size:
+            changed = replaced(arg, index, replacement)
+            args = (*expr.args[:position], changed, *expr.args[position + 1 :])
+            return Call(expr.primitive, args)
+        index -= size
+    raise IndexError("the expression has fewer subexpressions")
+
+
 def names_in(expr: Expr) -> set[str]:
     """The variables in an expression."""
     return {e.id for e in subexpressions(expr) if type(e) is Name}

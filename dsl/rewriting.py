@@ -81,11 +81,17 @@ def fold(primitive: Primitive, args: tuple[Term, ...]) -> Term | None:
     for arg in args:
         if arg.head != CONSTANT:
             return None
+    value = computed(primitive, [arg.value for arg in args])
+    return None if value is None else constant(value)
+
+
+def computed(primitive: Primitive, numbers: Sequence[float]) -> float | None:
+    """The value of an elementwise primitive of numbers, in float64; None unless it is finite."""
     if primitive.scope is not Scope.ELEMENTWISE or primitive.define is None:
         return None
     with np.errstate(all="ignore"):
-        value = float(primitive.define(np, *(np.float64(a.value) for a in args)))
-    return constant(value) if math.isfinite(value) else None
+        value = float(primitive.define(np, *map(np.float64, numbers)))
+    return value if math.isfinite(value) else None
 
 
 def _is(term: Term, head: str) -> bool:

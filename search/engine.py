@@ -20,7 +20,6 @@ from ..evaluators.scoring import mean_log_ratio
 from ..known_algorithms.catalogue import get_known
 from . import evolution, ledger
 from .config import SearchConfig
-from .evolution import Batch, Individual, Population, SearchState, Status
 from .finals import decide
 from .funnel import CHAMPION_SEED, CandidateTrainer, proxy_jobs
 from .jobs import Stopped, Trials, jobs_of, submit, succeeded
@@ -29,6 +28,7 @@ from .outcome import Champion, Outcome, Round
 from .progress import Counts, Progress
 from .rounds import Standing, after_validation, champions
 from .runs import Run
+from .state import Batch, Individual, Population, SearchState, Status
 from .workers import Workers
 
 Report = Callable[[Progress], None]

@@ -18,8 +18,8 @@ from ..evaluators.evaluate import Fidelity, score_from_json, score_to_json
 from ..evaluators.hurdles import Hurdle, Pace, pace_from_plain
 from ..evaluators.scoring import TaskScore, mean_over_tasks
 from .config import SearchConfig, Stage
-from .evolution import Proposal
 from .jobs import Job, Trials, fidelity, fidelity_from_plain
+from .state import Proposal
 
 # A candidate that fails the screen or a hurdle ranks behind one that passed and did this much
 # worse.

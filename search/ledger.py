@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from ..dsl.errors import UserError
 from ..dsl.syntax import format_program
-from .evolution import Proposal, Status
+from .state import Proposal, Status
 
 FILE = "ledger.sqlite"
 APPLICATION_ID = 0x65766F70  # "evop", so that a foreign database is recognised

@@ -27,6 +27,7 @@ from ..dsl.program import (
     Program,
     State,
     Statement,
+    replaced,
     subexpressions,
 )
 from ..dsl.syntax import check
@@ -144,7 +145,7 @@ def modify(program: Program, rng: random.Random, space: Space) -> _Draft | None:
         replacement = _random_leaf(_names_before(program, position, space), rng)
     if replacement is None or replacement == node:
         return None
-    return _with_value(program, position, _replaced(old, index, replacement))
+    return _with_value(program, position, replaced(old, index, replacement))
 
 
 def scale_constant(program: Program, rng: random.Random, space: Space) -> _Draft | None:
@@ -164,7 +165,7 @@ def scale_constant(program: Program, rng: random.Random, space: Space) -> _Draft
     position, index, node = places[chosen]
     old = program.expressions()[position]
     replacement = Constant(_scaled(node.value, rng))
-    return _with_value(program, position, _replaced(old, index, replacement))
+    return _with_value(program, position, replaced(old, index, replacement))
 
 
 def add_state(program: Program, rng: random.Random, space: Space) -> _Draft | None:
@@ -288,22 +289,6 @@ def _with_default(
         _child(program, None, hyperparameters=hyperparameters),
         lambda: f"{name}: {format_number(old)} → {format_number(value)}",
     )
-
-
-def _replaced(expr: Expr, index: int, replacement: Expr) -> Expr:
-    """The expression with its index-th subexpression (outermost first) replaced."""
-    if index == 0:
-        return replacement
-    assert isinstance(expr, Call)
-    index -= 1
-    for position, arg in enumerate(expr.args):
-        size = len(subexpressions(arg))
-        if index < size:
-            changed = _replaced(arg, index, replacement)
-            args = (*expr.args[:position], changed, *expr.args[position + 1 :])
-            return Call(expr.primitive, args)
-        index -= size
-    raise IndexError("the expression has fewer subexpressions")
 
 
 def _scaled(value: float, rng: random.Random) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .evolution import Batch, Status
+from .state import Batch, Status
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .evolution import Individual, Population, SearchState
+from .state import Individual, Population, SearchState
 
 
 @dataclass(frozen=True, slots=True)

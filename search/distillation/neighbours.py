@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from ...dsl.errors import ProgramError
 from ...dsl.primitives import PRIMITIVES, Scope
-from ...dsl.program import Call, Constant, Expr, Name, Program, subexpressions
+from ...dsl.program import Call, Constant, Expr, Name, Program, replaced, subexpressions
 from .drafts import CONDITIONS, Draft
-from .tidying import replaced, tidied
+from .tidying import tidied
 
 # Costlier primitives are left to chance.
 _MOST_COST = 5

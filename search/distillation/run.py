@@ -21,12 +21,12 @@ from ...dsl.syntax import format_program, parse
 from ...known_algorithms.nearest import nearest_known
 from .. import ledger
 from ..config import SearchConfig
-from ..evolution import Proposal, Status
 from ..jobs import Stopped, Trials
 from ..ledger import Ledger
 from ..outcome import Outcome, outcome_from_json
 from ..progress import Progress
 from ..runs import Run
+from ..state import Proposal, Status
 from ..workers import Workers
 from .state import EMPTY
 

@@ -14,12 +14,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...dsl.errors import ProgramError
-from ...dsl.program import Call, Constant, Expr, Program, subexpressions
+from ...dsl.program import Call, Constant, Expr, Program, replaced, subexpressions
 from .drafts import Draft, graft
 from .library import Library
 from .recorder import CannotBind
 from .table import Table
-from .tidying import replaced, tidied
+from .tidying import tidied
 from .traces import Array
 from .values import Bound
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
-
-import numpy as np
 
 from ...dsl.errors import ProgramError
 from ...dsl.liveness import without_dead_code
@@ -20,9 +17,11 @@ from ...dsl.program import (
     State,
     Statement,
     names_in,
+    replaced,
     subexpressions,
     substitute,
 )
+from ...dsl.rewriting import computed
 from ...dsl.syntax import check
 
 # f(c x) = f(c) f(x) for positive c; those of which it holds for every c.
@@ -98,7 +97,7 @@ def folded(expr: Expr) -> Expr:
     name = expr.primitive
     row = PRIMITIVES[name]
     if args and all(type(a) is Constant for a in args) and row.scope is Scope.ELEMENTWISE:
-        value = _computed(name, [a.value for a in args if type(a) is Constant])
+        value = computed(row, [a.value for a in args if type(a) is Constant])
         if value is not None:
             return Constant(value)
     match name, args:
@@ -130,19 +129,10 @@ def folded(expr: Expr) -> Expr:
         case _, (x,) if name in _HOMOGENEOUS:
             c, p = _split(x)
             if c != 1.0 and (c > 0 or (c < 0 and name in _FOR_ANY_SIGN)):
-                factor = _computed(name, [c])
+                factor = computed(row, [c])
                 if factor is not None:
                     return _scaled(factor, Call(name, (p,)))
     return Call(name, args)
-
-
-def _computed(name: str, values: list[float]) -> float | None:
-    define = PRIMITIVES[name].define
-    if define is None:
-        return None
-    with np.errstate(all="ignore"):
-        value = float(define(np, *(np.float64(v) for v in values)))
-    return value if math.isfinite(value) else None
 
 
 def _split(expr: Expr) -> tuple[float, Expr]:
@@ -201,18 +191,3 @@ def smaller(program: Program) -> Iterator[Program]:
                 found = rebuilt(program, tuple(body), result)
                 if found is not None and found.size <= program.size:
                     yield tidied(found)
-
-
-def replaced(expr: Expr, index: int, new: Expr) -> Expr:
-    """The expression with its index-th part, outermost first, replaced."""
-    if index == 0:
-        return new
-    assert isinstance(expr, Call)
-    index -= 1
-    for place, arg in enumerate(expr.args):
-        size = len(subexpressions(arg))
-        if index < size:
-            args = (*expr.args[:place], replaced(arg, index, new), *expr.args[place + 1 :])
-            return Call(expr.primitive, args)
-        index -= size
-    raise IndexError("the expression has fewer parts")

@@ -21,10 +21,11 @@ from ...dsl.program import (
     Name,
     Program,
     names_in,
+    replaced,
     subexpressions,
 )
 from .drafts import SAME_ARITY, SAME_ARITY_WEIGHTS, Draft, graft, grown, literal
-from .tidying import replaced, tidied
+from .tidying import tidied
 
 ATTEMPTS = 20
 

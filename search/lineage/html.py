@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..evolution import ALIKE
 from ..ledger import Candidate
 from ..reporting.page import code_block, page, paragraph, section, text
+from ..state import ALIKE
 from ..wording import percent, plural
 from .ancestry import Ancestor, as_steps, text_diff
 from .text import best_candidates, to_text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..evolution import ALIKE
+from ..state import ALIKE
 from ..wording import clipped, percent, plural, printable
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..config import Funnel, SearchConfig
-from ..evolution import ALIKE, Status
 from ..funnel import CHAMPION_SEED
 from ..ledger import Ledger
 from ..outcome import Round
+from ..state import ALIKE, Status
 from ..wording import plural, share
 
 # Chen et al. 2023, appendix: the cache of their search had this hit rate.
