@@ -240,7 +240,7 @@ class _Engine:
         # That of a duplicate is its candidate's mean; of what was trained, what came out.
         means = {p.ordinal: p.candidate for p in batch if p.candidate is not None}
         self.ledger.commit_fitness(
-            {ordinal: state.history.fitness(c) for ordinal, c in means.items()} | fitness
+            {ordinal: state.fitness(c) for ordinal, c in means.items()} | fitness
         )
         self.counts.add(batch, fitness)
         self.ledger.add_seconds(time.monotonic() - self.started)

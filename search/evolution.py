@@ -14,9 +14,12 @@ state holds depends on the order of the calls alone: a driver that follows `shou
 exactly. A duplicate of a candidate that is pending shares its fitness once that is told.
 
 All candidates of a round are trained on the same problems, those of the next round on fresh ones.
-The better half of a population survives a round: it is trained again, and the fitness of a
-candidate is the mean over its trials. So is one that comes up again and is as good as the better
-half. None lives on because it was lucky once.
+The better half of a population survives a round: it is trained again, and so is one that comes up
+again and is as good as the better half. The fitness of a candidate is the mean over its trials and
+its parent's fitness, which counts as one trial more: of many that were tried once the best are
+lucky above all, and their parents were tried more often. None lives on because it was lucky once,
+nor because its round was: how the survivors do on the new problems says how much easier or harder
+those are, and what is remembered is moved by as much.
 
 Nothing here knows of files, clocks, processes or training.
 """
@@ -25,6 +28,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 
 from ..dsl.canonical import program_digest
@@ -151,6 +155,18 @@ def _better_half(population: Population, settings: Evolution) -> Population:
     return tuple(found.values())[: max(1, _island_size(settings) // 2)]
 
 
+def _living(population: Population, settings: Evolution) -> Population:
+    """Who is left when there are too many: the youngest, in a search without selection the fittest.
+
+    Oldest first.
+    """
+    size = _island_size(settings)
+    if settings.strategy != "random":
+        return population[-size:]
+    distinct = {individual.candidate: individual for individual in population}
+    return tuple(sorted(sorted(distinct.values(), key=_rank)[:size], key=lambda i: i.ordinal))
+
+
 def _rank(individual: Individual) -> tuple[float, int]:
     """The fittest first, of equals the youngest."""
     return individual.fitness, -individual.ordinal
@@ -208,7 +224,8 @@ def _propose(
     def proposal(
         status: Status, reason: str = "", twin: int | None = None, of: int | None = None
     ) -> Proposal:
-        return Proposal(ordinal, parent.ordinal, change, program, digest, status, reason, twin, of)
+        what = (ordinal, parent.ordinal, change, program, digest)
+        return Proposal(*what, status, reason, twin, of, parent.fitness)
 
     found = Examination(None)
     # A duplicate may be too large as well: dead code, which changes nothing, would pile up.
@@ -241,7 +258,7 @@ def _is_tried_again(state: SearchState, history: History, candidate: int, promis
         return True
     if history.last_ordinal(candidate) >= state.first:
         return False
-    return history.fitness(candidate) <= promising
+    return history.fitness(candidate) + state.level <= promising
 
 
 def _child(state: SearchState, ordinal: int) -> tuple[Individual, Program, str]:
@@ -294,19 +311,22 @@ def tell(state: SearchState, fitness: Mapping[int, float]) -> SearchState:
     wanted = {p.ordinal for p in oldest if p.status.is_trained}
     if wanted != set(fitness):
         raise ValueError(f"asked for the fitness of {sorted(wanted)}, told {sorted(fitness)}")
-    history = state.history
+    history, level = state.history, state.level
+    if not any(state.islands):
+        level += _moved(state, oldest, fitness)
     born: list[Individual] = []
     for p in oldest:
         if p.status.is_trained:
-            history = history.with_fitness(fitness[p.ordinal])
+            history = history.with_fitness(fitness[p.ordinal] - level, p.expected - level)
         if p.candidate is not None:
-            value = history.fitness(p.candidate)
+            value = history.fitness(p.candidate) + level
             born.append(Individual(p.ordinal, p.program, p.digest, p.candidate, value))
-    size, count = _island_size(state.settings), len(state.islands)
+    count = len(state.islands)
     islands = tuple(
-        (*population, *(i for i in born if not state.starters or i.ordinal % count == place))[
-            -size:
-        ]
+        _living(
+            (*population, *(i for i in born if not state.starters or i.ordinal % count == place)),
+            state.settings,
+        )
         for place, population in enumerate(state.islands)
     )
     return dataclasses.replace(
@@ -315,4 +335,13 @@ def tell(state: SearchState, fitness: Mapping[int, float]) -> SearchState:
         islands=islands,
         history=history,
         pending=tuple(rest),
+        level=level,
     )
+
+
+def _moved(state: SearchState, survivors: Batch, fitness: Mapping[int, float]) -> float:
+    """How much higher the survivors' fitness is on this round's problems than it was (median)."""
+    again = [p for p in survivors if p.status is Status.AGAIN and p.candidate is not None]
+    moved = [fitness[p.ordinal] - state.fitness(p.candidate) for p in again]
+    finite = [x for x in moved if math.isfinite(x)]
+    return statistics.median(finite) if finite else 0.0

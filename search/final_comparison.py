@@ -10,6 +10,7 @@ import numpy as np
 
 from ..evaluators.scoring import TaskScore, compare, log_ratios
 from ..evaluators.statistics import estimate
+from ..evaluators.tasks import tier_of
 from .outcome import Overall, Row
 
 
@@ -23,7 +24,8 @@ def compared(
       scores: of each, a score per task, with the same seeds.
 
     Returns:
-      A row per rule and task, and the best rule against each other one over all tasks.
+      A row per rule and task, and the best rule against each other one over all tasks, then over
+      those of each tier, if there are several.
     """
     best, base = scores[0], scores[1]
     # A search that found nothing better would list its starter and baseline twice.
@@ -33,20 +35,26 @@ def compared(
         for place in places
         for own, other in zip(scores[place], base, strict=True)
     ]
+    tiers = list(dict.fromkeys(tier_of(score.task) for score in best))
     overall = [
-        _overall(names[place], best, scores[place])
+        _overall(names[place], best, scores[place], tier)
+        for tier in ["", *(tier for tier in tiers if tier and len(tiers) > 1)]
         for place in range(1, len(names))
         if names[place] != names[0]
     ]
     return tuple(rows), tuple(overall)
 
 
-def _overall(against: str, best: Sequence[TaskScore], other: Sequence[TaskScore]) -> Overall:
+def _overall(
+    against: str, best: Sequence[TaskScore], other: Sequence[TaskScore], tier: str
+) -> Overall:
     """Only tasks on which the other did not diverge compare anything."""
-    pairs = [(a, b) for a, b in zip(best, other, strict=True) if not b.diverged]
+    every = [pair for pair in zip(best, other, strict=True) if tier in ("", tier_of(pair[0].task))]
+    pairs = [(a, b) for a, b in every if not b.diverged]
     found = estimate(np.array([log_ratios(a, b) for a, b in pairs]))
     seeds = min((len(a.seeds) for a, _ in pairs), default=0)
-    return Overall(against, found.mean, found.low, found.high, found.p, len(pairs), seeds)
+    sure = (found.mean, found.low, found.high, found.p)
+    return Overall(against, *sure, len(pairs), seeds, len(every) - len(pairs), tier)
 
 
 def _row(rule: str, score: TaskScore, base: TaskScore, *, is_baseline: bool) -> Row:

@@ -84,6 +84,7 @@ class _Finals:
 
     def __init__(self, config: SearchConfig, ledger: Ledger, trials: Trials, say: Say) -> None:
         self.funnel = config.funnel
+        self.taken = config.tasks
         self.seed = config.seed
         self.baseline = get_known(config.baseline).program
         self.rivals = [get_known(name).program for name in config.rivals]
@@ -183,11 +184,6 @@ class _Finals:
         whole = program
         if (stored := self.ledger.fact("pruned")) is None:
             steps = []
-            selected_on = (
-                *self.funnel.screen.tasks,
-                *self.funnel.proxy.tasks,
-                *self.funnel.validation.tasks,
-            )
             name, doc = program.name, program.doc
 
             def say(words: str) -> None:
@@ -195,7 +191,7 @@ class _Finals:
                     raise Stopped
                 self.say("pruning", words)
 
-            tasks, schedule = tasks_for(selected_on), self.funnel.validation.schedule
+            tasks, schedule = tasks_for(self.taken), self.funnel.validation.schedule
             for step in prune(program, tasks, self.trials.workers, say, schedule=schedule):
                 program = step.after
                 effect = "" if step.effect is None else f" ({100 * step.effect.mean:+.1f} %)"

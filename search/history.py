@@ -24,11 +24,11 @@ class _Log:
         open-addressing hash table of a power of two of places, at most four fifths in use.
       tried, ordinals, before: of each trial its candidate, its proposal, and the candidate's trial
         before it, or -1.
-      means: of each trial that was told, the mean fitness of its candidate's trials up to it.
+      fitness: of each trial that was told, its candidate's fitness after it.
       last: of each candidate, its latest trial in the whole log.
     """
 
-    __slots__ = ("before", "keys", "last", "means", "named", "ordinals", "slots", "tried")
+    __slots__ = ("before", "fitness", "keys", "last", "named", "ordinals", "slots", "tried")
 
     def __init__(self) -> None:
         self.keys = array("Q")
@@ -36,7 +36,7 @@ class _Log:
         self.tried = array("I")
         self.ordinals = array("I")
         self.before = array("i")
-        self.means = array("d")
+        self.fitness = array("d")
         self.last = array("i")
         self.slots = array("i", [_EMPTY]) * _LEAST_SLOTS
 
@@ -84,7 +84,8 @@ class History:
 
     A candidate is a number, from 0. It may have several digests, by which it is found, and several
     trials, each of which is a proposal that was trained. Trials are told in the order in which
-    they were asked for; a candidate's fitness is the mean over its trials.
+    they were asked for. A candidate's fitness is the mean over its trials and over what was
+    expected of it, its parent's fitness, which counts as one trial more.
 
     Attributes:
       keys: number of digests. candidates: number of candidates.
@@ -114,11 +115,11 @@ class History:
         return self._log.ordinals[self._last(candidate, self.asked)]
 
     def fitness(self, candidate: int) -> float:
-        """The mean fitness of a candidate's trials. Raises KeyError when none was told."""
+        """A candidate's fitness by its trials so far. Raises KeyError when none was told."""
         trial = self._last(candidate, self.told)
         if trial == _EMPTY:
             raise KeyError(candidate)
-        return self._log.means[trial]
+        return self._log.fitness[trial]
 
     def is_told(self, candidate: int) -> bool:
         """Whether every trial of a candidate was told."""
@@ -151,22 +152,29 @@ class History:
             log.add_trial(candidate, ordinal)
         return replace(self, _log=log, asked=asked + 1)
 
-    def with_fitness(self, value: float) -> History:
-        """The fitness of the trial that has waited longest; NaN counts as infinity."""
+    def with_fitness(self, value: float, expected: float = math.nan) -> History:
+        """What came out of the trial that has waited longest.
+
+        Args:
+          value: lower is better; NaN counts as infinity.
+          expected: of the candidate, if this is its first trial; NaN or infinite if nothing was.
+        """
         log, told = self._log, self.told
         if told == self.asked:
             raise ValueError("every trial asked for has a fitness already")
         mean = math.inf if math.isnan(value) else value
-        before, count = log.before[told], 1
-        if before != _EMPTY:
-            earlier = log.means[before]
-            while before != _EMPTY:
-                before, count = log.before[before], count + 1
-            mean = earlier + (mean - earlier) / count if math.isfinite(earlier) else earlier
-        if told < len(log.means) and log.means[told] != mean:
+        before, count = log.before[told], 2
+        earlier = expected if before == _EMPTY else log.fitness[before]
+        while before != _EMPTY:
+            before, count = log.before[before], count + 1
+        if math.isfinite(earlier):
+            mean = earlier + (mean - earlier) / count
+        elif count > 2:
+            mean = earlier  # who diverged once has diverged
+        if told < len(log.fitness) and log.fitness[told] != mean:
             log = self._copied()
-        if told == len(log.means):
-            log.means.append(mean)
+        if told == len(log.fitness):
+            log.fitness.append(mean)
         return replace(self, _log=log, told=told + 1)
 
     def _last(self, candidate: int, trials: int) -> int:
@@ -183,7 +191,7 @@ class History:
             copy.add_key(key, candidate)
         for candidate, ordinal in zip(log.tried[: self.asked], log.ordinals, strict=False):
             copy.add_trial(candidate, ordinal)
-        copy.means = log.means[: self.told]
+        copy.fitness = log.fitness[: self.told]
         return copy
 
 

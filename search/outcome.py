@@ -78,13 +78,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Overall:
-    """The best rule against another over all unseen tasks.
+    """The best rule against another over all unseen tasks, or over those of one tier.
 
     Attributes:
       against: the other's name.
       mean: of log(best / other) over tasks and seeds, which is the log of the ratio of geometric
         means. low, high: its 95 % interval over seeds (infinite without one). p: of a paired test.
-      tasks, seeds: how many of each.
+      tasks, seeds: how many of each. left_out: tasks on which the other diverged.
+      tier: of these tasks; empty for all of them.
     """
 
     against: str
@@ -94,6 +95,8 @@ class Overall:
     p: float
     tasks: int
     seeds: int
+    left_out: int = 0
+    tier: str = ""
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,8 @@ class Outcome:
       finalists: best validation first. comparison: on target tasks, fresh seeds.
       pruned: what was removed from the best rule because it changes nothing, in words.
       kinship: the nearest known rule, in words; empty for a starter.
-      overall: against the baseline and each rival over all target tasks.
+      overall: against the baseline and each rival over all target tasks, and over each tier of
+        them where there are several.
     """
 
     ordinal: int

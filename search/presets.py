@@ -73,12 +73,19 @@ _DISTILL = SearchConfig(budget=Budget(seconds=600.0))
 
 
 def _without(**changes: object) -> SearchConfig:
-    """The search that ablations are compared with, with changes to its evolution."""
-    evolution = Evolution(population=100, tournament=5, batch=8, round=500, patience=3)
+    """The search that ablations are compared with, with changes to its evolution.
+
+    It chooses by its own proxies, on seeds that the evolution has not seen: the ablations are to
+    say how well each search optimizes, and the held-out tasks what that is worth.
+    """
+    evolution = Evolution(population=100, tournament=5, batch=8, round=250)
+    proxies = (*_FUNNEL.screen.tasks, *_FUNNEL.proxy.tasks)
     return SearchConfig(
         budget=Budget(candidates=4000),
         evolution=replace(evolution, **changes),  # type: ignore[arg-type]
-        funnel=replace(_FUNNEL, target=Stage(), finalists=4, confirmed=1),
+        funnel=replace(
+            _FUNNEL, validation=Stage(proxies, seeds=4), target=Stage(), finalists=12, confirmed=1
+        ),
     )
 
 

@@ -25,8 +25,8 @@ from .examination.trial import try_out
 from .jobs import Job, submit
 from .workers import Workers
 
-# Cheap tasks of several families, the validation tier first; those that a rule was selected on are
-# passed over, and the first three of the rest are used.
+# Cheap tasks of several families, the validation tier first. Those that a rule was selected on, or
+# is to be judged by, are passed over, and the first three of the rest are used.
 _TASKS = (
     "cancer_mlp",
     "photo_siren",
@@ -35,6 +35,9 @@ _TASKS = (
     "digits_conv",
     "deep_linear",
     "cancer_logistic",
+    "digits_vit",
+    "rosenbrock",
+    "text_transformer",
 )
 _TASK_COUNT = 3
 # Training is cut here: an effect that shows only later is out of reach anyway.
@@ -66,9 +69,9 @@ class Pruned:
     effect: Estimate | None
 
 
-def tasks_for(selected_on: Sequence[str] = ()) -> tuple[str, ...]:
-    """The tasks to judge by, cheapest first, for a rule that was selected on some."""
-    return tuple(name for name in _TASKS if name not in selected_on)[:_TASK_COUNT]
+def tasks_for(taken: Sequence[str] = ()) -> tuple[str, ...]:
+    """The tasks to judge steps by, for a rule that was selected on, or is compared on, others."""
+    return tuple(name for name in _TASKS if name not in taken)[:_TASK_COUNT]
 
 
 def prune(

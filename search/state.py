@@ -5,6 +5,7 @@ Apart from it, because whoever reads a ledger needs these words and none of the 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -50,6 +51,7 @@ class Proposal:
       status: see `Status`. reason: why it was rejected, or how it is a duplicate.
       twin: the earlier proposal that it repeats.
       candidate: its number in the history; None where it was rejected.
+      expected: its parent's fitness; NaN for a starter.
     """
 
     ordinal: int
@@ -61,6 +63,7 @@ class Proposal:
     reason: str = ""
     twin: int | None = None
     candidate: int | None = None
+    expected: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,8 @@ class SearchState:
       next_ordinal: of the next proposal.
       pending: batches asked for and not told yet, oldest first.
       round: its number, from 0. first: its first proposal. begun: trials asked for before it.
+      level: how much higher the same candidates' fitness is on this round's problems than it was on
+        the first round's. The history is of those.
     """
 
     seed: int
@@ -101,6 +106,15 @@ class SearchState:
     round: int = 0
     first: int = 0
     begun: int = 0
+    level: float = 0.0
+
+    def fitness(self, candidate: int) -> float:
+        """A candidate's fitness, on the level of this round's problems.
+
+        Raises:
+          KeyError: when none of its trials was told.
+        """
+        return self.history.fitness(candidate) + self.level
 
     @property
     def population(self) -> Population:

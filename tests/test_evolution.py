@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
+from statistics import median
 from types import FrameType
 
 import pytest
@@ -32,6 +33,7 @@ from evoptax.search.evolution import (
 )
 from evoptax.search.mutation import mutate
 from evoptax.search.randomness import derive
+from evoptax.search.state import Proposal
 
 SETTINGS = Evolution(population=30, tournament=3, batch=5, round=0)
 GOLDEN = Path(__file__).parent / "golden" / "search_trace.json"
@@ -49,6 +51,12 @@ def _made_up_fitness(digest: str) -> float:
 
 def _fitness(batch: Batch) -> dict[int, float]:
     return {p.ordinal: _made_up_fitness(p.digest) for p in batch if p.status.is_trained}
+
+
+def _after_one_trial(proposal: Proposal) -> float:
+    """What counts: the mean of what came out and of what its parent's fitness made expect."""
+    value = _made_up_fitness(proposal.digest)
+    return (value + proposal.expected) / 2 if math.isfinite(proposal.expected) else value
 
 
 def _run(state: SearchState, rounds: int) -> tuple[SearchState, list[dict]]:
@@ -137,7 +145,7 @@ def test_batches_are_told_in_the_order_in_which_they_were_asked() -> None:
     for proposal in (*first, *second):
         if proposal.status is Status.NEW:
             assert proposal.candidate is not None
-            assert state.history.fitness(proposal.candidate) == _made_up_fitness(proposal.digest)
+            assert state.history.fitness(proposal.candidate) == _after_one_trial(proposal)
     with pytest.raises(ValueError, match="nothing is pending"):
         tell(state, {})
 
@@ -158,7 +166,7 @@ def test_duplicate_of_a_pending_candidate_gets_its_fitness() -> None:
         twin = new[p.twin]
         assert p.candidate == twin.candidate == state.history.candidate(p.digest)
         if p.ordinal in living:
-            assert living[p.ordinal].fitness == _made_up_fitness(twin.digest)
+            assert living[p.ordinal].fitness == _after_one_trial(twin)
 
 
 def test_nothing_is_bred_before_the_starters_are_told() -> None:
@@ -187,9 +195,17 @@ def test_population_ages_and_fitness_is_shared_by_duplicates() -> None:
     assert ordinals == sorted(ordinals)
     living = [n["ordinal"] for n in trace if n["status"] != "rejected"]
     assert ordinals == living[-SETTINGS.population :]
+    parents = {n["ordinal"]: n["parent"] for n in trace}
+    fitness = {}
+    for node in trace:
+        if node["status"] == "rejected":
+            continue
+        first = node["ordinal"] if node["status"] == "new" else node["twin"]
+        value = _made_up_fitness(trace[first]["digest"])
+        expected = fitness.get(parents[first], math.nan)
+        fitness[node["ordinal"]] = (value + expected) / 2 if math.isfinite(expected) else value
     for individual in state.population:
-        first = trace[state.history.first_ordinal(individual.candidate)]
-        assert individual.fitness == _made_up_fitness(first["digest"])
+        assert individual.fitness == fitness[individual.ordinal]
     assert state.trained == sum(n["status"] == "new" for n in trace)
 
 
@@ -217,12 +233,38 @@ def test_survivors_of_a_round_are_tried_again_and_the_mean_counts() -> None:
     assert best <= {p.candidate for p in survivors}
     count = len(survivors)
     assert count <= settings.population // 2 + settings.islands
-    old = {p.candidate: state.history.fitness(p.candidate) for p in survivors}
-    state = tell(state, {p.ordinal: 0.5 for p in survivors if p.status is Status.AGAIN})
+    again = [p for p in survivors if p.status is Status.AGAIN]
+    old = {p.candidate: state.fitness(p.candidate) for p in survivors}
+    new = {p.candidate: old[p.candidate] + 0.2 + 0.01 * (-1) ** i for i, p in enumerate(again)}
+    state = tell(state, {p.ordinal: new[p.candidate] for p in again})
+    harder = median(new[p.candidate] - old[p.candidate] for p in again)
     for individual in state.population:
-        assert individual.fitness == pytest.approx((old[individual.candidate] + 0.5) / 2)
+        earlier = old[individual.candidate] + harder
+        # What was expected, and the first trial, count as two.
+        assert individual.fitness == pytest.approx((2 * earlier + new[individual.candidate]) / 3)
     assert len(state.population) == count
     assert should_ask(state)
+
+
+def test_that_a_round_is_harder_than_others_changes_nothing() -> None:
+    """All of a round's fitness may be higher by any amount; nobody is preferred for that."""
+    settings = replace(SETTINGS, round=20, islands=2)
+
+    def proposed(harder: float) -> list[tuple[Program, Status]]:
+        state = init(0, settings, [get_known("adamw").program, get_known("sgd").program])
+        found: list[tuple[Program, Status]] = []
+        while state.round < 4:
+            if round_is_over(state):
+                state = next_round(state)
+            while should_ask(state):
+                _, state = ask(state)
+            batch = state.pending[0]
+            found += [(p.program, p.status) for p in batch]
+            values = _fitness(batch)
+            state = tell(state, {o: x + harder * (state.round % 2) for o, x in values.items()})
+        return found
+
+    assert proposed(0.5) == proposed(0.0)
 
 
 def test_a_search_starts_afresh_from_what_it_is_told_to() -> None:

@@ -28,15 +28,24 @@ class _Plain:
         self.named: dict[str, int] = {}
         self.trials: list[tuple[int, int]] = []  # candidate and ordinal
         self.told: list[float] = []
+        self.expected: dict[int, float] = {}
 
     def copy(self) -> _Plain:
         other = _Plain()
         other.named, other.trials, other.told = {**self.named}, [*self.trials], [*self.told]
+        other.expected = {**self.expected}
         return other
 
     def values(self, candidate: int) -> list[float]:
         pairs = zip(self.trials, self.told, strict=False)
         return [value for (of, _), value in pairs if of == candidate]
+
+    def fitness(self, candidate: int) -> float:
+        values, expected = self.values(candidate), self.expected[candidate]
+        if math.isfinite(expected):
+            return (expected + sum(values)) / (1 + len(values))
+        # Without a parent's, the first trial stands for what was to be expected.
+        return values[0] if len(values) == 1 else (values[0] + sum(values)) / (1 + len(values))
 
 
 def test_states_that_branch_do_not_see_each_other() -> None:
@@ -52,7 +61,11 @@ def test_states_that_branch_do_not_see_each_other() -> None:
         move = rng.random()
         if move < 0.4 and len(plain.told) < len(plain.trials):
             value = rng.choice((0.25, 0.5, math.inf))
-            history = history.with_fitness(value)
+            candidate = plain.trials[len(plain.told)][0]
+            expected = rng.choice((-0.25, math.inf, math.nan))
+            history = history.with_fitness(value, expected)
+            if not plain.values(candidate):
+                plain.expected[candidate] = expected
             plain.told.append(value)
         elif digest not in plain.named and plain.trials and move < 0.55:
             candidate = rng.randrange(history.candidates)
@@ -79,7 +92,7 @@ def test_states_that_branch_do_not_see_each_other() -> None:
             values = plain.values(candidate)
             assert history.is_told(candidate) == (len(values) == len(ordinals))
             if values:
-                assert history.fitness(candidate) == pytest.approx(sum(values) / len(values))
+                assert history.fitness(candidate) == pytest.approx(plain.fitness(candidate))
             else:
                 with pytest.raises(KeyError):
                     history.fitness(candidate)

@@ -12,6 +12,7 @@ from evoptax.dsl.syntax import format_program, parse
 from evoptax.known_algorithms.catalogue import KNOWN
 from evoptax.known_algorithms.nearest import nearest_known
 from evoptax.known_algorithms.raw import raw_program
+from evoptax.search.presets import PRESETS
 from evoptax.search.pruning import prune, tasks_for
 from evoptax.search.workers import Workers
 
@@ -51,6 +52,12 @@ def test_tasks_that_a_rule_was_selected_on_are_not_used() -> None:
     first = tasks_for()
     assert len(first) == 3
     assert not set(tasks_for(first)) & set(first) and tasks_for(first)
+
+
+def test_a_search_prunes_by_tasks_that_neither_chose_the_rule_nor_judge_it() -> None:
+    for config in PRESETS.values():
+        tasks = tasks_for(config.tasks)
+        assert len(tasks) == 3 and not set(tasks) & set(config.tasks)
 
 
 def test_reductions_are_rules_that_lack_one_thing() -> None:

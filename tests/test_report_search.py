@@ -302,12 +302,32 @@ def test_tasks_on_which_a_rival_diverged_are_left_out(tmp_path: Path) -> None:
         overall("adamw", -0.03, -0.05, -0.01, 0.06) | {"tasks": 1},
         overall("lion", nan, -math.inf, math.inf, nan) | {"tasks": 0, "seeds": 0},
     )
-    finish(run, overall=lines)
+    finish(run, overall=(lines[0] | {"left_out": 1}, lines[1]))
     page = words(report_html(run))
     assert "over 1 unseen task on which AdamW did not diverge and 5 seeds each: −3.0 %" in page
     assert "Lion diverged on each unseen task." in page
     finish(run, overall=(lines[0] | {"tasks": 0},))
     assert "beats tuned AdamW on 1 of the 2 tasks" in words(report_html(run))
+
+
+def test_each_tier_of_unseen_tasks_has_a_line_and_all_of_them_the_verdict(tmp_path: Path) -> None:
+    run = make_run(tmp_path, count=40)
+    outcome = finish(run)
+    lines = (
+        overall("adamw", -0.03, -0.05, -0.01, 0.002),
+        overall("adamw", -0.08, -0.09, -0.07, 0.001) | {"tasks": 1, "tier": "validation"},
+        overall("adamw", 0.02, 0.01, 0.03, 0.03) | {"tasks": 1, "tier": "target"},
+    )
+    finish(run, overall=lines)
+    verdict = judge(asdict(outcome) | {"overall": lines}, "adamw", evolved=True)
+    assert (
+        "beats tuned AdamW over the 2 tasks that the search never saw: −3.0 %" in verdict.sentence
+    )
+    page = words(report_html(run))
+    assert "geometric mean over 2 unseen tasks and 5 seeds each: −3.0 % loss" in page
+    assert "geometric mean over 1 unseen validation task and 5 seeds each: −7.7 % loss" in page
+    assert "geometric mean over 1 unseen target task and 5 seeds each: +2.0 % loss" in page
+    assert "2 in all" in page and "1 validation" in page and "1 target" in page
 
 
 def test_no_rule_is_compared_with_itself(tmp_path: Path) -> None:

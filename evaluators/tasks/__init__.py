@@ -17,7 +17,7 @@ from .table import TASKS, TaskInfo
 if TYPE_CHECKING:
     from ..task import Task
 
-__all__ = ["TaskInfo", "get_task", "list_tasks"]
+__all__ = ["TaskInfo", "get_task", "list_tasks", "tier_of"]
 
 
 def list_tasks(tier: str | None = None) -> tuple[TaskInfo, ...]:
@@ -26,6 +26,11 @@ def list_tasks(tier: str | None = None) -> tuple[TaskInfo, ...]:
     if tier is not None and tier not in tiers:
         raise UserError(f"there is no tier '{tier}'; the tiers are {', '.join(tiers)}")
     return tuple(info for info in TASKS if tier in (None, info.tier))
+
+
+def tier_of(name: str) -> str:
+    """The tier of a built-in task; empty for a task of the user's own."""
+    return next((info.tier for info in TASKS if info.name == name), "")
 
 
 @functools.cache

@@ -132,10 +132,11 @@ def _overall(outcome: Mapping[str, Any]) -> Sequence[str]:
     if not (found := overall_table(outcome)):
         return ()
     words = (
-        "All of these tasks together: the geometric mean of the ratios of losses, best rule over"
-        " rival, paired by task and seed; with a 95 % bootstrap interval over seeds, and the"
-        " two-sided p-value of a sign-flip test that there is no difference on these tasks. Each"
-        " p-value stands alone: it is not corrected for the number of rivals."
+        "All of these tasks together, and those of each tier where there are several: the geometric"
+        " mean of the ratios of losses, best rule over rival, paired by task and seed; with a 95 %"
+        " bootstrap interval over seeds, and the two-sided p-value of a sign-flip test that there"
+        " is no difference on these tasks. Each p-value stands alone: it is not corrected for the"
+        " number of rivals."
     )
     return ("<h3>Over all unseen tasks</h3>", found, paragraph(words, "note"))
 

@@ -9,14 +9,14 @@ from typing import Any
 from ..wording import number, p_value, percent, printed_name
 from .charts import interval_bar
 from .page import row, row_group, table, text
-from .verdict import best_rows, interval_words, overall_of, overall_side, overall_words, side
+from .verdict import best_rows, interval_words, overall_of, overall_side, overall_words, side, tier
 
 Outcome = Mapping[str, Any]
 
 _HEAD = ("rule", "vs baseline", "95 % interval", "", "loss", "learning rate", "seeds")
 _NUMERIC = (1, 2, 4, 5, 6)
-_OVERALL_HEAD = ("best rule against", "loss", "95 % interval", "", "p", "tasks", "seeds")
-_OVERALL_NUMERIC = (1, 2, 4, 5, 6)
+_OVERALL_HEAD = ("best rule against", "loss", "95 % interval", "", "p", "unseen tasks", "seeds")
+_OVERALL_NUMERIC = (1, 2, 4, 6)
 
 
 def comparison_table(outcome: Outcome, baseline: str) -> str:
@@ -69,7 +69,8 @@ def _reach(rows: Iterable[Mapping[str, Any]]) -> float:
 
 
 def overall_table(outcome: Outcome) -> str:
-    """The best rule against each other one over all unseen tasks; empty where it was not done.
+    """The best rule against each other one over all unseen tasks, and over each tier of them; empty
+    where it was not done.
 
     Args:
       outcome: as above; its "overall" has a line for each rival.
@@ -93,7 +94,7 @@ def _overall_row(o: Mapping[str, Any], reach: float) -> str:
         interval_words({"low": low, "high": high}),
         interval_bar(o["mean"], low, high, reach),
         p_value(o["p"]),
-        str(o["tasks"]),
+        f"{o['tasks']} {tier(o) or 'in all'}",
         str(o["seeds"]),
     ]
     return row(cells, _OVERALL_NUMERIC)

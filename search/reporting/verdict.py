@@ -81,7 +81,7 @@ def _each_task(name: str, base: str, rows: Sequence[Row]) -> str:
 
 def _all_tasks(outcome: Outcome, name: str, baseline: str, rows: Sequence[Row]) -> str:
     """What the tasks say together; empty where they were not compared together."""
-    found = [o for o in overall_of(outcome) if o["against"] == baseline]
+    found = [o for o in overall_of(outcome) if o["against"] == baseline and not tier(o)]
     if not found or not found[0]["tasks"]:
         return ""
     base, unseen = f"tuned {printed_name(baseline)}", _unseen(rows)
@@ -111,12 +111,19 @@ def _counts(rows: Sequence[Row]) -> tuple[int, int]:
 
 
 def overall_of(outcome: Outcome) -> Sequence[Row]:
-    """The best rule against the baseline and each rival over all unseen tasks, if that was done.
+    """The best rule against the baseline and each rival over all unseen tasks, then over those of
+    each tier, if that was done.
 
     Without those against itself: where nothing better was found, the best rule is a known one.
     """
     rows = best_rows(outcome)
     return [o for o in outcome["overall"] if not rows or o["against"] != rows[0]["rule"]]
+
+
+def tier(overall: Row) -> str:
+    """The tier that a comparison is over; empty for all unseen tasks."""
+    found: str = overall.get("tier", "")  # runs of older versions have none
+    return found
 
 
 def overall_side(overall: Row) -> int:
@@ -140,11 +147,11 @@ def overall_words(overall: Row) -> str:
 def _overall(outcome: Outcome) -> tuple[str, ...]:
     """A sentence for each rule that it was compared with over all unseen tasks."""
     sentences = []
-    unseen = len(best_rows(outcome))
     for o in overall_of(outcome):
         against = printed_name(o["against"])
+        task = f"unseen {tier(o)} task".replace("  ", " ")
         if not o["tasks"]:
-            sentences.append(f"{against} diverged on each unseen task.")
+            sentences.append(f"{against} diverged on each {task}.")
             continue
         sure = []
         if math.isfinite(o["low"]) and math.isfinite(o["high"]):
@@ -152,10 +159,10 @@ def _overall(outcome: Outcome) -> tuple[str, ...]:
         if not math.isnan(o["p"]):
             sure.append(f"p {p_value(o['p'])}" if o["p"] < 1e-4 else f"p = {p_value(o['p'])}")
         brackets = f" ({', '.join(sure)})" if sure else ""
-        left_out = f" on which {against} did not diverge" if o["tasks"] < unseen else ""
+        left_out = f" on which {against} did not diverge" if o.get("left_out") else ""
         sentences.append(
             f"Against {against}, geometric mean over"
-            f" {plural(o['tasks'], 'unseen task')}{left_out} and {plural(o['seeds'], 'seed')} each:"
+            f" {plural(o['tasks'], task)}{left_out} and {plural(o['seeds'], 'seed')} each:"
             f" {overall_words(o)}{brackets}."
         )
     return tuple(sentences)
