@@ -26,7 +26,7 @@ from evoptax.dsl.canonical import program_digest
 from evoptax.dsl.program import Program
 from evoptax.evaluators.cache import enable_compilation_cache
 from evoptax.evaluators.evaluate import Evaluator, Fidelity
-from evoptax.evaluators.scoring import TaskScore, log_ratio, mean_over_tasks
+from evoptax.evaluators.scoring import TaskScore, bounded, log_ratio, mean_over_tasks
 from evoptax.evaluators.tasks import get_task
 from evoptax.known_algorithms.catalogue import get_known
 from evoptax.search.config import Evolution, Funnel
@@ -65,7 +65,7 @@ class Trained:
     def ratio(self, program: Program, task: str) -> float:
         """log(rule / AdamW) on a task, as much as counts; inf where it diverged at every rate."""
         found = log_ratio(self.score(program, task), self.score(self._baseline, task))
-        return max(found, -FUNNEL.most_gain)
+        return float(bounded(found, FUNNEL.most_gain))
 
     def fitness(self, program: Program, tasks: Iterable[str] = SCREEN) -> float:
         """The mean of log-ratios."""

@@ -213,12 +213,15 @@ def mean_log_ratio(
 
 def bounded(log_ratios: np.ndarray | float, most_gain: float) -> np.ndarray:
     """Log-ratios to the baseline of which no gain is more than a limit, so that no task carries a
-    rule: a gain x counts as G tanh(x / G), a loss in full.
+    rule: a gain x counts as x / (1 + x / G), half of it where x = G, a loss in full. However large
+    a gain is, a larger one counts a little more; what ends in a plateau guides no search.
     """
     ratios = np.asarray(log_ratios, np.float64)
     if math.isinf(most_gain):
         return ratios
-    return np.where(ratios < 0, most_gain * np.tanh(ratios / max(most_gain, 1e-9)), ratios)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gains = 1 / (1 / -ratios + 1 / np.float64(most_gain))
+    return np.where(ratios < 0, -gains, ratios)
 
 
 def mean_over_tasks(ratios: Iterable[float]) -> float:

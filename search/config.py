@@ -43,6 +43,8 @@ class Evolution:
         to validation; 0: the problems stay the same, and nothing is validated before the end.
       patience: rounds in a row in which validation finds nothing better before the population
         starts afresh, by turns from the start and from the best; 0: never.
+      survivors: how much of a population, the fittest, survives a round: it is trained again on the
+        next one's problems.
       mutations: mean number of mutations from parent to child (at least one; geometric).
       max_size: most primitive calls in a program.
       max_state: most state variables in a program.
@@ -58,6 +60,7 @@ class Evolution:
     batch: int = 16
     round: int = 1000
     patience: int = 5
+    survivors: float = 0.25
     mutations: float = 1.5
     max_size: int = 60
     max_state: int = 4
@@ -94,7 +97,7 @@ class Funnel:
       promote_within: a candidate passes when its mean log-ratio to tuned AdamW on the screen is
         at most this (0.05: at most about 5 % worse).
       most_gain: what the gain on a task counts at most, as a log-ratio, so that none carries a rule
-        (0.3: 26 % lower loss; see `evaluators.scoring.bounded`).
+        (0.5: 39 % lower loss; see `evaluators.scoring.bounded`).
       hurdle: a candidate's training is stopped where its validation loss is this far behind tuned
         AdamW's at the same step, as a log-ratio (0.7: twice as high).
       validation: chooses among the finalists, on tasks that the evolution has not seen, or on
@@ -111,7 +114,7 @@ class Funnel:
     screen: Stage = Stage(("quadratic", "cancer_logistic"))
     proxy: Stage = Stage(("deep_linear", "diabetes_quantiles", "digits_mlp"))
     promote_within: float = 0.1
-    most_gain: float = 0.3
+    most_gain: float = 0.5
     hurdle: float = 0.7
     validation: Stage = Stage(("cancer_mlp", "digits_autoencoder"), seeds=2)
     target: Stage = Stage(("photo_denoiser", "text_transformer_large"), seeds=5)

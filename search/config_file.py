@@ -133,6 +133,9 @@ def _check_values(config: SearchConfig, where: str) -> None:
     for key, (value, least) in at_least.items():
         if value < least:
             raise UserError(f"{where}: {key} is {value}; accepted: {least} or more")
+    if not 0 < evolution.survivors <= 1:
+        share = evolution.survivors
+        raise UserError(f"{where}: evolution.survivors is {share}; accepted: above 0, at most 1")
     if evolution.strategy not in STRATEGIES:
         raise UserError(
             f"{where}: evolution.strategy is {evolution.strategy!r}"

@@ -14,7 +14,7 @@ state holds depends on the order of the calls alone: a driver that follows `shou
 exactly. A duplicate of a candidate that is pending shares its fitness once that is told.
 
 All candidates of a round are trained on the same problems, those of the next round on fresh ones.
-The better half of a population survives a round: it is trained again, and so is one that comes up
+The fittest of a population survive a round: they are trained again, and so is one that comes up
 again and is as good as the better half. The fitness of a candidate is the mean over its trials and
 its parent's fitness, which counts as one trial more: of many that were tried once the best are
 lucky above all, and their parents were tried more often. None lives on because it was lucky once,
@@ -98,8 +98,8 @@ def next_round(state: SearchState, fresh: Population = ()) -> SearchState:
 
     Args:
       state: with nothing pending.
-      fresh: what all islands start from again; if empty, the better half of each goes on, and the
-        best of each joins its neighbour.
+      fresh: what all islands start from again; if empty, the survivors of each go on, and the best
+        of each joins its neighbour.
 
     Raises:
       ValueError: when something is pending.
@@ -107,7 +107,7 @@ def next_round(state: SearchState, fresh: Population = ()) -> SearchState:
     if state.pending:
         raise ValueError("a round ends when nothing is pending")
     count = len(state.islands)
-    living = [fresh or _better_half(population, state.settings) for population in state.islands]
+    living = [fresh or _survivors(population, state.settings) for population in state.islands]
     if not fresh and count > 1:
         living = [(living[place - 1][0], *own) for place, own in enumerate(living)]
     ordinal, history = state.next_ordinal, state.history
@@ -147,12 +147,12 @@ def next_round(state: SearchState, fresh: Population = ()) -> SearchState:
     )
 
 
-def _better_half(population: Population, settings: Evolution) -> Population:
-    """The fittest distinct candidates, at most half as many as may live."""
+def _survivors(population: Population, settings: Evolution) -> Population:
+    """The fittest distinct candidates, at most as many as survive a round."""
     found: dict[int, Individual] = {}
     for individual in sorted(population, key=_rank):
         found.setdefault(individual.candidate, individual)
-    return tuple(found.values())[: max(1, _island_size(settings) // 2)]
+    return tuple(found.values())[: max(1, int(_island_size(settings) * settings.survivors))]
 
 
 def _living(population: Population, settings: Evolution) -> Population:

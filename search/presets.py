@@ -25,7 +25,7 @@ PRESETS: Mapping[str, SearchConfig] = {
         # The number of candidates decides, so that a seed repeats; the seconds are for machines so
         # slow that three minutes would not do.
         budget=Budget(seconds=120.0, candidates=2000),
-        evolution=Evolution(population=100, tournament=5, batch=8, round=400, max_size=40),
+        evolution=Evolution(population=200, tournament=8, batch=8, round=200, max_size=40),
         funnel=replace(
             _FUNNEL,
             proxy=Stage(("deep_linear", "cancer_completion", "diabetes_quantiles", "digits_mlp")),
@@ -39,16 +39,20 @@ PRESETS: Mapping[str, SearchConfig] = {
     # Half an hour or so on two cores.
     "standard": SearchConfig(
         budget=Budget(candidates=30_000),
-        evolution=Evolution(population=300, tournament=4),
+        evolution=Evolution(population=400, tournament=8, round=400),
         funnel=replace(_FUNNEL, tuned=2),
     ),
     # An hour of searching on two cores, and half an hour of comparing what it found with AdamW and
-    # Lion on all that it has not seen.
+    # Lion on all that it has not seen: the validation tier, and the targets.
     "lion": SearchConfig(
         budget=Budget(seconds=3600.0),
-        evolution=Evolution(population=300, tournament=5, islands=2),
+        evolution=Evolution(population=400, tournament=8, islands=2, round=400, patience=10),
         funnel=replace(
             _FUNNEL,
+            # Two problems of each task, at the same learning rate: a rule whose rate must be tuned
+            # anew for every problem is worth less.
+            screen=replace(_FUNNEL.screen, seeds=2),
+            proxy=replace(_FUNNEL.proxy, seeds=2),
             target=Stage(
                 (
                     "cancer_mlp",
@@ -57,6 +61,10 @@ PRESETS: Mapping[str, SearchConfig] = {
                     "burgers_pinn",
                     "digits_resnet",
                     "text_lstm",
+                    "photo_denoiser",
+                    "digits_diffusion",
+                    "helmholtz_pinn",
+                    "text_transformer_large",
                 ),
                 seeds=10,
             ),
@@ -78,7 +86,7 @@ def _without(**changes: object) -> SearchConfig:
     It chooses by its own proxies, on seeds that the evolution has not seen: the ablations are to
     say how well each search optimizes, and the held-out tasks what that is worth.
     """
-    evolution = Evolution(population=100, tournament=5, batch=8, round=250)
+    evolution = Evolution(population=200, tournament=8, batch=8, round=200)
     proxies = (*_FUNNEL.screen.tasks, *_FUNNEL.proxy.tasks)
     return SearchConfig(
         budget=Budget(candidates=4000),

@@ -117,10 +117,12 @@ def test_fitness_is_the_mean_log_ratio() -> None:
 def test_no_task_carries_a_rule() -> None:
     base, tiny = _score((1.0, 9.0)), _score((1e-9, 9.0))
     assert -0.3 <= mean_log_ratio([tiny, base], [base, base], 0.3) * 2 < -0.29
-    ratios = np.array([-9.0, -0.5, -0.4, -0.01, 0.0, 0.01, 9.0])
+    ratios = np.array([-np.inf, -9.0, -0.5, -0.4, -0.001, 0.0, 0.01, 9.0])
     found = bounded(ratios, 0.3)
     assert (np.diff(found) > 0).all(), "a larger gain still counts more"
-    np.testing.assert_allclose(found[3:], ratios[3:], rtol=1e-3)
+    assert found[0] == -0.3
+    assert bounded(-0.3, 0.3) == pytest.approx(-0.15)
+    np.testing.assert_allclose(found[4:], ratios[4:], rtol=4e-3)
     assert (bounded(ratios, np.inf) == ratios).all()
 
 

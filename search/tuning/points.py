@@ -19,7 +19,7 @@ from ...dsl.constants import Tunable
 from ...dsl.program import Program
 from ...dsl.syntax import format_program, parse
 from ...evaluators.evaluate import Fidelity, score_from_json
-from ...evaluators.scoring import SMALLEST_LOSS, TaskScore
+from ...evaluators.scoring import SMALLEST_LOSS, TaskScore, bounded
 from ..jobs import MOVES, Job, submit
 from ..workers import Workers
 
@@ -166,15 +166,15 @@ class Points:
         judging = tuple(range(JUDGING_SEED, JUDGING_SEED + seeds))
         bases = self._bases(tasks, judging)
 
-        def bounded(program: Program) -> np.ndarray:
+        def ratios(program: Program) -> np.ndarray:
             scores = self._scored(program, tasks, judging)
             return np.stack([self._bounded(np.asarray(scores[t].by_seed), bases[t]) for t in tasks])
 
         with np.errstate(invalid="ignore"):
-            return bounded(after) - bounded(before)
+            return ratios(after) - ratios(before)
 
     def _bounded(self, losses: np.ndarray, base: np.ndarray) -> np.ndarray:
-        return np.maximum(np.log(np.maximum(losses, SMALLEST_LOSS)) - base, -self._most_gain)
+        return bounded(np.log(np.maximum(losses, SMALLEST_LOSS)) - base, self._most_gain)
 
     def _bases(self, tasks: Tasks, seeds: tuple[int, ...]) -> dict[str, np.ndarray]:
         """Logarithms of the baseline's losses by task, one per seed."""

@@ -98,7 +98,7 @@ def tune(
       seeds: of every task, for that comparison.
       learning_rates: the grid that every rule gets, that of `first_grid` unless given.
       schedule: what they are multiplied by at each step; see `evaluators/schedules.py`.
-      most_gain: a task's log-ratio to the baseline counts no further than this below zero, so that
+      most_gain: a task's gain over the baseline counts at most so much, see `bounded`, so that
         a gain on one task does not make up for losses on the others.
       result: waits for an answer; may raise to stop.
     """
