@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,9 @@ from .state import Proposal, Status
 FILE = "ledger.sqlite"
 APPLICATION_ID = 0x65766F70  # "evop", so that a foreign database is recognised
 SCHEMA = 2
+
+# The fact that says how many candidates there were, where not all are kept.
+_COUNTS = "counts"
 
 _TABLES = """
 create table facts (key text primary key, value text not null);
@@ -141,7 +144,29 @@ class Ledger:
                 [(value, ordinal) for ordinal, value in fitness.items()],
             )
 
+    def keep_only(self, ordinals: Collection[int]) -> None:
+        """Drops all candidates but these, the results of those dropped, and the room they took.
+
+        They are still counted.
+        """
+        self.set_fact(_COUNTS, self.counts())
+        with self._db:
+            rows = self._db.execute("select ordinal from candidates").fetchall()
+            dropped = [row for row in rows if row[0] not in ordinals]
+            self._db.executemany("delete from candidates where ordinal = ?", dropped)
+            self._db.execute(
+                "delete from results where digest not in (select digest from candidates)"
+            )
+        self._db.execute("vacuum")
+        # One file, which a reader can open where nothing can be written.
+        self._db.execute("pragma journal_mode = delete")
+
     # --- reading ---
+
+    def copy_to(self, path: Path) -> None:
+        """Copies the whole ledger to a new file."""
+        with closing(sqlite3.connect(path)) as copy:
+            self._db.backup(copy)
 
     def fact(self, key: str, default: Any = None) -> Any:
         """Something stored about the run."""
@@ -187,8 +212,11 @@ class Ledger:
 
     def counts(self) -> dict[str, int]:
         """Number of candidates by status."""
-        rows = self._db.execute("select status, count(*) from candidates group by status")
-        return dict.fromkeys((s.value for s in Status), 0) | dict(rows)
+        counted = self.fact(_COUNTS)
+        if counted is None:
+            query = "select status, count(*) from candidates group by status"
+            counted = dict(self._db.execute(query).fetchall())
+        return dict.fromkeys((s.value for s in Status), 0) | counted
 
     def content(self) -> dict[str, list[tuple[Any, ...]]]:
         """Everything but clock times, in a fixed order; equal for equal runs."""

@@ -21,6 +21,8 @@ from ..wording import plural, share
 
 # Chen et al. 2023, appendix: the cache of their search had this hit rate.
 LION_HIT_RATE = "89 %"
+# The fact that holds the tally of a trimmed ledger, which can no longer be counted.
+TALLY = "tally"
 # How a trial on a task ended.
 PASSED, STOPPED, DIVERGED = "passed", "stopped", "diverged"
 
@@ -106,6 +108,10 @@ def read_tally(opened: Ledger, config: SearchConfig, rounds: Sequence[Round]) ->
     Args:
       opened: the run's. config: what it was started with. rounds: those that have ended.
     """
+    if stored := opened.fact(TALLY):
+        reached = tuple(Reached(**r) for r in stored["reached"])
+        trials = tuple((ordinal, fitness) for ordinal, fitness in stored["trials"])
+        return Tally(**stored | {"reached": reached, "trials": trials})
     rejected: Counter[str] = Counter()
     counts: Counter[str] = Counter()
     trials: list[tuple[int, float]] = []
