@@ -52,6 +52,13 @@ def new_run(runs_dir: Path, name: str | None) -> Run:
         raise UserError(
             f"'{name}' cannot be the name of a run; accepted: a folder name without / and :"
         )
+    from ..known_algorithms.catalogue import KNOWN  # takes a while, and only a new run needs it
+
+    if name in KNOWN:
+        raise UserError(
+            f"'{name}' cannot be the name of a run, because it is that of a known rule;"
+            " give another --name"
+        )
     run = Run(runs_dir / name)
     if run.ledger_path.exists():
         raise UserError(

@@ -123,6 +123,7 @@ MISTAKES = {
     "unknown task": (["search", "--preset", "quick", "--task", "x.py:y"], "x.py"),
     "run exists": (["search", "--preset", "quick", "--name", "one"], "resume one"),
     "run name": (["search", "--preset", "quick", "--name", "a/b"], "'a/b'"),
+    "rule as run name": (["search", "--preset", "quick", "--name", "lion"], "a known rule"),
     "negative budget": (["search", "--preset", "quick", "--budget.seconds", "-1"], "seconds"),
     "no number": (["search", "--preset", "quick", "--seed", "x"], "x"),
     "no config": (["search", "nowhere.toml"], "nowhere.toml"),
