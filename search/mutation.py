@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -31,17 +32,45 @@ from ..dsl.program import (
     subexpressions,
 )
 from ..dsl.syntax import check
+from ..known_algorithms.catalogue import KNOWN
 from .config import READABLE
 
 ATTEMPTS = 30
 
 _DRAWN = tuple(row for row in PRIMITIVES.values() if row.searched)
-_BY_ARITY: dict[int, tuple[Primitive, ...]] = {
-    arity: tuple(row for row in _DRAWN if row.arity == arity)
-    for arity in sorted({row.arity for row in _DRAWN})
+_ARITIES = sorted({row.arity for row in _DRAWN})
+
+
+def _cumulative_weights(rows: Iterable[Primitive]) -> tuple[int, ...]:
+    """How often each is drawn: once, and once more for each documented rule that uses it.
+
+    Drawn alike, two in three of all calls would be of functions that no optimizer is made of, and
+    those that are would hardly ever meet.
+    """
+    used = Counter(
+        name
+        for rule in KNOWN.values()
+        for name in {
+            part.primitive
+            for expr in rule.program.expressions()
+            for part in subexpressions(expr)
+            if type(part) is Call
+        }
+    )
+    return tuple(accumulate(1 + used[row.name] for row in rows))
+
+
+_DRAWN_WEIGHTS = _cumulative_weights(_DRAWN)
+_BY_ARITY = {
+    arity: (rows, _cumulative_weights(rows))
+    for arity in _ARITIES
+    for rows in [tuple(row for row in _DRAWN if row.arity == arity)]
 }
-_ARITIES = tuple(_BY_ARITY)
-_ARITY_WEIGHTS = tuple(accumulate(len(rows) for rows in _BY_ARITY.values()))
+# How often a variable is drawn that holds what the rule computes or carries on, or the gradient,
+# for once that others are: weights, hyperparameters and what is the same for all weights.
+_OFTEN = 3
+# What a random interpolation starts from.
+_SHARES = (0.1, 0.5, 0.9, 0.99)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +137,23 @@ def mutate(program: Program, rng: random.Random, space: Space = Space()) -> Muta
 
 
 def insert(program: Program, rng: random.Random, space: Space) -> _Draft | None:
-    """A new statement: a random primitive of random arguments, at a random place."""
+    """A new statement at a random place: a random primitive of random arguments.
+
+    Mostly it changes a variable, and reads what that was: one that only overwrites it throws away
+    what the program has computed, and hardly ever trains.
+    """
     position = rng.randint(0, len(program.body))
-    value = _random_call(_names_before(program, position, space), rng)
-    targets = [s.target for s in program.body] + [s.name for s in program.state] + ["g"]
-    target = rng.choice(targets) if rng.random() < 0.7 else _fresh(program, "x")
+    names = _names_before(program, position, space)
+    value = _random_call(names, rng)
+    target = _fresh(program, "x")
+    if rng.random() < 0.7:
+        known = dict.fromkeys([s.target for s in program.body] + [s.name for s in program.state])
+        target = rng.choice([*known, "g"])
+        if target in names and Name(target) not in value.args and rng.random() < 0.9:
+            wrapped = _around(Name(target), value, rng)
+            if wrapped is None:
+                return None
+            value = wrapped
     statement = Statement(target, value)
     body = (*program.body[:position], statement, *program.body[position:])
     child = _child(program, value, body=body)
@@ -169,18 +210,27 @@ def scale_constant(program: Program, rng: random.Random, space: Space) -> _Draft
 
 
 def add_state(program: Program, rng: random.Random, space: Space) -> _Draft | None:
-    """A new running average of something, read in place of it."""
+    """A new running average of something, read in place of it in one statement."""
     position = rng.randint(0, len(program.body))
-    name = _fresh(program, "s")
-    value = _random_leaf(_names_before(program, position, space), rng)
-    decay = Constant(rng.choice((0.5, 0.9, 0.99, 0.999)))
-    if type(value) is Constant:
+    old = program.result if position == len(program.body) else program.body[position].value
+    constant = {h.name for h in program.hyperparameters} | {"t", "T"}
+    nodes = enumerate(subexpressions(old))
+    places = [(i, e) for i, e in nodes if type(e) is not Constant and e not in map(Name, constant)]
+    if not places:
         return None
-    average = Call("lerp", (value, Name(name), decay))
+    index, averaged = rng.choice(places)
+    name = _fresh(program, "s")
+    decay = Constant(rng.choice(_SHARES))
+    average = Call("lerp", (averaged, Name(name), decay))
     statement = Statement(name, average)
-    body = (*program.body[:position], statement, *program.body[position:])
-    state = (*program.state, State(name, 0.0))
-    child = _child(program, average, body=body, state=state)
+    reading = _with_value(program, position, replaced(old, index, Name(name))).program
+    child = _child(
+        program,
+        average,
+        body=(*reading.body[:position], statement, *reading.body[position:]),
+        result=reading.result,
+        state=(*program.state, State(name, 0.0)),
+    )
     return _Draft(child, lambda: f"add state {_text(statement)}", average)
 
 
@@ -190,26 +240,33 @@ _WEIGHTS = tuple(accumulate((3, 2, 4, 3, 0.5)))
 
 
 def _random_call(names: list[str], rng: random.Random) -> Call:
-    arity = rng.choices(_ARITIES, cum_weights=_ARITY_WEIGHTS)[0]
-    row = rng.choice(_BY_ARITY[arity])
-    return Call(row.name, tuple([_random_leaf(names, rng) for _ in range(arity)]))
+    (row,) = rng.choices(_DRAWN, cum_weights=_DRAWN_WEIGHTS)
+    args = [_random_leaf(names, rng) for _ in range(row.arity)]
+    if row.name == "lerp" and rng.random() < 0.7:
+        args[2] = Constant(rng.choice(_SHARES))
+    return Call(row.name, tuple(args))
 
 
 def _other_call(node: Call, rng: random.Random) -> Expr:
     """The same arguments under another primitive, or one of the arguments alone."""
     if node.args and rng.random() < 0.3:
         return rng.choice(node.args)
-    row = rng.choice(_BY_ARITY[len(node.args)])
+    rows, weights = _BY_ARITY[len(node.args)]
+    (row,) = rng.choices(rows, cum_weights=weights)
     return Call(row.name, node.args)
 
 
 def _wrapped(node: Expr, names: list[str], rng: random.Random) -> Expr | None:
     """The node as an argument of a new primitive."""
-    call = _random_call(names, rng)
+    return _around(node, _random_call(names, rng), rng)
+
+
+def _around(node: Expr, call: Call, rng: random.Random) -> Call | None:
+    """The call with the node as one of its arguments; None if it has none."""
     if not call.args:
         return None
     args = list(call.args)
-    args[rng.randrange(len(args))] = node
+    args[rng.randrange(2 if call.primitive == "lerp" else len(args))] = node
     return Call(call.primitive, tuple(args))
 
 
@@ -221,12 +278,13 @@ def _random_leaf(names: list[str], rng: random.Random) -> Expr:
 
 
 def _names_before(program: Program, position: int, space: Space) -> list[str]:
-    """The variables that have a value before statement `position`."""
-    names = dict.fromkeys((*space.inputs, *program.inputs))
-    names |= dict.fromkeys([s.name for s in program.state])
-    names |= dict.fromkeys([h.name for h in program.hyperparameters])
-    names |= dict.fromkeys([s.target for s in program.body[:position] if s.target != EVAL_W])
-    return list(names)
+    """The variables that have a value before statement `position`, each as often as it is drawn."""
+    others = dict.fromkeys((*space.inputs, *program.inputs))
+    others |= dict.fromkeys([h.name for h in program.hyperparameters])
+    often = dict.fromkeys(["g"] if "g" in others else [])
+    often |= dict.fromkeys([s.name for s in program.state])
+    often |= dict.fromkeys([s.target for s in program.body[:position] if s.target != EVAL_W])
+    return [*(name for name in others if name not in often), *_OFTEN * list(often)]
 
 
 def _child(

@@ -10,10 +10,13 @@ from .config import Budget, Evolution, Funnel, SearchConfig, Stage
 
 # Cheap tasks of five families, the cheapest first: most candidates get no further. On the others
 # that are cheap, heavy_tails and rosenbrock, the luck of the draw decides more than the rule does.
+# Two problems of each, at the same learning rate: a rule whose rate must be tuned anew for every
+# problem is worth less.
 _FUNNEL = Funnel(
-    screen=Stage(("quadratic", "cancer_logistic")),
+    screen=Stage(("quadratic", "cancer_logistic"), seeds=2),
     proxy=Stage(
-        ("deep_linear", "teacher_student", "cancer_completion", "diabetes_quantiles", "digits_mlp")
+        ("deep_linear", "teacher_student", "cancer_completion", "diabetes_quantiles", "digits_mlp"),
+        seeds=2,
     ),
     # Other models on other data than those evolved on.
     validation=Stage(("poisson_pinn", "photo_autoencoder", "digits_conv", "text_gru"), seeds=2),
@@ -28,6 +31,7 @@ PRESETS: Mapping[str, SearchConfig] = {
         evolution=Evolution(population=200, tournament=8, batch=8, round=200, max_size=40),
         funnel=replace(
             _FUNNEL,
+            screen=replace(_FUNNEL.screen, seeds=1),
             proxy=Stage(("deep_linear", "cancer_completion", "diabetes_quantiles", "digits_mlp")),
             validation=Stage(("teacher_student", "digits_conv"), seeds=3),
             # The two cheapest that the search has not seen; the real targets take minutes.
@@ -49,10 +53,6 @@ PRESETS: Mapping[str, SearchConfig] = {
         evolution=Evolution(population=400, tournament=8, islands=2, round=400, patience=10),
         funnel=replace(
             _FUNNEL,
-            # Two problems of each task, at the same learning rate: a rule whose rate must be tuned
-            # anew for every problem is worth less.
-            screen=replace(_FUNNEL.screen, seeds=2),
-            proxy=replace(_FUNNEL.proxy, seeds=2),
             target=Stage(
                 (
                     "cancer_mlp",
@@ -86,7 +86,7 @@ def _without(**changes: object) -> SearchConfig:
     It chooses by its own proxies, on seeds that the evolution has not seen: the ablations are to
     say how well each search optimizes, and the held-out tasks what that is worth.
     """
-    evolution = Evolution(population=200, tournament=8, batch=8, round=200)
+    evolution = Evolution(population=200, tournament=8, batch=8, round=200, patience=10)
     proxies = (*_FUNNEL.screen.tasks, *_FUNNEL.proxy.tasks)
     return SearchConfig(
         budget=Budget(candidates=4000),

@@ -341,7 +341,7 @@ def test_mutations_reach_every_searched_primitive() -> None:
     rng = random.Random(0)
     program = get_known("adamw").program
     reached = set()
-    for _ in range(4000):
+    for _ in range(15_000):
         mutated = mutate(program, rng)
         assert mutated is not None
         for root in mutated.program.expressions():
