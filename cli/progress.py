@@ -37,19 +37,21 @@ def progress_display() -> Iterator[Callable[[Progress], None]]:
 
 
 class _Lines:
-    """Prints a line when the phase changes and every few seconds within one."""
+    """Prints a line when the phase changes and every few seconds within one, if it says more."""
 
     def __init__(self, quiet: bool = False) -> None:
         self.phase = ""
+        self.line = ""
         self.last = 0.0
         self.quiet = quiet
 
     def show(self, progress: Progress) -> None:
         now = time.monotonic()
         due = progress.phase != self.phase or now - self.last >= SECONDS_BETWEEN_LINES
-        if due and not self.quiet:
-            print(describe(progress), file=sys.stderr, flush=True)
-            self.phase, self.last = progress.phase, now
+        if not due or self.quiet or (line := describe(progress)) == self.line:
+            return
+        print(line, file=sys.stderr, flush=True)
+        self.phase, self.last, self.line = progress.phase, now, line
 
 
 def describe(progress: Progress) -> str:

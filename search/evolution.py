@@ -14,12 +14,13 @@ state holds depends on the order of the calls alone: a driver that follows `shou
 exactly. A duplicate of a candidate that is pending shares its fitness once that is told.
 
 All candidates of a round are trained on the same problems, those of the next round on fresh ones.
-The fittest of a population survive a round: they are trained again, and so is one that comes up
-again and is as good as the better half. The fitness of a candidate is the mean over its trials and
-its parent's fitness, which counts as one trial more: of many that were tried once the best are
-lucky above all, and their parents were tried more often. None lives on because it was lucky once,
-nor because its round was: how the survivors do on the new problems says how much easier or harder
-those are, and what is remembered is moved by as much.
+The fittest of a population survive a round: they are trained again before they breed. Without that
+a round breeds families that fit its own problems, all of whose members are lucky together. The
+fitness of a candidate is the mean over its trials and its parent's fitness, which counts as one
+trial more: of many that were tried once the best are lucky above all. And because rounds differ in
+how hard they are, what is remembered is moved by as much as the fitness of survivors has moved.
+Where there are no rounds, or too few survivors, this is regularized evolution as it was published:
+all may breed, and the oldest dies.
 
 Nothing here knows of files, clocks, processes or training.
 """
@@ -29,6 +30,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import statistics
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 
 from ..dsl.canonical import program_digest
@@ -49,6 +51,10 @@ MOST_PROPOSALS = 200
 # Batches pending at once: one that is trained, one that waits so that no worker does. Part of what
 # repeats exactly: a batch is bred without the fitness of those still pending.
 BATCHES_IN_FLIGHT = 2
+# So many that survived twice say how hard a round is.
+_FEWEST_PROVEN = 5
+# By no more, as log-ratios go, do rounds differ.
+_MOST_MOVED = 0.1
 
 # Mutations of a random search's candidates, for each of a child's in an evolution.
 RANDOM_STEPS = 3
@@ -144,6 +150,7 @@ def next_round(state: SearchState, fresh: Population = ()) -> SearchState:
         round=state.round + 1,
         first=ordinal,
         begun=state.asked,
+        elders=ordinal + len(batch),
     )
 
 
@@ -155,16 +162,21 @@ def _survivors(population: Population, settings: Evolution) -> Population:
     return tuple(found.values())[: max(1, int(_island_size(settings) * settings.survivors))]
 
 
-def _living(population: Population, settings: Evolution) -> Population:
-    """Who is left when there are too many: the youngest, in a search without selection the fittest.
-
-    Oldest first.
+def _living(population: Population, state: SearchState) -> Population:
+    """Who is left when there are too many, oldest first: survivors of the round before, and the
+    youngest; in a search without selection the fittest.
     """
-    size = _island_size(settings)
-    if settings.strategy != "random":
-        return population[-size:]
+    size = _island_size(state.settings)
+    if state.settings.strategy != "random":
+        elders = _elders(population, state)
+        return population[:elders] + population[max(elders, len(population) - size + elders) :]
     distinct = {individual.candidate: individual for individual in population}
     return tuple(sorted(sorted(distinct.values(), key=_rank)[:size], key=lambda i: i.ordinal))
+
+
+def _elders(population: Population, state: SearchState) -> int:
+    """How many of a population survived the round before; they come first."""
+    return bisect_left(population, state.elders, key=lambda individual: individual.ordinal)
 
 
 def _rank(individual: Individual) -> tuple[float, int]:
@@ -272,8 +284,10 @@ def _child(state: SearchState, ordinal: int) -> tuple[Individual, Program, str]:
         mean *= RANDOM_STEPS
     else:
         population = state.islands[ordinal % len(state.islands)]
-        count = min(settings.tournament, len(population))
-        parent = min(rng.sample(population, count), key=_rank)
+        elders = _elders(population, state)
+        breeding = population[:elders] if elders >= settings.tournament else population
+        count = min(settings.tournament, len(breeding))
+        parent = min(rng.sample(breeding, count), key=_rank)
     space = Space(
         max_state=settings.max_state,
         inputs=settings.inputs,
@@ -325,7 +339,7 @@ def tell(state: SearchState, fitness: Mapping[int, float]) -> SearchState:
     islands = tuple(
         _living(
             (*population, *(i for i in born if not state.starters or i.ordinal % count == place)),
-            state.settings,
+            state,
         )
         for place, population in enumerate(state.islands)
     )
@@ -340,8 +354,20 @@ def tell(state: SearchState, fitness: Mapping[int, float]) -> SearchState:
 
 
 def _moved(state: SearchState, survivors: Batch, fitness: Mapping[int, float]) -> float:
-    """How much higher the survivors' fitness is on this round's problems than it was (median)."""
-    again = [p for p in survivors if p.status is Status.AGAIN and p.candidate is not None]
-    moved = [fitness[p.ordinal] - state.fitness(p.candidate) for p in again]
-    finite = [x for x in moved if math.isfinite(x)]
-    return statistics.median(finite) if finite else 0.0
+    """How much higher the survivors' fitness is on this round's problems than it was.
+
+    The median over those that had survived before. Those tried once were chosen for what was luck
+    in part: their fitness would rise were the problems no harder. At most `_MOST_MOVED` either way:
+    where most survivors fail, that is their fault.
+    """
+    moved = [
+        (fitness[p.ordinal] - state.fitness(p.candidate), state.history.tries(p.candidate) > 1)
+        for p in survivors
+        if p.status is Status.AGAIN and p.candidate is not None
+    ]
+    finite = [(x, proven) for x, proven in moved if math.isfinite(x)]
+    chosen = [x for x, proven in finite if proven]
+    if len(chosen) < _FEWEST_PROVEN:
+        chosen = [x for x, _ in finite]
+    found = statistics.median(chosen) if chosen else 0.0
+    return max(-_MOST_MOVED, min(_MOST_MOVED, found))

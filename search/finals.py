@@ -31,6 +31,8 @@ from .tuning.tune import Tuned, tune
 
 # At least so many seeds confirm a rule; it was chosen by fewer.
 FRESH_SEEDS = 5
+# Finalists are told apart by so many times the seeds that made them champions.
+FINAL = 4
 
 Say = Callable[[str, str], None]
 
@@ -124,7 +126,7 @@ class _Finals:
         stage = self.funnel.validation
         if not stage.tasks:
             return finalists
-        stage = replace(stage, seeds=max(stage.seeds, FRESH_SEEDS))
+        stage = replace(stage, seeds=max(FINAL * stage.seeds, FRESH_SEEDS))
         programs = [self.baseline, *(parse(f.program) for f in finalists)]
         jobs = [job for p in programs for job in jobs_of(p, stage, "machine", FINALIST_SEED)]
         scores = self._run(jobs, "validating", f"{len(finalists)} finalists")

@@ -121,6 +121,13 @@ class History:
             raise KeyError(candidate)
         return self._log.fitness[trial]
 
+    def tries(self, candidate: int) -> int:
+        """How many of a candidate's trials were told."""
+        trial, count = self._last(candidate, self.told), 0
+        while trial != _EMPTY:
+            trial, count = self._log.before[trial], count + 1
+        return count
+
     def is_told(self, candidate: int) -> bool:
         """Whether every trial of a candidate was told."""
         return self._last(candidate, self.asked) == self._last(candidate, self.told)

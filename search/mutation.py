@@ -213,9 +213,12 @@ def add_state(program: Program, rng: random.Random, space: Space) -> _Draft | No
     """A new running average of something, read in place of it in one statement."""
     position = rng.randint(0, len(program.body))
     old = program.result if position == len(program.body) else program.body[position].value
-    constant = {h.name for h in program.hyperparameters} | {"t", "T"}
-    nodes = enumerate(subexpressions(old))
-    places = [(i, e) for i, e in nodes if type(e) is not Constant and e not in map(Name, constant)]
+    unaveraged = {h.name for h in program.hyperparameters} | {"t", "T"}
+    places = [
+        (index, node)
+        for index, node in enumerate(subexpressions(old))
+        if type(node) is Call or (type(node) is Name and node.id not in unaveraged)
+    ]
     if not places:
         return None
     index, averaged = rng.choice(places)
@@ -236,7 +239,7 @@ def add_state(program: Program, rng: random.Random, space: Space) -> _Draft | No
 
 Operator = Callable[[Program, random.Random, Space], _Draft | None]
 _OPERATORS: tuple[Operator, ...] = (insert, delete, modify, scale_constant, add_state)
-_WEIGHTS = tuple(accumulate((3, 2, 4, 3, 0.5)))
+_WEIGHTS = tuple(accumulate((2, 2, 3, 5, 0.5)))
 
 
 def _random_call(names: list[str], rng: random.Random) -> Call:

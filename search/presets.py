@@ -28,7 +28,7 @@ PRESETS: Mapping[str, SearchConfig] = {
         # The number of candidates decides, so that a seed repeats; the seconds are for machines so
         # slow that three minutes would not do.
         budget=Budget(seconds=120.0, candidates=2000),
-        evolution=Evolution(population=200, tournament=8, batch=8, round=200, max_size=40),
+        evolution=Evolution(population=200, tournament=4, batch=8, round=200, max_size=40),
         funnel=replace(
             _FUNNEL,
             screen=replace(_FUNNEL.screen, seeds=1),
@@ -43,14 +43,14 @@ PRESETS: Mapping[str, SearchConfig] = {
     # Half an hour or so on two cores.
     "standard": SearchConfig(
         budget=Budget(candidates=30_000),
-        evolution=Evolution(population=400, tournament=8, round=400),
+        evolution=Evolution(population=200, tournament=4, round=200, patience=20),
         funnel=replace(_FUNNEL, tuned=2),
     ),
     # An hour of searching on two cores, and half an hour of comparing what it found with AdamW and
     # Lion on all that it has not seen: the validation tier, and the targets.
     "lion": SearchConfig(
         budget=Budget(seconds=3600.0),
-        evolution=Evolution(population=400, tournament=8, islands=2, round=400, patience=10),
+        evolution=Evolution(population=300, tournament=4, islands=2, round=300, patience=20),
         funnel=replace(
             _FUNNEL,
             target=Stage(
@@ -86,13 +86,13 @@ def _without(**changes: object) -> SearchConfig:
     It chooses by its own proxies, on seeds that the evolution has not seen: the ablations are to
     say how well each search optimizes, and the held-out tasks what that is worth.
     """
-    evolution = Evolution(population=200, tournament=8, batch=8, round=200, patience=10)
+    evolution = Evolution(population=100, tournament=4, batch=8, round=100, patience=20)
     proxies = (*_FUNNEL.screen.tasks, *_FUNNEL.proxy.tasks)
     return SearchConfig(
         budget=Budget(candidates=4000),
         evolution=replace(evolution, **changes),  # type: ignore[arg-type]
         funnel=replace(
-            _FUNNEL, validation=Stage(proxies, seeds=4), target=Stage(), finalists=12, confirmed=1
+            _FUNNEL, validation=Stage(proxies, seeds=4), target=Stage(), champions=1, confirmed=1
         ),
     )
 

@@ -90,6 +90,7 @@ def test_states_that_branch_do_not_see_each_other() -> None:
             assert history.first_ordinal(candidate) == ordinals[0]
             assert history.last_ordinal(candidate) == ordinals[-1]
             values = plain.values(candidate)
+            assert history.tries(candidate) == len(values)
             assert history.is_told(candidate) == (len(values) == len(ordinals))
             if values:
                 assert history.fitness(candidate) == pytest.approx(plain.fitness(candidate))

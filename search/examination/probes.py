@@ -40,7 +40,7 @@ class Probe:
 # Late steps, for what happens only after a while.
 _LATE = (1, 2, 3, 5, 10, 30, 100, 250, 500, 1000)
 
-PLAIN, SLOW, FAST, MIRRORED, SMALL, TINY, LARGE, ZEROS = range(8)
+PLAIN, SLOW, FAST, MIRRORED, SMALL, TINY, LARGE, ZEROS, TURNING = range(9)
 PROBES = (
     Probe(),
     # Other learning rates, all else being equal: the ends of the grid that rules are tuned on.
@@ -57,6 +57,9 @@ PROBES = (
     # Exact zeros: weights whose gradient is always zero, as those of a pixel that is always black;
     # a tensor that starts at zero, as biases do; a step at which a tensor has no gradient.
     Probe(loss=0.5, total=300),
+    # After each gradient one of the other sign and smaller, by factors from 1 to 1,000: which of
+    # them turn the sign of an average tells its decay rate.
+    Probe(),
 )
 _DEAD, _VECTOR, _NO_STEP = [1, 7], slice(6, 9), STEPS - 2
 
@@ -67,7 +70,7 @@ def _streams() -> tuple[Array, Array, Array]:
     """Weights and gradients, shape (STEPS, probes, WEIGHTS), and losses, (STEPS, probes, 1)."""
     # The generator whose numbers NumPy promises never to change.
     rng = np.random.RandomState(20231205)
-    shape = (STEPS, len(PROBES), WEIGHTS)
+    shape = (STEPS, TURNING, WEIGHTS)
     sizes = 10.0 ** rng.uniform(-1.0, 0.5, shape)
     g = sizes * rng.choice([-1.0, 1.0], shape)
     w = rng.choice([-1.0, 1.0], shape[1:]) * 10.0 ** rng.uniform(-1.0, 0.3, shape[1:])
@@ -75,13 +78,17 @@ def _streams() -> tuple[Array, Array, Array]:
     moves = 0.1 * rng.uniform(-1.0, 1.0, shape).cumsum(0)
     moves[0] = 0.0
     w = w + moves
-    losses = 10.0 ** rng.uniform(-0.5, 0.5, (STEPS, len(PROBES), 1))
+    losses = 10.0 ** rng.uniform(-0.5, 0.5, (STEPS, TURNING, 1))
+    w, g, losses = (np.concatenate([x, x[:, :1]], axis=1) for x in (w, g, losses))
     for same in (SLOW, FAST, MIRRORED):
         for stream in (w, g, losses):
             stream[:, same] = stream[:, PLAIN]
     g[:, MIRRORED] *= -1.0
     g[:, ZEROS, _DEAD] = 0.0
     g[_NO_STEP, ZEROS, _VECTOR] = 0.0
+    factors = 10.0 ** -np.linspace(0.0, 3.0, STEPS // 2 * WEIGHTS).reshape(-1, WEIGHTS)
+    g[::2, TURNING] = np.sign(g[::2, TURNING])
+    g[1::2, TURNING] = -factors * g[::2, TURNING]
     for index, probe in enumerate(PROBES):
         g[:, index] *= probe.gradient
         w[:, index] *= probe.weight

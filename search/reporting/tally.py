@@ -109,9 +109,11 @@ def read_tally(opened: Ledger, config: SearchConfig, rounds: Sequence[Round]) ->
       opened: the run's. config: what it was started with. rounds: those that have ended.
     """
     if stored := opened.fact(TALLY):
-        reached = tuple(Reached(**r) for r in stored["reached"])
-        trials = tuple((ordinal, fitness) for ordinal, fitness in stored["trials"])
-        return Tally(**stored | {"reached": reached, "trials": trials})
+        tuples = {
+            "reached": tuple(Reached(**r) for r in stored["reached"]),
+            "trials": tuple((ordinal, fitness) for ordinal, fitness in stored["trials"]),
+        }
+        return Tally(**stored | tuples)
     rejected: Counter[str] = Counter()
     counts: Counter[str] = Counter()
     trials: list[tuple[int, float]] = []
