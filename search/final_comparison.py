@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -25,7 +26,7 @@ def compared(
 
     Returns:
       A row per rule and task, and the best rule against each other one over all tasks, then over
-      those of each tier, if there are several.
+      those of each tier that has several, but not all.
     """
     best, base = scores[0], scores[1]
     # A search that found nothing better would list its starter and baseline twice.
@@ -35,10 +36,12 @@ def compared(
         for place in places
         for own, other in zip(scores[place], base, strict=True)
     ]
-    tiers = list(dict.fromkeys(tier_of(score.task) for score in best))
+    tiers = Counter(tier_of(score.task) for score in best)
+    # A tier of one task is the task's own line again.
+    several = [tier for tier, tasks in tiers.items() if tier and 1 < tasks < len(best)]
     overall = [
         _overall(names[place], best, scores[place], tier)
-        for tier in ["", *(tier for tier in tiers if tier and len(tiers) > 1)]
+        for tier in ["", *several]
         for place in range(1, len(names))
         if names[place] != names[0]
     ]
