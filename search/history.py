@@ -170,13 +170,12 @@ class History:
         if told == self.asked:
             raise ValueError("every trial asked for has a fitness already")
         mean = math.inf if math.isnan(value) else value
-        before, count = log.before[told], 2
-        earlier = expected if before == _EMPTY else log.fitness[before]
-        while before != _EMPTY:
-            before, count = log.before[before], count + 1
+        candidate = log.tried[told]
+        count = self.tries(candidate)
+        earlier = self.fitness(candidate) if count else expected
         if math.isfinite(earlier):
-            mean = earlier + (mean - earlier) / count
-        elif count > 2:
+            mean = earlier + (mean - earlier) / (count + 2)
+        elif count:
             mean = earlier  # who diverged once has diverged
         if told < len(log.fitness) and log.fitness[told] != mean:
             log = self._copied()

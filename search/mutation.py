@@ -38,7 +38,17 @@ from .config import READABLE
 ATTEMPTS = 30
 
 _DRAWN = tuple(row for row in PRIMITIVES.values() if row.searched)
-_ARITIES = sorted({row.arity for row in _DRAWN})
+# By primitive, how many documented rules use it.
+_USED = Counter(
+    name
+    for rule in KNOWN.values()
+    for name in {
+        part.primitive
+        for expr in rule.program.expressions()
+        for part in subexpressions(expr)
+        if type(part) is Call
+    }
+)
 
 
 def _cumulative_weights(rows: Iterable[Primitive]) -> tuple[int, ...]:
@@ -47,23 +57,13 @@ def _cumulative_weights(rows: Iterable[Primitive]) -> tuple[int, ...]:
     Drawn alike, two in three of all calls would be of functions that no optimizer is made of, and
     those that are would hardly ever meet.
     """
-    used = Counter(
-        name
-        for rule in KNOWN.values()
-        for name in {
-            part.primitive
-            for expr in rule.program.expressions()
-            for part in subexpressions(expr)
-            if type(part) is Call
-        }
-    )
-    return tuple(accumulate(1 + used[row.name] for row in rows))
+    return tuple(accumulate(1 + _USED[row.name] for row in rows))
 
 
 _DRAWN_WEIGHTS = _cumulative_weights(_DRAWN)
 _BY_ARITY = {
     arity: (rows, _cumulative_weights(rows))
-    for arity in _ARITIES
+    for arity in sorted({row.arity for row in _DRAWN})
     for rows in [tuple(row for row in _DRAWN if row.arity == arity)]
 }
 # How often a variable is drawn that holds what the rule computes or carries on, or the gradient,

@@ -34,20 +34,19 @@ def trimmed(run: Run, folder: Path) -> Run:
     Raises:
       UserError: the run is not finished, or the folder exists or cannot be written.
     """
+    copy = Run(folder)
     with closing(run.read()) as opened:
         if not opened.fact("outcome"):
             raise UserError(f"run '{run.name}' is not finished; finish it before you trim it")
+        if folder.exists():
+            raise UserError(f"'{folder}' exists already")
         tally = read_tally(opened, stored_config(opened), read_rounds(opened))
         kept = _kept(opened)
-    if folder.exists():
-        raise UserError(f"'{folder}' exists already")
-    try:
-        shutil.copytree(run.folder, folder, ignore=shutil.ignore_patterns(f"{ledger.FILE}*"))
-        copy = Run(folder)
-        with closing(run.read()) as opened:
+        try:
+            shutil.copytree(run.folder, folder, ignore=shutil.ignore_patterns(f"{ledger.FILE}*"))
             opened.copy_to(copy.ledger_path)
-    except OSError as error:
-        raise UserError(f"cannot write to '{folder}': {error.strerror}") from None
+        except OSError as error:
+            raise UserError(f"cannot write to '{folder}': {error.strerror}") from None
     with closing(ledger.open_to_write(copy.ledger_path)) as opened:
         opened.set_fact(TALLY, asdict(tally))
         opened.keep_only(kept)

@@ -59,8 +59,11 @@ def _after_one_trial(proposal: Proposal) -> float:
     return (value + proposal.expected) / 2 if math.isfinite(proposal.expected) else value
 
 
-def _run(state: SearchState, rounds: int) -> tuple[SearchState, list[dict]]:
-    """Tells this many batches, with as many in flight as the search keeps."""
+def _run(state: SearchState, rounds: int, harder: float = 0.0) -> tuple[SearchState, list[dict]]:
+    """Tells this many batches, with as many in flight as the search keeps.
+
+    In every second round all fitness is higher by `harder`.
+    """
     trace = []
     for _ in range(rounds):
         while should_ask(state):
@@ -68,7 +71,8 @@ def _run(state: SearchState, rounds: int) -> tuple[SearchState, list[dict]]:
         if round_is_over(state):
             state = next_round(state)
         batch = state.pending[0]
-        state = tell(state, _fitness(batch))
+        more = harder * (state.round % 2)
+        state = tell(state, {o: value + more for o, value in _fitness(batch).items()})
         for p in batch:
             trace.append(
                 {
@@ -248,23 +252,10 @@ def test_survivors_of_a_round_are_tried_again_and_the_mean_counts() -> None:
 
 def test_that_a_round_is_harder_than_others_changes_nothing() -> None:
     """All of a round's fitness may be higher; nobody is preferred for that."""
-    settings = replace(SETTINGS, round=20, islands=2)
-
-    def proposed(harder: float) -> list[tuple[Program, Status]]:
-        state = init(0, settings, [get_known("adamw").program, get_known("sgd").program])
-        found: list[tuple[Program, Status]] = []
-        while state.round < 4:
-            if round_is_over(state):
-                state = next_round(state)
-            while should_ask(state):
-                _, state = ask(state)
-            batch = state.pending[0]
-            found += [(p.program, p.status) for p in batch]
-            values = _fitness(batch)
-            state = tell(state, {o: x + harder * (state.round % 2) for o, x in values.items()})
-        return found
-
-    assert proposed(0.03125) == proposed(0.0)
+    start = _start(settings=replace(SETTINGS, round=20, islands=2))
+    state, trace = _run(start, 30, harder=0.03125)
+    assert state.round >= 4
+    assert trace == _run(start, 30)[1]
 
 
 def test_a_search_starts_afresh_from_what_it_is_told_to() -> None:

@@ -146,5 +146,5 @@ def test_a_search_keeps_no_program_that_has_died() -> None:
         state = tell(state, fitness)
     del batch
     pending = sum(len(batch) for batch in state.pending)
-    latest = 10  # that caches of the last few may hold
+    latest = 5  # that caches of the last few may hold
     assert _evolved() - before <= settings.population + pending + latest
