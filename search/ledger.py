@@ -145,18 +145,16 @@ class Ledger:
             )
 
     def keep_only(self, ordinals: Collection[int]) -> None:
-        """Drops all candidates but these, the results of those dropped, and the room they took.
+        """Drops all candidates but these, all training results, and the room they took.
 
-        They are still counted.
+        The candidates are still counted.
         """
         self.set_fact(_COUNTS, self.counts())
         with self._db:
             rows = self._db.execute("select ordinal from candidates").fetchall()
             dropped = [row for row in rows if row[0] not in ordinals]
             self._db.executemany("delete from candidates where ordinal = ?", dropped)
-            self._db.execute(
-                "delete from results where digest not in (select digest from candidates)"
-            )
+            self._db.execute("delete from results")
         self._db.execute("vacuum")
         # One file, which a reader can open where nothing can be written.
         self._db.execute("pragma journal_mode = delete")

@@ -2,7 +2,7 @@
 
 A ledger has a row for every candidate and every training run, tens of megabytes for an hour. What
 a reader asks of a finished run is the outcome, the report, and the ancestry of those that came far:
-that is kept, as it was, and so are the numbers of all the others.
+that is kept, as it was, and so are the numbers of all the others. Single training runs are not.
 """
 
 from __future__ import annotations

@@ -37,8 +37,9 @@ _ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
 }
-# Where there is a GPU, several processes share its memory.
-_UNLESS_SET = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+# The machine trains on the processor even where there is a GPU, on which it is 2 to 50 times slower
+# than on one core (docs/performance.md). Who wants it there has several processes share its memory.
+_UNLESS_SET = {"JAX_PLATFORMS": "cpu", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
 # The same modules as here, and none from the folder that the user happens to be in.
 _COMMAND = (

@@ -57,8 +57,7 @@ def test_what_came_to_nothing_is_gone(whole: Run, small: Run) -> None:
         assert 5 < len(kept) < 150
         assert all(before.candidate(ordinal) == c for ordinal, c in kept.items())
         assert all(c.parent in kept for c in kept.values() if c.parent is not None)
-        digests = {c.digest for c in kept.values()}
-        assert {row[0] for row in after.results()} <= digests
+        assert [*before.results()] and not [*after.results()]
     assert small.ledger_path.stat().st_size < whole.ledger_path.stat().st_size / 2
     assert [path.name for path in small.folder.iterdir() if "ledger" in path.name] == [
         "ledger.sqlite"

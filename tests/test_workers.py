@@ -108,6 +108,21 @@ def test_worker_has_one_thread_of_linear_algebra(small_task: str) -> None:
     assert threads.count("tf_XLAEigen") == 1
 
 
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads /proc")
+@pytest.mark.parametrize(("asked", "platform"), [(None, "cpu"), ("", "")])
+def test_workers_train_on_the_processor_unless_asked(
+    asked: str | None, platform: str, small_task: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+    if asked is not None:
+        monkeypatch.setenv("JAX_PLATFORMS", asked)
+    with Workers([small_task], 1) as workers:
+        workers.versions()  # waits for one
+        (pid,) = workers.pids
+        environment = Path(f"/proc/{pid}/environ").read_text().split("\0")
+    assert f"JAX_PLATFORMS={platform}" in environment
+
+
 def _task_file(folder: Path, code: str) -> str:
     path = folder / "task.py"
     path.write_text(f"{TASK}\n{textwrap.dedent(code)}")
