@@ -2,8 +2,8 @@
 
 Every ablation (`search/presets.py`) runs with several seeds and the same number of trained
 candidates, those trained again included. What each search would take, the finalist that did best on
-seeds of the proxies which its evolution had not seen, is judged on 20 more seeds of each proxy, and
-on 10 of each of four tasks that no search here has seen, by its mean log-ratio to AdamW tuned the
+seeds of the proxies which its evolution had not seen, is judged on 60 more seeds of each proxy, and
+on 20 of each of four tasks that no search here has seen, by its mean log-ratio to AdamW tuned the
 same way, with gains bounded as in the search. Intervals of a mean are over the searches' seeds
 (Student's t); differences from "evolution" are Welch's, with the p-value of his test.
 
@@ -31,7 +31,7 @@ from evoptax.search.engine import run_search
 from evoptax.search.jobs import jobs_of, submit
 from evoptax.search.outcome import Outcome
 from evoptax.search.presets import ABLATIONS, PRESETS
-from evoptax.search.runs import Run, create_run
+from evoptax.search.runs import Run, create_run, extend, stored_config
 from evoptax.search.wording import percent
 from evoptax.search.workers import Workers
 from performance import environment
@@ -39,8 +39,8 @@ from scipy import stats
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "ablation.md"
 FULL = "evolution"
-PROXIES = Stage(ABLATIONS[FULL].funnel.validation.tasks, seeds=20)
-HELD_OUT = replace(PRESETS["standard"].funnel.validation, seeds=10)
+PROXIES = Stage(ABLATIONS[FULL].funnel.validation.tasks, seeds=60)
+HELD_OUT = replace(PRESETS["standard"].funnel.validation, seeds=20)
 # Seeds that no search uses.
 JUDGING_SEED = 90_000
 HEAD = (
@@ -77,10 +77,16 @@ class Judge:
 
 
 def searched(config: SearchConfig, runs_dir: Path, name: str, workers: Workers) -> Outcome:
-    """A finished search, from its folder or run now."""
+    """A finished search, from its folder or run now; a shorter one there goes on."""
     run = Run(runs_dir / name)
     if not run.ledger_path.exists():
         run = create_run(runs_dir, name, config)
+    with closing(run.read()) as opened:
+        stored = stored_config(opened)
+    if stored.budget != config.budget:
+        stored = extend(run, {"candidates": config.budget.candidates})
+    if stored != config:
+        raise SystemExit(f"{run.folder} holds another search; give another --runs-dir")
     outcome = run_search(run, config, workers)
     assert outcome is not None
     return outcome
@@ -116,7 +122,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", choices=tuple(ABLATIONS), default=tuple(ABLATIONS))
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--candidates", type=int, default=4000, help="trained in each search")
+    parser.add_argument("--candidates", type=int, default=8000, help="trained in each search")
     parser.add_argument("--runs-dir", type=Path, default=Path("runs") / "ablation")
     parser.add_argument("--docs", action="store_true", help="write docs/ablation.md")
     args = parser.parse_args()

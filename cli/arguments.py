@@ -35,6 +35,18 @@ def add_runs_dir(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_budget(parser: argparse.ArgumentParser) -> None:
+    """Adds --budget.seconds and --budget.candidates."""
+    parser.add_argument("--budget.seconds", dest="seconds", type=float, metavar="S")
+    parser.add_argument("--budget.candidates", dest="candidates", type=int, metavar="N")
+
+
+def budget_of(args: argparse.Namespace) -> dict[str, float]:
+    """The limits of `add_budget` that were given, by their names in a configuration."""
+    given = {key: getattr(args, key) for key in ("seconds", "candidates")}
+    return {key: value for key, value in given.items() if value is not None}
+
+
 def add_format(parser: argparse.ArgumentParser, *formats: str) -> None:
     """Adds --format with some choices, the first being the default."""
     parser.add_argument(

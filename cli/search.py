@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..dsl.errors import UserError
 from ..known_algorithms.catalogue import get_known
-from .arguments import add_runs_dir, command
+from .arguments import add_budget, add_runs_dir, budget_of, command
 from .signals import stop_on_signals
 
 if TYPE_CHECKING:
@@ -38,8 +38,7 @@ def add(subparsers: Any) -> None:
         metavar="N",
         help="processes that train candidates (default: one per core)",
     )
-    parser.add_argument("--budget.seconds", dest="seconds", type=float, metavar="S")
-    parser.add_argument("--budget.candidates", dest="candidates", type=int, metavar="N")
+    add_budget(parser)
     parser.add_argument(
         "--task",
         action="append",
@@ -84,9 +83,7 @@ def configuration(args: argparse.Namespace) -> SearchConfig:
     for key in ("seed", "workers"):
         if getattr(args, key) is not None:
             options[key] = getattr(args, key)
-    budget = {key: getattr(args, key) for key in ("seconds", "candidates")}
-    budget = {key: value for key, value in budget.items() if value is not None}
-    if budget:
+    if budget := budget_of(args):
         options["budget"] = budget
     if (args.preset == DISTILL) != (args.traces is not None):
         raise UserError(

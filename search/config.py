@@ -41,7 +41,7 @@ class Evolution:
         repeats exactly, so it does not depend on the number of workers.
       round: how many are trained on the same problems before fresh ones are drawn and the best go
         to validation; 0: the problems stay the same, and nothing is validated before the end.
-      patience: rounds in a row in which validation finds nothing better before the population
+      patience: where so many rounds do no better in validation than as many before, the population
         starts afresh, by turns from the start and from the best; 0: never.
       survivors: how much of a population, the fittest, survives a round: it is trained again on the
         next one's problems.

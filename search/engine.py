@@ -116,7 +116,7 @@ class _Engine:
                 trainer = CandidateTrainer(self.trials, self.config, state.round, paces)
                 begun = state.asked
                 state, going = self._one_round(state, trainer)
-                fresh = self._end_round(state)
+                fresh = self._end_round(state, is_last=not going or state.asked == begun)
                 if not going or state.asked == begun:
                     return
                 state = evolution.next_round(state, fresh)
@@ -181,7 +181,7 @@ class _Engine:
             state = self._tell(state, trainer)
         return state
 
-    def _end_round(self, state: SearchState) -> Population:
+    def _end_round(self, state: SearchState, *, is_last: bool) -> Population:
         """Validates the best of a round; what the population starts afresh from, if it does."""
         best = champions(state, self.standing, self.config.funnel.champions)
         validated = self._validated(state.round, best) if self.config.evolution.round else []
@@ -192,7 +192,7 @@ class _Engine:
                 state.next_ordinal,
                 state.trained,
                 tuple(Champion(i.ordinal, i.fitness, value) for i, value in validated),
-                fresh[0].ordinal if fresh else None,
+                fresh[0].ordinal if fresh and not is_last else None,
             )
         )
         # A resumed run comes by the rounds of earlier sessions again; who reads keeps seeing all.
@@ -206,9 +206,12 @@ class _Engine:
         if not stage.tasks or not best:
             return []
         self.report(self._progress("validating", f"the best of round {number + 1}"))
-        first = CHAMPION_SEED + number * stage.seeds
         programs = [self.baseline, *(i.program for i in best)]
-        scores = self.trials.run([j for p in programs for j in jobs_of(p, stage, "machine", first)])
+        # The same seeds in every round, or whoever met the easiest ones would be the best. Nothing
+        # is bred by them, and the finalists are told apart by others.
+        scores = self.trials.run(
+            [j for p in programs for j in jobs_of(p, stage, "machine", CHAMPION_SEED)]
+        )
         width, gain = len(stage.tasks), self.config.funnel.most_gain
         base, *rest = (scores[i * width :][:width] for i in range(len(programs)))
         return [(i, mean_log_ratio(own, base, gain)) for i, own in zip(best, rest, strict=True)]

@@ -28,7 +28,7 @@ UNPROMOTED_PENALTY = 0.5
 # saves, and whom it stops in error, is printed by benchmarks/hurdles.py.
 CHECKPOINTS = 5
 # The first seed of what each stage trains on. The evolution starts at 0 and goes on with each
-# round, and so does the validation of its champions; confirmation and final comparison take seeds
+# round; champions meet the same seeds in every round; confirmation and final comparison take seeds
 # that no selection has seen.
 CHAMPION_SEED = 1_000_000
 FINALIST_SEED = 2_000_000

@@ -171,6 +171,11 @@ class Ledger:
         row = self._db.execute("select value from facts where key = ?", [key]).fetchone()
         return default if row is None else json.loads(row[0])
 
+    @property
+    def is_trimmed(self) -> bool:
+        """Whether `keep_only` has dropped candidates."""
+        return self.fact(_COUNTS) is not None
+
     def seconds(self) -> float:
         """How long the run has searched, over all sessions."""
         return self._db.execute("select coalesce(sum(seconds), 0) from sessions").fetchone()[0]

@@ -86,10 +86,10 @@ def _without(**changes: object) -> SearchConfig:
     It chooses by its own proxies, on seeds that the evolution has not seen: the ablations are to
     say how well each search optimizes, and the held-out tasks what that is worth.
     """
-    evolution = Evolution(population=100, tournament=4, batch=8, round=100, patience=20)
+    evolution = Evolution(population=50, tournament=4, batch=8, round=50, patience=20)
     proxies = (*_FUNNEL.screen.tasks, *_FUNNEL.proxy.tasks)
     return SearchConfig(
-        budget=Budget(candidates=4000),
+        budget=Budget(candidates=8000),
         evolution=replace(evolution, **changes),  # type: ignore[arg-type]
         funnel=replace(
             _FUNNEL, validation=Stage(proxies, seeds=4), target=Stage(), champions=1, confirmed=1

@@ -9,6 +9,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from .state import Individual, Population, SearchState
 
@@ -20,23 +21,29 @@ class Standing:
     Attributes:
       seen: candidates that were validated.
       best, value: the best of them, and its mean log-ratio to the baseline.
-      since: the best value since the population last started afresh.
-      stale: rounds in a row that did not better it.
+      values: of each round since the population last started afresh, its best value.
       restarts: how often the population has started afresh.
     """
 
     seen: frozenset[int] = frozenset()
     best: Individual | None = None
     value: float = math.inf
-    since: float = math.inf
-    stale: int = 0
+    values: tuple[float, ...] = ()
     restarts: int = 0
 
 
 def champions(state: SearchState, standing: Standing, most: int) -> Population:
-    """The fittest candidates that are alive and were not validated yet."""
+    """The fittest candidates that are alive and were not validated yet.
+
+    Those that were tried more than once come first: the fittest of the others are the luckiest.
+    """
     found: dict[int, Individual] = {}
-    for individual in sorted(state.population, key=lambda i: (i.fitness, i.ordinal)):
+
+    def rank(individual: Individual) -> tuple[bool, float, int]:
+        is_proven = state.history.tries(individual.candidate) > 1
+        return not is_proven, individual.fitness, individual.ordinal
+
+    for individual in sorted(state.population, key=rank):
         unseen = individual.candidate not in standing.seen
         if unseen and math.isfinite(individual.fitness):
             found.setdefault(individual.candidate, individual)
@@ -60,19 +67,25 @@ def after_validation(
       turns; empty where it goes on.
     """
     best, value = standing.best, standing.value
-    since, stale = standing.since, standing.stale + 1
     for individual, found in validated:
         if found < value:
             best, value = individual, found
-        if found < since:
-            since, stale = found, 0
+    of_round = min((found for _, found in validated if not math.isnan(found)), default=math.inf)
+    values = (*standing.values, of_round)
     seen = standing.seen | {individual.candidate for individual, _ in validated}
-    after = dataclasses.replace(
-        standing, seen=seen, best=best, value=value, since=since, stale=stale
-    )
-    patience = state.settings.patience
-    if not patience or stale < patience:
+    after = dataclasses.replace(standing, seen=seen, best=best, value=value, values=values)
+    if not _is_stuck(values, state.settings.patience):
         return after, ()
     restarts = standing.restarts + 1
     fresh = state.starters if restarts % 2 or best is None else (best,)
-    return dataclasses.replace(after, since=math.inf, stale=0, restarts=restarts), fresh
+    return dataclasses.replace(after, values=(), restarts=restarts), fresh
+
+
+def _is_stuck(values: Sequence[float], patience: int) -> bool:
+    """Whether so many rounds did no better than as many before, by the median.
+
+    By the best, a search would seem stuck for long after a round that was lucky.
+    """
+    if not patience or len(values) < 2 * patience or len(values) % patience:
+        return False
+    return median(values[-patience:]) >= median(values[-2 * patience : -patience])

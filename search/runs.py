@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +17,7 @@ from .config import SearchConfig
 from .config_file import config_from_dict, config_to_dict, config_to_toml
 from .ledger import Ledger
 from .reporting.overfitting import best_champion, read_rounds
+from .state import Status
 
 CONFIG = "config.toml"
 REPORT = "report.html"
@@ -83,6 +84,50 @@ def create_run(runs_dir: Path, name: str | None, config: SearchConfig) -> Run:
     with closing(ledger.create(run.ledger_path)) as created:
         created.set_fact("config", config_to_dict(config))
     return run
+
+
+def extend(run: Run, limits: Mapping[str, float]) -> SearchConfig:
+    """Gives a run a larger budget. A finished one is open again, and goes on as if it had had that
+    budget from the start: what came out at the end is forgotten, and found anew.
+
+    Args:
+      run: not being searched in by any process.
+      limits: those of its `config.Budget` that change, by name, from the run's start.
+
+    Returns:
+      Its configuration from now on.
+
+    Raises:
+      UserError: a limit is not larger than what the run has used, or its candidates are gone.
+    """
+    with closing(ledger.open_to_write(run.ledger_path)) as opened:
+        config = config_from_dict(
+            {"budget": dict(limits)}, stored_config(opened), where="command line"
+        )
+        counts = opened.counts()
+        used = {
+            "seconds": opened.seconds(),
+            "candidates": sum(counts[status] for status in Status if status.is_trained),
+        }
+        for name, limit in limits.items():
+            if limit <= used[name]:
+                raise UserError(
+                    f"--budget.{name} {limit:g}: run '{run.name}' has used {used[name]:,.0f}"
+                    " already; accepted: more"
+                )
+        if config.traces:
+            raise UserError(f"run '{run.name}' is a distillation, which takes no other budget")
+        if opened.is_trimmed:
+            raise UserError(f"run '{run.name}' was trimmed to its ancestry, and cannot go on")
+        try:
+            (run.folder / CONFIG).write_text(config_to_toml(config), encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"cannot write to '{run.folder}': {error.strerror}") from None
+        opened.set_fact("config", config_to_dict(config))
+        opened.set_fact("outcome", None)
+        # The last round may not have been whole.
+        opened.set_fact("rounds", opened.fact("rounds", [])[:-1])
+    return config
 
 
 def _fresh_name(runs_dir: Path) -> str:

@@ -121,6 +121,7 @@ MISTAKES = {
     "unknown preset": (["search", "--preset", "qick"], "did you mean 'quick'"),
     "no preset": (["search"], "--preset quick"),
     "unknown task": (["search", "--preset", "quick", "--task", "x.py:y"], "x.py"),
+    "used up": (["resume", "one", "--budget.candidates", "3"], "accepted: more"),
     "run exists": (["search", "--preset", "quick", "--name", "one"], "resume one"),
     "run name": (["search", "--preset", "quick", "--name", "a/b"], "'a/b'"),
     "rule as run name": (["search", "--preset", "quick", "--name", "lion"], "a known rule"),

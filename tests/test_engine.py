@@ -14,7 +14,7 @@ from evoptax.search.config_file import config_from_dict
 from evoptax.search.engine import run_search
 from evoptax.search.ledger import open_to_read, read_content
 from evoptax.search.progress import Progress
-from evoptax.search.runs import create_run, rule_of_run
+from evoptax.search.runs import create_run, extend, rule_of_run
 from small_search import run_small, settings, started_workers
 
 
@@ -142,3 +142,22 @@ def test_seconds_that_are_spent_end_no_replay(tmp_path: Path, small_task: str) -
     assert after["candidates"] == before["candidates"]
     rounds = [dict((row[0], row[1]) for row in c["facts"])["rounds"] for c in (before, after)]
     assert rounds[0] == rounds[1]
+
+
+def test_a_finished_search_goes_on_as_if_its_budget_had_been_larger(
+    tmp_path: Path, small_task: str
+) -> None:
+    rounds = {"evolution": settings(small_task)["evolution"] | {"round": 16}}
+    larger = {"budget": {"candidates": 43}}  # neither ends a round, or a batch
+    whole, config = run_small(tmp_path, "whole", small_task, **rounds, **larger)
+    run, _ = run_small(tmp_path, "longer", small_task, **rounds, budget={"candidates": 37})
+    for limits, refused in (({"candidates": 37}, "37 already"), ({"seconds": 0.0}, "seconds 0")):
+        with pytest.raises(UserError, match=refused):
+            extend(run, limits)
+    assert extend(run, {"candidates": 43}) == config
+    assert (run.folder / "config.toml").read_text() == (whole.folder / "config.toml").read_text()
+    assert run_search(run, config, started_workers(small_task)) is not None
+    with closing(run.read()) as longer, closing(whole.read()) as opened:
+        assert [*longer.candidates()] == [*opened.candidates()]
+        for key in ("outcome", "rounds", "config"):
+            assert longer.fact(key) == opened.fact(key) is not None

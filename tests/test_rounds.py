@@ -10,16 +10,20 @@ import pytest
 from evoptax.evaluators.tasks.baselines import baselines
 from evoptax.known_algorithms.catalogue import get_known
 from evoptax.search.config import Evolution
-from evoptax.search.evolution import Individual, SearchState, init, tell
+from evoptax.search.evolution import ask, init, next_round, should_ask, tell
 from evoptax.search.jobs import first_grid
 from evoptax.search.rounds import Standing, after_validation, champions
+from evoptax.search.state import Individual, SearchState, Status
 
 
 def _state(*fitness: float, patience: int = 2) -> SearchState:
     starter = get_known("sgd").program
     state = tell(init(0, Evolution(patience=patience), [starter]), {0: 0.0})
     living = tuple(Individual(i, starter, "00", i, value) for i, value in enumerate(fitness))
-    return replace(state, islands=(living,))
+    history = state.history
+    for i in range(1, len(fitness)):
+        history = history.with_candidate(f"{i:02}", i)
+    return replace(state, islands=(living,), history=history)
 
 
 def test_the_fittest_that_were_not_validated_yet() -> None:
@@ -29,6 +33,26 @@ def test_the_fittest_that_were_not_validated_yet() -> None:
     assert [i.ordinal for i in champions(state, seen, 3)] == [4, 0]
 
 
+def test_those_tried_again_come_before_the_lucky() -> None:
+    state = init(0, Evolution(round=6, population=6), [get_known("adamw").program])
+    state = tell(state, {0: 0.0})
+    while should_ask(state):
+        batch, state = ask(state)
+        state = tell(state, {p.ordinal: -1.0 for p in batch if p.status.is_trained})
+    state = next_round(state)
+    (survivors,) = state.pending
+    state = tell(state, {p.ordinal: -1.0 for p in survivors})
+    while should_ask(state):
+        batch, state = ask(state)
+        lucky = {p.ordinal: -2.0 for p in batch if p.status is Status.NEW}
+        state = tell(state, lucky | {p.ordinal: -1.0 for p in batch if p.status is Status.AGAIN})
+    found = champions(state, Standing(), len(state.population))
+    tries = [state.history.tries(i.candidate) for i in found]
+    assert tries == sorted(tries, key=lambda n: n < 2) and 1 in tries and tries[0] > 1
+    fitness = [i.fitness for i, n in zip(found, tries, strict=True) if n == 1]
+    assert fitness == sorted(fitness) and fitness[0] < found[0].fitness
+
+
 def test_a_duplicate_is_validated_once() -> None:
     state = _state(-0.3, -0.2)
     twin = replace(state.population[0], ordinal=7)
@@ -36,23 +60,40 @@ def test_a_duplicate_is_validated_once() -> None:
     assert [i.candidate for i in champions(state, Standing(), 5)] == [0, 1]
 
 
-def test_a_search_that_finds_nothing_better_starts_afresh_by_turns() -> None:
+def test_a_search_that_is_stuck_starts_afresh_by_turns() -> None:
     state = _state(-0.1, -0.2)
     first, second = state.population
     standing, fresh = after_validation(state, Standing(), [(first, -0.05), (second, -0.2)])
-    assert (standing.best, standing.value, standing.stale) == (second, -0.2, 0)
+    assert (standing.best, standing.value, standing.values) == (second, -0.2, (-0.2,))
     assert fresh == ()
     starts = []
-    for _ in range(5):
+    for _ in range(7):
         standing, fresh = after_validation(state, standing, [(first, -0.1)])
         starts.append(fresh)
-    # The first round after a fresh start is the best of its time.
-    assert starts[0] == ()
-    assert starts[1] == state.starters
-    assert starts[2] == starts[3] == ()
-    assert starts[4] == (second,), "the best of all, not of its time"
+    assert starts[2] == state.starters
+    assert starts[6] == (second,), "the best of all, not of its time"
+    assert not any(starts[i] for i in (0, 1, 3, 4, 5))
     assert standing.best == second
     assert standing.restarts == 2
+
+
+@pytest.mark.parametrize(
+    ("values", "is_stuck"),
+    [
+        ((-0.1, -0.1, -0.1, -0.1), True),
+        ((-0.1, -0.1, -0.11, -0.11), False),
+        ((-0.1, -0.5, -0.1, -0.2, -0.2, -0.2), False),  # a lucky round is no reason
+        ((-0.1, -0.1, -0.2, -0.2, -0.2), False),  # not in the middle of a stretch
+        ((-0.1, math.inf, math.inf, -0.2), True),
+    ],
+)
+def test_stuck_is_who_does_no_better_than_before(values: tuple[float, ...], is_stuck: bool) -> None:
+    patience = 3 if len(values) == 6 else 2
+    state = _state(-0.1, patience=patience)
+    standing = Standing()
+    for value in values:
+        standing, fresh = after_validation(state, standing, [(state.population[0], value)])
+    assert bool(fresh) is is_stuck
 
 
 def test_without_patience_a_search_never_starts_afresh() -> None:

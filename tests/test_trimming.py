@@ -9,7 +9,7 @@ import pytest
 from evoptax.cli.main import main
 from evoptax.dsl.errors import UserError
 from evoptax.search.reporting.report import report_html
-from evoptax.search.runs import Run, rule_of_run
+from evoptax.search.runs import Run, extend, rule_of_run
 from evoptax.search.trimming import trimmed
 from small_ledger import finish, make_run
 
@@ -71,3 +71,8 @@ def test_only_a_finished_run_is_trimmed_and_nothing_is_overwritten(
         trimmed(make_run(tmp_path, name="begun", count=20), tmp_path / "copy")
     with pytest.raises(UserError, match="exists already"):
         trimmed(whole, tmp_path)
+
+
+def test_a_trimmed_run_cannot_go_on(small: Run) -> None:
+    with pytest.raises(UserError, match="trimmed to its ancestry, and cannot go on"):
+        extend(small, {"candidates": 1_000_000})
