@@ -14,6 +14,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
+from ..dsl.canonical import program_digest
 from ..dsl.program import LEARNING_RATE, Program
 from ..dsl.syntax import format_program, parse
 from ..evaluators.scoring import TaskScore, mean_log_ratio
@@ -28,6 +29,7 @@ from .ledger import Ledger
 from .outcome import Finalist, Outcome, Overall, Round, Row, outcome_from_json
 from .pruning import MOST_COST, prune, tasks_for
 from .tuning.tune import Tuned, tune
+from .wording import percent
 
 # At least so many seeds confirm a rule; it was chosen by fewer.
 FRESH_SEEDS = 5
@@ -184,7 +186,9 @@ class _Finals:
         confirmed.
         """
         whole = program
-        if (stored := self.ledger.fact("pruned")) is None:
+        # Of this rule: a run that goes on may take another.
+        key = f"pruned {program_digest(program)}"
+        if (stored := self.ledger.fact(key)) is None:
             steps = []
             name, doc = program.name, program.doc
 
@@ -196,11 +200,11 @@ class _Finals:
             tasks, schedule = tasks_for(self.taken), self.funnel.validation.schedule
             for step in prune(program, tasks, self.trials.workers, say, schedule=schedule):
                 program = step.after
-                effect = "" if step.effect is None else f" ({100 * step.effect.mean:+.1f} %)"
+                effect = "" if step.effect is None else f" ({percent(step.effect.mean)})"
                 steps.append(f"{step.name}{effect}")
             program = replace(program, name=name, doc=doc)
             stored = {"program": format_program(program), "steps": steps}
-            self.ledger.set_fact("pruned", stored)
+            self.ledger.set_fact(key, stored)
         smaller = parse(stored["program"])
         (again,) = self.validated([replace(winner, program=stored["program"])])
         if self.funnel.validation.tasks and again.validation > winner.validation + MOST_COST:
