@@ -116,8 +116,9 @@ class _Engine:
                 trainer = CandidateTrainer(self.trials, self.config, state.round, paces)
                 begun = state.asked
                 state, going = self._one_round(state, trainer)
-                fresh = self._end_round(state, is_last=not going or state.asked == begun)
-                if not going or state.asked == begun:
+                is_last = not going or state.asked == begun
+                fresh = self._end_round(state, is_last=is_last)
+                if is_last:
                     return
                 state = evolution.next_round(state, fresh)
                 paces = self._paces(state.round)

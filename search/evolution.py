@@ -361,7 +361,7 @@ def _moved(state: SearchState, survivors: Batch, fitness: Mapping[int, float]) -
     where most survivors fail, that is their fault.
     """
     moved = [
-        (fitness[p.ordinal] - state.fitness(p.candidate), state.history.tries(p.candidate) > 1)
+        (fitness[p.ordinal] - state.fitness(p.candidate), state.history.is_proven(p.candidate))
         for p in survivors
         if p.status is Status.AGAIN and p.candidate is not None
     ]

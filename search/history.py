@@ -128,6 +128,10 @@ class History:
             trial, count = self._log.before[trial], count + 1
         return count
 
+    def is_proven(self, candidate: int) -> bool:
+        """Whether a candidate was tried more than once: the fittest of the others are lucky."""
+        return self.tries(candidate) > 1
+
     def is_told(self, candidate: int) -> bool:
         """Whether every trial of a candidate was told."""
         return self._last(candidate, self.asked) == self._last(candidate, self.told)

@@ -35,13 +35,13 @@ class Standing:
 def champions(state: SearchState, standing: Standing, most: int) -> Population:
     """The fittest candidates that are alive and were not validated yet.
 
-    Those that were tried more than once come first: the fittest of the others are the luckiest.
+    Those that were tried more than once come first.
     """
     found: dict[int, Individual] = {}
 
     def rank(individual: Individual) -> tuple[bool, float, int]:
-        is_proven = state.history.tries(individual.candidate) > 1
-        return not is_proven, individual.fitness, individual.ordinal
+        is_lucky = not state.history.is_proven(individual.candidate)
+        return is_lucky, individual.fitness, individual.ordinal
 
     for individual in sorted(state.population, key=rank):
         unseen = individual.candidate not in standing.seen

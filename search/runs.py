@@ -78,12 +78,20 @@ def create_run(runs_dir: Path, name: str | None, config: SearchConfig) -> Run:
     run = new_run(runs_dir, name)
     try:
         run.folder.mkdir(parents=True, exist_ok=True)
-        (run.folder / CONFIG).write_text(config_to_toml(config), encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot write to '{run.folder}': {error.strerror}") from None
+    _write_config(run, config)
     with closing(ledger.create(run.ledger_path)) as created:
         created.set_fact("config", config_to_dict(config))
     return run
+
+
+def _write_config(run: Run, config: SearchConfig) -> None:
+    """Writes the configuration for people. Raises UserError if it cannot be written."""
+    try:
+        (run.folder / CONFIG).write_text(config_to_toml(config), encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write to '{run.folder}': {error.strerror}") from None
 
 
 def extend(run: Run, limits: Mapping[str, float]) -> SearchConfig:
@@ -119,10 +127,7 @@ def extend(run: Run, limits: Mapping[str, float]) -> SearchConfig:
             raise UserError(f"run '{run.name}' is a distillation, which takes no other budget")
         if opened.is_trimmed:
             raise UserError(f"run '{run.name}' was trimmed to its ancestry, and cannot go on")
-        try:
-            (run.folder / CONFIG).write_text(config_to_toml(config), encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"cannot write to '{run.folder}': {error.strerror}") from None
+        _write_config(run, config)
         opened.set_fact("config", config_to_dict(config))
         opened.set_fact("outcome", None)
         # The last round may not have been whole.
