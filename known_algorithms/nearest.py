@@ -35,6 +35,8 @@ class Nearest:
 
     def __str__(self) -> str:
         if self.constants is None:
+            if not self.distance:
+                return f"nearest known rule: {self.name}, the same operations on other constants"
             return f"nearest known rule: {self.name}, at distance {self.distance:.2f}"
         # A learning rate that is the program's own says nothing.
         said = {k: v for k, v in self.constants.items() if (k, v) != (LEARNING_RATE,) * 2}

@@ -100,3 +100,9 @@ def test_the_nearest_rule_is_named_with_its_distance() -> None:
     found = nearest_known(parse(PRUNED_LION.replace("u = sign(", "u = tanh(")))
     assert found.name == "lion" and found.constants is None
     assert 0 < found.distance < 1 and f"{found.distance:.2f}" in str(found)
+
+
+def test_a_rule_that_differs_in_constants_alone_is_not_said_to_be_the_rule() -> None:
+    adamw = format_program(KNOWN["adamw"].program)
+    found = nearest_known(parse(adamw.replace("(1 - b1**t)", "(1.5352 - b1**t)")))
+    assert str(found) == "nearest known rule: adamw, the same operations on other constants"
