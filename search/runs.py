@@ -76,10 +76,6 @@ def create_run(runs_dir: Path, name: str | None, config: SearchConfig) -> Run:
       UserError: the name is taken or not usable, or the folder cannot be written.
     """
     run = new_run(runs_dir, name)
-    try:
-        run.folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write to '{run.folder}': {error.strerror}") from None
     _write_config(run, config)
     with closing(ledger.create(run.ledger_path)) as created:
         created.set_fact("config", config_to_dict(config))
@@ -89,6 +85,7 @@ def create_run(runs_dir: Path, name: str | None, config: SearchConfig) -> Run:
 def _write_config(run: Run, config: SearchConfig) -> None:
     """Writes the configuration for people. Raises UserError if it cannot be written."""
     try:
+        run.folder.mkdir(parents=True, exist_ok=True)
         (run.folder / CONFIG).write_text(config_to_toml(config), encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot write to '{run.folder}': {error.strerror}") from None
