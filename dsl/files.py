@@ -1,0 +1,73 @@
+"""Files that are whole or absent, and text that a terminal cannot be tricked by."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import unicodedata
+from contextlib import suppress
+from pathlib import Path
+
+from .errors import UserError
+
+_TURNS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Writes a file beside its place and renames it: whoever reads meets the old text or the new.
+
+    A symbolic link stays one, and what is not a plain file (/dev/stdout, a pipe) is written to as
+    it is. Where the folder takes no further file but the file can be written, it is overwritten.
+
+    Raises:
+      UserError: the file cannot be written; what was there is still there, and nothing beside it.
+    """
+    try:
+        target = path.resolve()
+        if target.exists() and not target.is_file():
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+            return
+        _replace(target, text)
+    except OSError as error:
+        raise UserError(f"cannot write '{path}': {error.strerror or error}") from None
+
+
+def _replace(target: Path, text: str) -> None:
+    beside = target.parent / f".evoptax-{secrets.token_hex(8)}.tmp"
+    try:
+        handle = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    except PermissionError:
+        if not target.exists():
+            raise
+        target.write_text(text, encoding="utf-8")
+        return
+    try:
+        with open(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        if target.exists():
+            beside.chmod(target.stat().st_mode & 0o777)
+        os.replace(beside, target)
+    except BaseException:
+        with suppress(OSError):
+            beside.unlink()
+        raise
+
+
+def printable(text: str) -> str:
+    r"""Text for a terminal: control characters and lone surrogates are written as `\x1b`.
+
+    Line feed and tab stay. What comes from a program, a name, a file or an error goes through this.
+    """
+    return "".join(c if c in "\n\t" or not _is_control(c) else _escaped(c) for c in text)
+
+
+def _is_control(character: str) -> bool:
+    # Control characters, lone surrogates, and those that turn the direction of writing.
+    return unicodedata.category(character) in ("Cc", "Cs") or character in _TURNS
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
