@@ -70,7 +70,12 @@ def printable(text: str) -> str:
 
 
 def docstring_text(text: str) -> str:
-    """The text escaped so that it can stand between triple double quotes."""
+    """The text escaped so that it can stand between triple double quotes.
+
+    A lone surrogate becomes the text of its escape, because no docstring can hold one since
+    Python 3.13.
+    """
+    text = text.encode("utf-8", "backslashreplace").decode()
     # What `printable` escapes, Python reads back as the character itself.
     escaped = printable(text.replace("\\", "\\\\"))
     if escaped.endswith('"'):

@@ -46,7 +46,7 @@ def agree(a: Program, b: Program) -> bool:
 
 def _agree(a: Program, b: Program, number: int) -> bool:
     hyper = hyperparameters(a, number)
-    size = 0.0
+    size: np.ndarray | float = 0.0
     for one, other in zip(_steps(a, number, hyper), _steps(b, number, hyper), strict=True):
         finite = np.isfinite(one.update).all()
         if finite != np.isfinite(other.update).all():

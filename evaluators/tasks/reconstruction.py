@@ -189,7 +189,7 @@ def digits_diffusion() -> Functions:
     fixed_noise = jnp.asarray(rng.normal(size=validation_x.shape), jnp.float32)
     fixed_level = jnp.asarray(rng.permutation(len(validation_x)) / len(validation_x), jnp.float32)
 
-    def mixture(x: Array, noise: Array, level: Array) -> Batch:
+    def mixture(x: Array | np.ndarray, noise: Array, level: Array) -> Batch:
         """Noisy images [n, 64], waves of the level [n, 2 * waves], and targets [n, 64]."""
         angle = 0.5 * math.pi * level[:, None]
         waved = angle * jnp.arange(1, waves + 1)
