@@ -125,7 +125,16 @@ def started_workers(config: SearchConfig) -> Iterator[Workers]:
 
 
 def carry_out(run: Run, config: SearchConfig, workers: Workers) -> int:
-    """Runs or continues a search, with live progress, and writes its files."""
+    """Runs or continues a search, with live progress, and writes its files.
+
+    Raises:
+      UserError: another process writes the run, a file cannot be written, or as the search does.
+    """
+    with run.writing():
+        return _carry_out(run, config, workers)
+
+
+def _carry_out(run: Run, config: SearchConfig, workers: Workers) -> int:
     from ..search.distillation.run import distil
     from ..search.engine import run_search
     from .progress import progress_display

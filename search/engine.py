@@ -18,7 +18,7 @@ from ..evaluators.evaluate import score_from_json
 from ..evaluators.hurdles import Pace, pace
 from ..evaluators.scoring import mean_log_ratio
 from ..known_algorithms.catalogue import get_known
-from . import evolution, ledger
+from . import evolution
 from .config import SearchConfig
 from .finals import decide
 from .funnel import CHAMPION_SEED, CandidateTrainer, proxy_jobs
@@ -59,7 +59,7 @@ def run_search(
     Raises:
       UserError: the ledger cannot be continued, a starter is unknown, or workers cannot train.
     """
-    with closing(ledger.open_to_write(run.ledger_path)) as opened:
+    with closing(run.write()) as opened:
         if opened.fact("versions") is None:
             opened.set_fact(
                 "versions", {name: version(name) for name in ("evoptax", "jax", "numpy")}

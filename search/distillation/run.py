@@ -19,7 +19,6 @@ from typing import Any
 from ...dsl.canonical import program_digest
 from ...dsl.syntax import format_program, parse
 from ...known_algorithms.nearest import nearest_known
-from .. import ledger
 from ..config import SearchConfig
 from ..jobs import Stopped, Trials
 from ..ledger import Ledger
@@ -64,7 +63,7 @@ def distil(
     Raises:
       UserError: the traces cannot be read, or the ledger cannot be continued.
     """
-    with closing(ledger.open_to_write(run.ledger_path)) as opened:
+    with closing(run.write()) as opened:
         if stored := opened.fact("outcome"):
             return outcome_from_json(stored)
         opened.start_session()
