@@ -168,16 +168,17 @@ def finish(run: Run, outcome: Outcome) -> int:
 def write_files(run: Run, outcome: Outcome) -> None:
     """Writes the best rule as text and as Optax code, and the report."""
     from ..dsl.export.check import ExportError, export_optax
+    from ..dsl.files import remove_abandoned, replace_text
     from ..dsl.syntax import parse
     from ..evaluators.cache import enable_compilation_cache
     from ..search.reporting.report import write_report
     from ..search.runs import BEST_OPTAX, BEST_RULE
 
     enable_compilation_cache()  # for the check of the export
-    (run.folder / BEST_RULE).write_text(outcome.simplified, encoding="utf-8")
+    remove_abandoned(run.folder)
+    replace_text(run.folder / BEST_RULE, outcome.simplified)
     try:
-        source = export_optax(parse(outcome.simplified))
-        (run.folder / BEST_OPTAX).write_text(source, encoding="utf-8")
+        replace_text(run.folder / BEST_OPTAX, export_optax(parse(outcome.simplified)))
     except ExportError as error:
         # A search can find a rule that hangs on rounding errors; the rest of what it found stands.
         print(f"no {BEST_OPTAX}: {error}", file=sys.stderr)

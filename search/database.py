@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -19,6 +20,8 @@ Result = TypeVar("Result")
 _PATIENCE = 30.0
 # So often, with so many seconds between, the log is tried to be merged at the end.
 _TRIES, _PAUSE = 20, 0.05
+# Bytes that writing needs at least: the index of the log takes 32 kB.
+_LEAST_ROOM = 65536
 
 
 def _in_sentences(method: Callable[..., Result]) -> Callable[..., Result]:
@@ -199,8 +202,18 @@ def _kind(error: sqlite3.Error) -> int:
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
 
 
+def _is_full(path: Path, error: sqlite3.Error) -> bool:
+    # What does not fit into the index of the log is called an input or output error.
+    if _kind(error) != sqlite3.SQLITE_IOERR:
+        return _kind(error) == sqlite3.SQLITE_FULL
+    try:
+        return shutil.disk_usage(path.parent).free < _LEAST_ROOM
+    except OSError:
+        return False
+
+
 def _sentence(path: Path, error: sqlite3.Error, *, writes: bool) -> UserError:
-    if _kind(error) == sqlite3.SQLITE_FULL:
+    if _is_full(path, error):
         return UserError(
             f"cannot write '{path}': the disk is full; what was stored before is kept, and"
             f" `evoptax resume {path.parent.name}` goes on from there once there is room"
