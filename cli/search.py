@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,9 +137,13 @@ def carry_out(run: Run, config: SearchConfig, workers: Workers) -> int:
 def _carry_out(run: Run, config: SearchConfig, workers: Workers) -> int:
     from ..search.distillation.run import distil
     from ..search.engine import run_search
+    from ..search.versions import changed_versions
     from .progress import progress_display
 
     print(f"run {run.name} in {run.folder}", file=sys.stderr)
+    with closing(run.read()) as opened:
+        if changed := changed_versions(opened, workers):
+            print(changed, file=sys.stderr)
     search = distil if config.traces else run_search
     with stop_on_signals() as stop, progress_display() as report:
         outcome = search(run, config, workers, report=report, should_stop=lambda: bool(stop))

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import asdict
-from importlib.metadata import version
 from typing import Any
 
 from ..evaluators.evaluate import score_from_json
@@ -29,6 +28,7 @@ from .progress import Counts, Progress
 from .rounds import Standing, after_validation, champions
 from .runs import Run
 from .state import Batch, Individual, Population, SearchState, Status
+from .versions import keep_versions
 from .workers import Workers
 
 Report = Callable[[Progress], None]
@@ -60,10 +60,7 @@ def run_search(
       UserError: the ledger cannot be continued, a starter is unknown, or workers cannot train.
     """
     with closing(run.write()) as opened:
-        if opened.fact("versions") is None:
-            opened.set_fact(
-                "versions", {name: version(name) for name in ("evoptax", "jax", "numpy")}
-            )
+        keep_versions(opened, workers)
         opened.start_session()
         try:
             return _Engine(opened, config, workers, report, should_stop).run()

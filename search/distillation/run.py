@@ -26,6 +26,7 @@ from ..outcome import Outcome, outcome_from_json
 from ..progress import Progress
 from ..runs import Run
 from ..state import Proposal, Status
+from ..versions import keep_versions
 from ..workers import Workers
 from .state import EMPTY
 
@@ -66,6 +67,7 @@ def distil(
     with closing(run.write()) as opened:
         if stored := opened.fact("outcome"):
             return outcome_from_json(stored)
+        keep_versions(opened, workers)
         opened.start_session()
         try:
             return _Strands(opened, config, workers, report, should_stop).run()
