@@ -5,7 +5,10 @@ from __future__ import annotations
 import atexit
 import functools
 import io
+import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
@@ -13,6 +16,9 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from evoptax.cli.main import main
+from evoptax.dsl.errors import UserError
+from evoptax.search.ledger import read_content
+from evoptax.search.runs import Run
 from small_search import write_task
 
 # By name; {run} is the run's name, {out} a new file, {task} a task that trains in no time.
@@ -69,6 +75,23 @@ def run_command(argv: Sequence[str]) -> tuple[int, str, str]:
             traceback.print_exc()
             status = 1
     return status, out.getvalue(), err.getvalue()
+
+
+def start_command(argv: Sequence[str]) -> subprocess.Popen[str]:
+    """Starts a command in a process of its own, which can be killed."""
+    command = [sys.executable, "-m", "evoptax.cli.main", *argv]
+    return subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=os.environ
+    )
+
+
+def rows(run: Run) -> int:
+    """How many candidates and results a run has; 0 for one that does not exist."""
+    try:
+        content = read_content(run.ledger_path)
+    except UserError:
+        return 0
+    return len(content["candidates"]) + len(content["results"])
 
 
 def assert_one_sentence(status: int, stdout: str, stderr: str) -> None:

@@ -21,7 +21,7 @@ CONFIG = SearchConfig()
 
 
 def test_death_at_any_statement_leaves_a_whole_run_or_none(tmp_path: Path) -> None:
-    left = deaths_in_creation(tmp_path)
+    left = deaths_in_creation(tmp_path, CONFIG)
     assert len(left) > 20
     made = [bool([*list_runs(runs_dir)]) for runs_dir in left]
     assert True in made and False in made
