@@ -118,7 +118,7 @@ def create(path: Path, statements: Iterable[tuple[str, Sequence[Any]]]) -> Datab
     """
     if path.exists():
         raise UserError(f"'{path}' exists already")
-    connection = _connected(path, str(path), writes=True)
+    connection = _connected(path, f"{_uri(path)}?mode=rwc", writes=True)
     try:
         with connection:
             connection.execute("begin")

@@ -32,29 +32,19 @@ _COUNTS = "counts"
 
 _SET_FACT = "insert or replace into facts values (?, ?)"
 
-_TABLES = (
-    """
-    create table facts (key text primary key, value text not null)
-    """,
-    """
-    create table candidates (
-      ordinal integer primary key, parent integer, change text not null, program text not null,
-      digest text not null, status text not null, reason text not null, twin integer, fitness real
-    )
-    """,
-    """
-    create index candidates_digest on candidates (digest)
-    """,
-    """
-    create table results (
-      digest text, task text, version integer, fidelity text, path text, scores text not null,
-      primary key (digest, task, version, fidelity, path)
-    )
-    """,
-    """
-    create table sessions (id integer primary key, started real not null, seconds real not null)
-    """,
-)
+_TABLES = """
+create table facts (key text primary key, value text not null);
+create table candidates (
+  ordinal integer primary key, parent integer, change text not null, program text not null,
+  digest text not null, status text not null, reason text not null, twin integer, fitness real
+);
+create index candidates_digest on candidates (digest);
+create table results (
+  digest text, task text, version integer, fidelity text, path text, scores text not null,
+  primary key (digest, task, version, fidelity, path)
+);
+create table sessions (id integer primary key, started real not null, seconds real not null);
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,9 +251,10 @@ def create(path: Path, facts: Mapping[str, Any] | None = None) -> Ledger:
     Raises:
       UserError: the file exists or cannot be written; then there is none.
     """
-    head = (f"pragma application_id = {APPLICATION_ID}", f"pragma user_version = {SCHEMA}")
+    head = f"pragma application_id = {APPLICATION_ID};pragma user_version = {SCHEMA};"
     rows = [(_SET_FACT, (key, _dump(value))) for key, value in (facts or {}).items()]
-    return Ledger(database.create(path, [*((s, ()) for s in (*head, *_TABLES)), *rows]))
+    tables = [(statement, ()) for statement in (head + _TABLES).split(";")[:-1]]
+    return Ledger(database.create(path, [*tables, *rows]))
 
 
 def open_to_write(path: Path) -> Ledger:

@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -58,7 +59,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
     if os.geteuid() or not shutil.which("mount") or subprocess.run(command).returncode:
         pytest.skip("needs the right to mount a file system")
     yield Disk(place)
-    subprocess.run(["umount", str(place)], check=True)
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
 # --- no right is needed for these ---
@@ -187,3 +188,29 @@ def test_a_search_that_fills_the_disk_goes_on_when_there_is_room(
     assert run_search(run, config, workers) is not None
     assert read_content(run.ledger_path) == read_content(whole.ledger_path)
     assert sorted(os.listdir(run.folder)) == ["config.toml", "ledger.sqlite"]
+
+
+# --- JAX's cache, without which everything only takes longer ---
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["a file", "a full disk"])
+def test_a_cache_that_cannot_be_written_costs_time_alone(
+    place: str, request: pytest.FixtureRequest, tmp_path: Path, small_task: str
+) -> None:
+    cache = tmp_path / "file"
+    cache.write_text("in the way")
+    if place == "a full disk":
+        disk = request.getfixturevalue("disk")
+        disk.fill()
+        cache = disk.place
+    env = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
+    words = ["evaluate", "lion", "--tasks", small_task, "--seeds", "1", "--workers", "1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "evoptax.cli.main", *words],
+        env=env | {"EVOPTAX_CACHE_DIR": str(cache / "cache")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr

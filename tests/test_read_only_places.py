@@ -163,7 +163,7 @@ def mounted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
         yield place
     finally:
-        subprocess.run(["umount", str(place)], check=True)
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
 def test_whoever_reads_at_the_end_loses_nothing(tmp_path: Path) -> None:
