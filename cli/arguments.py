@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..dsl.errors import UserError, did_you_mean
+from ..dsl.files import replace_text
 from ..dsl.program import Program
 from ..dsl.syntax import parse
 from ..known_algorithms.catalogue import KNOWN, get_known
@@ -117,10 +118,7 @@ def write_output(text: str, path: Path | None) -> None:
     if path is None:
         print(text, end="" if text.endswith("\n") else "\n")
         return
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot write '{path}': {error.strerror}") from None
+    replace_text(path, text)
 
 
 def split_names(values: list[str]) -> list[str]:

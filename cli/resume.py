@@ -26,15 +26,17 @@ def run(args: argparse.Namespace) -> int:
     from .search import carry_out, finish, started_workers
 
     found = find_run(args.runs_dir, args.run_name)
-    if budget := budget_of(args):
-        extend(found, budget)
-    with closing(found.read()) as opened:
-        config = stored_config(opened)
-        outcome = opened.fact("outcome")
-    if outcome is not None:
-        # Killed while it wrote its files, or merely asked again.
-        return finish(found, outcome_from_json(outcome))
-    if args.workers is not None:
-        config = replace(config, workers=args.workers)
-    with started_workers(config) as workers:
-        return carry_out(found, config, workers)
+    with found.writing():
+        if budget := budget_of(args):
+            extend(found, budget)
+        # To write, so that what a killed process left in the log becomes part of the ledger's file.
+        with closing(found.write()) as opened:
+            config = stored_config(opened)
+            outcome = opened.fact("outcome")
+        if outcome is not None:
+            # Killed while it wrote its files, or merely asked again.
+            return finish(found, outcome_from_json(outcome))
+        if args.workers is not None:
+            config = replace(config, workers=args.workers)
+        with started_workers(config) as workers:
+            return carry_out(found, config, workers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,12 +125,25 @@ def started_workers(config: SearchConfig) -> Iterator[Workers]:
 
 
 def carry_out(run: Run, config: SearchConfig, workers: Workers) -> int:
-    """Runs or continues a search, with live progress, and writes its files."""
+    """Runs or continues a search, with live progress, and writes its files.
+
+    Raises:
+      UserError: another process writes the run, a file cannot be written, or as the search does.
+    """
+    with run.writing():
+        return _carry_out(run, config, workers)
+
+
+def _carry_out(run: Run, config: SearchConfig, workers: Workers) -> int:
     from ..search.distillation.run import distil
     from ..search.engine import run_search
+    from ..search.versions import changed_versions
     from .progress import progress_display
 
     print(f"run {run.name} in {run.folder}", file=sys.stderr)
+    with closing(run.read()) as opened:
+        if changed := changed_versions(opened, workers):
+            print(changed, file=sys.stderr)
     search = distil if config.traces else run_search
     with stop_on_signals() as stop, progress_display() as report:
         outcome = search(run, config, workers, report=report, should_stop=lambda: bool(stop))
@@ -159,16 +172,17 @@ def finish(run: Run, outcome: Outcome) -> int:
 def write_files(run: Run, outcome: Outcome) -> None:
     """Writes the best rule as text and as Optax code, and the report."""
     from ..dsl.export.check import ExportError, export_optax
+    from ..dsl.files import remove_abandoned, replace_text
     from ..dsl.syntax import parse
     from ..evaluators.cache import enable_compilation_cache
     from ..search.reporting.report import write_report
     from ..search.runs import BEST_OPTAX, BEST_RULE
 
     enable_compilation_cache()  # for the check of the export
-    (run.folder / BEST_RULE).write_text(outcome.simplified, encoding="utf-8")
+    remove_abandoned(run.folder)
+    replace_text(run.folder / BEST_RULE, outcome.simplified)
     try:
-        source = export_optax(parse(outcome.simplified))
-        (run.folder / BEST_OPTAX).write_text(source, encoding="utf-8")
+        replace_text(run.folder / BEST_OPTAX, export_optax(parse(outcome.simplified)))
     except ExportError as error:
         # A search can find a rule that hangs on rounding errors; the rest of what it found stands.
         print(f"no {BEST_OPTAX}: {error}", file=sys.stderr)

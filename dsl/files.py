@@ -10,11 +10,19 @@ from pathlib import Path
 
 from .errors import UserError
 
+# A file until it is whole and takes its name.
+_BESIDE = ".evoptax-{}.tmp"
+
 _TURNS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Writes a file beside its place and renames it: whoever reads meets the old text or the new.
+    """Writes text in UTF-8 as `replace_bytes` does."""
+    replace_bytes(path, text.encode("utf-8"))
+
+
+def replace_bytes(path: Path, content: bytes) -> None:
+    """Writes a file beside its place and renames it: whoever reads meets the old one or the new.
 
     A symbolic link stays one, and what is not a plain file (/dev/stdout, a pipe) is written to as
     it is. Where the folder takes no further file but the file can be written, it is overwritten.
@@ -25,26 +33,33 @@ def replace_text(path: Path, text: str) -> None:
     try:
         target = path.resolve()
         if target.exists() and not target.is_file():
-            with open(path, "w", encoding="utf-8") as file:
-                file.write(text)
+            with open(path, "wb") as device:
+                device.write(content)
             return
-        _replace(target, text)
+        _replace(target, content)
     except OSError as error:
         raise UserError(f"cannot write '{path}': {error.strerror or error}") from None
 
 
-def _replace(target: Path, text: str) -> None:
-    beside = target.parent / f".evoptax-{secrets.token_hex(8)}.tmp"
+def remove_abandoned(folder: Path) -> None:
+    """Removes what a process that was killed in `replace_bytes` left; where no other writes."""
+    for path in folder.glob(_BESIDE.format("*")):
+        with suppress(OSError):
+            path.unlink()
+
+
+def _replace(target: Path, content: bytes) -> None:
+    beside = target.parent / _BESIDE.format(secrets.token_hex(8))
     try:
         handle = os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     except PermissionError:
         if not target.exists():
             raise
-        target.write_text(text, encoding="utf-8")
+        target.write_bytes(content)
         return
     try:
-        with open(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with open(handle, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         if target.exists():

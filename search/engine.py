@@ -11,14 +11,13 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import asdict
-from importlib.metadata import version
 from typing import Any
 
 from ..evaluators.evaluate import score_from_json
 from ..evaluators.hurdles import Pace, pace
 from ..evaluators.scoring import mean_log_ratio
 from ..known_algorithms.catalogue import get_known
-from . import evolution, ledger
+from . import evolution
 from .config import SearchConfig
 from .finals import decide
 from .funnel import CHAMPION_SEED, CandidateTrainer, proxy_jobs
@@ -29,6 +28,7 @@ from .progress import Counts, Progress
 from .rounds import Standing, after_validation, champions
 from .runs import Run
 from .state import Batch, Individual, Population, SearchState, Status
+from .versions import keep_versions
 from .workers import Workers
 
 Report = Callable[[Progress], None]
@@ -59,11 +59,8 @@ def run_search(
     Raises:
       UserError: the ledger cannot be continued, a starter is unknown, or workers cannot train.
     """
-    with closing(ledger.open_to_write(run.ledger_path)) as opened:
-        if opened.fact("versions") is None:
-            opened.set_fact(
-                "versions", {name: version(name) for name in ("evoptax", "jax", "numpy")}
-            )
+    with closing(run.write()) as opened:
+        keep_versions(opened, workers)
         opened.start_session()
         try:
             return _Engine(opened, config, workers, report, should_stop).run()

@@ -9,17 +9,18 @@ Clock times live in the table `sessions` alone, which `content` leaves out. Noth
 from __future__ import annotations
 
 import json
-import sqlite3
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from ..dsl.errors import UserError
 from ..dsl.syntax import format_program
+from . import database
+from .database import Database
+from .lock import hold
 from .state import Proposal, Status
 
 FILE = "ledger.sqlite"
@@ -28,6 +29,8 @@ SCHEMA = 2
 
 # The fact that says how many candidates there were, where not all are kept.
 _COUNTS = "counts"
+
+_SET_FACT = "insert or replace into facts values (?, ?)"
 
 _TABLES = """
 create table facts (key text primary key, value text not null);
@@ -62,15 +65,21 @@ class Candidate:
 
 
 class Ledger:
-    """An open ledger. Use `create`, `open_to_write` or `open_to_read`."""
+    """An open ledger. Use `create`, `open_to_write` or `open_to_read`.
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    Whatever goes wrong with its file is a UserError.
+    """
+
+    def __init__(self, connection: Database, lock: ExitStack | None = None) -> None:
+        """Takes a connection, and the lock that is held as long as it is open."""
         self._db = connection
+        self._lock = lock or ExitStack()
         self._session: int | None = None
 
     def close(self) -> None:
-        """Closes the file."""
-        self._db.close()
+        """Closes the file, and lets others write."""
+        with self._lock:
+            self._db.close()
 
     # --- writing ---
 
@@ -91,8 +100,12 @@ class Ledger:
 
     def set_fact(self, key: str, value: Any) -> None:
         """Stores something about the run as JSON, replacing what was there."""
+        self.set_facts({key: value})
+
+    def set_facts(self, facts: Mapping[str, Any]) -> None:
+        """Stores several, all or none."""
         with self._db:
-            self._db.execute("insert or replace into facts values (?, ?)", [key, _dump(value)])
+            self._db.executemany(_SET_FACT, [(k, _dump(v)) for k, v in facts.items()])
 
     def propose(self, proposals: Iterable[Proposal]) -> dict[int, float | None]:
         """Stores proposals before they are trained.
@@ -156,14 +169,12 @@ class Ledger:
             self._db.executemany("delete from candidates where ordinal = ?", dropped)
             self._db.execute("delete from results")
         self._db.execute("vacuum")
-        # One file, which a reader can open where nothing can be written.
-        self._db.execute("pragma journal_mode = delete")
 
     # --- reading ---
 
     def copy_to(self, path: Path) -> None:
-        """Copies the whole ledger to a new file."""
-        with closing(sqlite3.connect(path)) as copy:
+        """Copies the whole ledger to a new file. Raises UserError if it cannot be written."""
+        with closing(database.create(path, ())) as copy:
             self._db.backup(copy)
 
     def fact(self, key: str, default: Any = None) -> Any:
@@ -234,30 +245,38 @@ class Ledger:
         }
 
 
-def create(path: Path) -> Ledger:
-    """Creates an empty ledger.
+def create(path: Path, facts: Mapping[str, Any] | None = None) -> Ledger:
+    """Creates a ledger that holds some facts alone.
 
     Raises:
-      UserError: the file exists or cannot be written.
+      UserError: the file exists or cannot be written; then there is none.
     """
-    if path.exists():
-        raise UserError(f"'{path}' exists already")
-    try:
-        connection = _connect(path)
-        with connection:
-            connection.executescript(
-                f"pragma application_id = {APPLICATION_ID}; pragma user_version = {SCHEMA};"
-                + _TABLES
-            )
-    except sqlite3.Error as error:
-        raise UserError(f"cannot create '{path}': {error}") from None
-    return Ledger(connection)
+    head = f"pragma application_id = {APPLICATION_ID};pragma user_version = {SCHEMA};"
+    rows = [(_SET_FACT, (key, _dump(value))) for key, value in (facts or {}).items()]
+    tables = [(statement, ()) for statement in (head + _TABLES).split(";")[:-1]]
+    return Ledger(database.create(path, [*tables, *rows]))
 
 
 def open_to_write(path: Path) -> Ledger:
-    """Opens a run's ledger to continue it. Raises UserError as `open_to_read` does."""
+    """Opens a run's ledger to continue it, which one process does at a time.
+
+    Raises:
+      UserError: as `open_to_read` does, or another process has it open to write.
+    """
     open_to_read(path).close()
-    return Ledger(_connect(path))
+    with ExitStack() as stack:
+        stack.enter_context(writing(path))
+        return Ledger(database.connect_to_write(path), stack.pop_all())
+
+
+def writing(path: Path) -> AbstractContextManager[None]:
+    """Keeps other processes from writing a ledger; this thread may open it to write meanwhile.
+
+    Raises:
+      UserError: another process has it open to write, which is named.
+    """
+    name = path.resolve().parent.name
+    return hold(path.with_name(f"{path.name}-lock"), f"run '{name}' is being written")
 
 
 def open_to_read(path: Path) -> Ledger:
@@ -268,29 +287,20 @@ def open_to_read(path: Path) -> Ledger:
     """
     if not path.is_file():
         raise UserError(f"no ledger at '{path}'; a run folder holds {FILE}")
+    connection = database.connect_to_read(path)
     try:
-        connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=30)
         application = connection.execute("pragma application_id").fetchone()[0]
         version = connection.execute("pragma user_version").fetchone()[0]
-    except sqlite3.Error as error:
-        raise UserError(f"cannot read '{path}' as a ledger: {error}") from None
-    if application != APPLICATION_ID:
+        if application != APPLICATION_ID:
+            raise UserError(f"'{path}' is a database, but not a ledger of evoptax")
+        if version != SCHEMA:
+            raise UserError(
+                f"'{path}' has ledger format {version}; this version of evoptax reads {SCHEMA}"
+            )
+    except UserError:
         connection.close()
-        raise UserError(f"'{path}' is a database, but not a ledger of evoptax")
-    if version != SCHEMA:
-        connection.close()
-        raise UserError(
-            f"'{path}' has ledger format {version}; this version of evoptax reads {SCHEMA}"
-        )
+        raise
     return Ledger(connection)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    # The engine's main thread alone writes; worker processes hand their numbers to it.
-    connection = sqlite3.connect(path, timeout=30)
-    connection.execute("pragma journal_mode = wal")
-    connection.execute("pragma synchronous = normal")
-    return connection
 
 
 def _dump(value: Any) -> str:

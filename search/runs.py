@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+import secrets
+import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from ..dsl.errors import UserError, did_you_mean
+from ..dsl.files import replace_text
 from ..dsl.program import Program
 from ..dsl.syntax import parse
 from . import ledger
 from .config import SearchConfig
 from .config_file import config_from_dict, config_to_dict, config_to_toml
 from .ledger import Ledger
+from .lock import hold
 from .reporting.overfitting import best_champion, read_rounds
 from .state import Status
 
@@ -23,6 +27,12 @@ CONFIG = "config.toml"
 REPORT = "report.html"
 BEST_RULE = "best_rule.py"
 BEST_OPTAX = "best_rule_optax.py"
+
+# A run that is being created, and the lock of whoever creates one.
+_UNFINISHED = ".evoptax-new-"
+_CREATING = ".evoptax-lock"
+# Seconds to wait for another process that creates a run, which takes a moment.
+_PATIENCE = 30.0
 
 
 @dataclass(frozen=True)
@@ -45,9 +55,17 @@ class Run:
         """The ledger, read-only. Raises UserError if it cannot be read."""
         return ledger.open_to_read(self.ledger_path)
 
+    def write(self) -> Ledger:
+        """The ledger, to be written. Raises UserError if another process writes it."""
+        return ledger.open_to_write(self.ledger_path)
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Keeps other processes from writing the run. Raises UserError if one does."""
+        return ledger.writing(self.ledger_path)
+
 
 def new_run(runs_dir: Path, name: str | None) -> Run:
-    """A run that does not exist yet. Raises UserError when the name is taken or not usable."""
+    """A run that does not exist yet. Raises UserError when it cannot be created."""
     name = name or _fresh_name(runs_dir)
     if not name or name != os.path.basename(name) or name.startswith(".") or ":" in name:
         raise UserError(
@@ -61,34 +79,65 @@ def new_run(runs_dir: Path, name: str | None) -> Run:
             " give another --name"
         )
     run = Run(runs_dir / name)
-    if run.ledger_path.exists():
-        raise UserError(
-            f"run '{name}' exists already; continue it with `evoptax resume {name}`,"
-            " or give another --name"
-        )
+    _check_place(run)
     return run
 
 
+def _check_place(run: Run) -> None:
+    """Raises UserError if a run's folder cannot be made."""
+    if _is_run(run.folder):
+        raise UserError(
+            f"run '{run.name}' exists already; continue it with `evoptax resume {run.name}`,"
+            " or give another --name"
+        )
+    try:
+        if run.folder.exists() and (not run.folder.is_dir() or any(run.folder.iterdir())):
+            raise UserError(
+                f"'{run.folder}' exists already and is no run; move it away, or give another --name"
+            )
+        above = next(folder for folder in run.folder.absolute().parents if folder.exists())
+    except OSError as error:
+        raise UserError(f"cannot write to '{run.folder.parent}': {error.strerror}") from None
+    if not above.is_dir():
+        raise UserError(f"cannot write to '{run.folder.parent}': '{above}' is not a folder")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise UserError(f"cannot write to '{above}'; give another --runs-dir")
+
+
 def create_run(runs_dir: Path, name: str | None, config: SearchConfig) -> Run:
-    """Makes a run folder with its configuration and an empty ledger.
+    """Makes a run folder with its configuration and an empty ledger, or nothing.
+
+    It is made under another name and renamed, by one process at a time: so whatever stands under
+    such a name is of a process that is dead, and removed.
 
     Raises:
       UserError: the name is taken or not usable, or the folder cannot be written.
     """
-    run = new_run(runs_dir, name)
-    _write_config(run, config)
-    with closing(ledger.create(run.ledger_path)) as created:
-        created.set_fact("config", config_to_dict(config))
+    new_run(runs_dir, name)
+    try:
+        runs_dir.mkdir(parents=True, exist_ok=True)
+        with hold(runs_dir / _CREATING, f"a run is being created in '{runs_dir}'", wait=_PATIENCE):
+            run = new_run(runs_dir, name)  # another process may have made it meanwhile
+            for abandoned in runs_dir.glob(f"{_UNFINISHED}*"):
+                shutil.rmtree(abandoned, ignore_errors=True)
+            unfinished = Run(runs_dir / f"{_UNFINISHED}{secrets.token_hex(8)}")
+            try:
+                unfinished.folder.mkdir()
+                _write_config(unfinished, config)
+                facts = {"config": config_to_dict(config)}
+                ledger.create(unfinished.ledger_path, facts).close()
+                unfinished.folder.rename(run.folder)
+            except BaseException:
+                shutil.rmtree(unfinished.folder, ignore_errors=True)
+                raise
+    except OSError as error:
+        raise UserError(f"cannot write to '{runs_dir}': {error.strerror}") from None
     return run
 
 
 def _write_config(run: Run, config: SearchConfig) -> None:
     """Writes the configuration for people. Raises UserError if it cannot be written."""
-    try:
-        run.folder.mkdir(parents=True, exist_ok=True)
-        (run.folder / CONFIG).write_text(config_to_toml(config), encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot write to '{run.folder}': {error.strerror}") from None
+    replace_text(run.folder / CONFIG, config_to_toml(config))
 
 
 def extend(run: Run, limits: Mapping[str, float]) -> SearchConfig:
@@ -105,7 +154,7 @@ def extend(run: Run, limits: Mapping[str, float]) -> SearchConfig:
     Raises:
       UserError: a limit is not larger than what the run has used, or its candidates are gone.
     """
-    with closing(ledger.open_to_write(run.ledger_path)) as opened:
+    with closing(run.write()) as opened:
         config = config_from_dict(
             {"budget": dict(limits)}, stored_config(opened), where="command line"
         )
@@ -125,10 +174,9 @@ def extend(run: Run, limits: Mapping[str, float]) -> SearchConfig:
         if opened.is_trimmed:
             raise UserError(f"run '{run.name}' was trimmed to its ancestry, and cannot go on")
         _write_config(run, config)
-        opened.set_fact("config", config_to_dict(config))
-        opened.set_fact("outcome", None)
         # The last round may not have been whole.
-        opened.set_fact("rounds", opened.fact("rounds", [])[:-1])
+        rounds = opened.fact("rounds", [])[:-1]
+        opened.set_facts({"config": config_to_dict(config), "outcome": None, "rounds": rounds})
     return config
 
 
@@ -147,12 +195,22 @@ def stored_config(opened: Ledger) -> SearchConfig:
 
 
 def list_runs(runs_dir: Path) -> Iterator[Run]:
-    """All runs in a folder, newest first by name."""
-    if not runs_dir.is_dir():
-        return
-    for folder in sorted(runs_dir.iterdir(), reverse=True):
-        if (folder / ledger.FILE).is_file():
+    """All runs in a folder, newest first by name. Raises UserError if it cannot be read."""
+    try:
+        folders = sorted(runs_dir.iterdir(), reverse=True) if runs_dir.is_dir() else []
+    except OSError as error:
+        raise UserError(f"cannot read '{runs_dir}': {error.strerror}") from None
+    for folder in folders:
+        if not folder.name.startswith(".") and _is_run(folder):
             yield Run(folder)
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether a folder holds a ledger, as far as this user may look into it."""
+    try:
+        return (folder / ledger.FILE).is_file()
+    except OSError:
+        return False
 
 
 def find_run(runs_dir: Path, name: str) -> Run:
@@ -162,7 +220,7 @@ def find_run(runs_dir: Path, name: str) -> Run:
       UserError: naming the runs there are.
     """
     for folder in (runs_dir / name, Path(name)):
-        if (folder / ledger.FILE).is_file():
+        if _is_run(folder):
             return Run(folder)
     names = [run.name for run in list_runs(runs_dir)]
     accepted = f"runs in '{runs_dir}': {', '.join(names)}" if names else f"'{runs_dir}' has no runs"

@@ -47,7 +47,7 @@ def trimmed(run: Run, folder: Path) -> Run:
             opened.copy_to(copy.ledger_path)
         except OSError as error:
             raise UserError(f"cannot write to '{folder}': {error.strerror}") from None
-    with closing(ledger.open_to_write(copy.ledger_path)) as opened:
+    with closing(copy.write()) as opened:
         opened.set_fact(TALLY, asdict(tally))
         opened.keep_only(kept)
     return copy

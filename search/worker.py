@@ -1,6 +1,7 @@
 """A worker process: answers requests, a line of JSON each, until its input ends.
 
     {"do": "load", "tasks": [...]}  -> {task: version}
+    {"do": "backend"}               -> what JAX trains on, as in "cpu"
     {"do": "score", "job": {...}}   -> a score as text; see `Job.plain`
     {"do": "candidate", ...}        -> see `train_candidate`
     {"do": "distill", ...}          -> see `Strands.turn`
@@ -75,6 +76,8 @@ class _Worker:
             match request.pop("do"):
                 case "load":
                     answer["value"] = _versions(**request)
+                case "backend":
+                    answer["value"] = _backend()
                 case "score":
                     answer["value"] = score_to_json(self._score(job_from_plain(**request)))
                 case "distill":
@@ -107,6 +110,12 @@ def _versions(tasks: list[str]) -> dict[str, int]:
     enable_compilation_cache()
     builtin = {info.name: info.version for info in list_tasks()}
     return {name: builtin[name] if name in builtin else _task(name).version for name in tasks}
+
+
+def _backend() -> str:
+    import jax
+
+    return jax.default_backend()
 
 
 @functools.cache

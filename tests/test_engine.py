@@ -38,6 +38,10 @@ def test_same_seed_gives_the_same_ledger_whatever_the_workers(
         assert rule_of_run(run, "best") == rule_of_run(other, "best")
 
 
+def test_a_search_leaves_its_ledger_as_one_file(finished) -> None:
+    assert {p.name for p in finished[0].folder.iterdir()} == {"config.toml", "ledger.sqlite"}
+
+
 def test_another_seed_gives_other_candidates(finished, tmp_path: Path, small_task: str) -> None:
     other, _ = run_small(tmp_path, "other", small_task, seed=1)
     programs = [

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
-from evoptax.dsl.errors import UserError
+from damage import rows, start_command
 from evoptax.search.config_file import config_from_dict, config_to_toml
 from evoptax.search.ledger import read_content
+from evoptax.search.runs import Run
 from small_search import run_small, settings
 
 KILLS = 10
-
-
-def _evoptax(*args: str, folder: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "evoptax.cli.main", *args]
-    return subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=os.environ
-    )
 
 
 def test_killed_ten_times_and_resumed(tmp_path: Path, small_task: str) -> None:
@@ -35,35 +26,27 @@ def test_killed_ten_times_and_resumed(tmp_path: Path, small_task: str) -> None:
     seed = random.SystemRandom().randrange(10**6)
     print(f"moments drawn with seed {seed}")
     rng = random.Random(seed)
-    ledger = tmp_path / "runs" / "killed" / "ledger.sqlite"
-    command = ["search", str(config), "--name", "killed"]
+    run = Run(tmp_path / "runs" / "killed")
+    runs_dir = ["--runs-dir", str(run.folder.parent)]
+    command = ["search", str(config), "--name", "killed", *runs_dir]
     killed = 0
     while killed < KILLS:
-        process = _evoptax(*command, folder=tmp_path)
+        process = start_command(command)
         # Most of a start is imports and compilation, where a kill proves little: wait until it
         # gets further than the last time, if it has any further to go.
-        before = _rows(ledger)
-        while process.poll() is None and _rows(ledger) == before:
+        before = rows(run)
+        while process.poll() is None and rows(run) == before:
             time.sleep(0.005)
         time.sleep(rng.uniform(0, 0.2))
         process.send_signal(signal.SIGKILL)
         killed += process.wait() == -signal.SIGKILL
         if process.returncode == 0:
             break  # it had come to its end
-        assert process.returncode == -signal.SIGKILL, process.stderr.read().decode()
-        if ledger.exists():
-            command = ["resume", "killed"]
+        assert process.returncode == -signal.SIGKILL, process.stderr.read()
+        if run.ledger_path.exists():
+            command = ["resume", "killed", *runs_dir]
     assert killed > 3
-    process = _evoptax("resume", "killed", folder=tmp_path)
+    process = start_command(["resume", "killed", *runs_dir])
     _, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors.decode()
-    assert read_content(ledger) == read_content(whole.ledger_path)
-
-
-def _rows(ledger: Path) -> int:
-    """How many candidates and results there are."""
-    try:
-        content = read_content(ledger)
-    except UserError:
-        return 0  # it is being created
-    return len(content["candidates"]) + len(content["results"])
+    assert process.returncode == 0, errors
+    assert read_content(run.ledger_path) == read_content(whole.ledger_path)

@@ -19,7 +19,6 @@ from typing import Any
 from ...dsl.canonical import program_digest
 from ...dsl.syntax import format_program, parse
 from ...known_algorithms.nearest import nearest_known
-from .. import ledger
 from ..config import SearchConfig
 from ..jobs import Stopped, Trials
 from ..ledger import Ledger
@@ -27,6 +26,7 @@ from ..outcome import Outcome, outcome_from_json
 from ..progress import Progress
 from ..runs import Run
 from ..state import Proposal, Status
+from ..versions import keep_versions
 from ..workers import Workers
 from .state import EMPTY
 
@@ -64,9 +64,10 @@ def distil(
     Raises:
       UserError: the traces cannot be read, or the ledger cannot be continued.
     """
-    with closing(ledger.open_to_write(run.ledger_path)) as opened:
+    with closing(run.write()) as opened:
         if stored := opened.fact("outcome"):
             return outcome_from_json(stored)
+        keep_versions(opened, workers)
         opened.start_session()
         try:
             return _Strands(opened, config, workers, report, should_stop).run()

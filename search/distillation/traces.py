@@ -18,6 +18,7 @@ weights, so they enter here with the other sign.
 
 from __future__ import annotations
 
+import io
 import re
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,7 @@ import numpy as np
 
 from ...dsl.arrays import ArrayDomain, Leaves
 from ...dsl.errors import ProgramError, UserError
+from ...dsl.files import replace_bytes
 from ...dsl.interpreter import interpret
 from ...dsl.kinds import kinds_of
 from ...dsl.program import LEARNING_RATE, Program
@@ -88,12 +90,10 @@ def write_traces(path: Path | str, traces: Sequence[Trace]) -> None:
         for part in _PARTS:
             for name, array in zip(trace.names, getattr(trace, part), strict=True):
                 arrays[f"{index}/{part}/{name}"] = array
-    try:
-        with open(path, "wb") as file:
-            # Its own parameters are not keys here: every key has a slash.
-            np.savez_compressed(file, allow_pickle=False, **arrays)
-    except OSError as error:
-        raise UserError(f"cannot write traces to '{path}': {error.strerror}") from None
+    archive = io.BytesIO()
+    # Its own parameters are not keys here: every key has a slash.
+    np.savez_compressed(archive, allow_pickle=False, **arrays)
+    replace_bytes(Path(path), archive.getvalue())
 
 
 def read_traces(path: Path | str) -> tuple[Trace, ...]:

@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from ...dsl.errors import UserError
+from ...dsl.files import replace_text
 from ..config_file import config_to_toml
 from ..lineage.html import STEPS_STYLE, steps_html
 from ..runs import REPORT, Run
@@ -37,13 +37,7 @@ def write_report(run: Run) -> Path:
     """
     html = report_html(run)
     path = run.folder / REPORT
-    # A reader with the page open must never find half of it.
-    unfinished = path.with_suffix(".tmp")
-    try:
-        unfinished.write_text(html, encoding="utf-8")
-        unfinished.replace(path)
-    except OSError as error:
-        raise UserError(f"cannot write '{path}': {error.strerror}") from None
+    replace_text(path, html)  # a reader with the page open never finds half of it
     return path
 
 
