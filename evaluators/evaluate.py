@@ -86,6 +86,7 @@ class Evaluator:
 
         Raises:
           TooLarge: the program does not fit the machine (never on the fused path).
+          UserError: losses on the task cannot be compared; see `TaskScore`.
         """
         trainer = self.trainers[task]
         run: Callable[..., TrainingResult]
@@ -166,4 +167,5 @@ def score_from_json(text: str) -> TaskScore:
         tuple(data.get("curve_steps", ())),
         data.get("stopped_at"),
         data.get("exploits", 0),
+        data.get("floor", 0.0),
     )

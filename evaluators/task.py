@@ -46,7 +46,7 @@ class Task:
     loss: Callable[[Params, Batch], jax.Array]  # minibatch training loss, scalar
     score: Callable[[Params, Problem], jax.Array]  # validation loss, scalar, lower is better
     description: str = ""  # one sentence: model, data, number of weights
-    lowest: float = -math.inf  # no honest score is lower; what is, is an exploit
+    lowest: float = -math.inf  # no honest score is lower; below 0, losses are measured from here
     version: int = 1  # raised whenever the numbers change; part of every cache key
 
 
@@ -57,9 +57,9 @@ def load_task_file(spec: str) -> Task:
       spec: a path, a colon, and a name that the file defines: a `Task`, any object with `init`,
         `batch`, `loss`, `score` and `steps`, or a class or function that gives one when called
         without arguments. `name`, `tier`, `description` and `lowest` (what no honest score is
-        below) are optional there. So is `draw`:
-        without it there is one problem, and `init(key)`, `batch(key)` and `score(params)` go
-        without their last argument.
+        below; needed where scores may be below 0) are optional there. So is `draw`: without it
+        there is one problem, and `init(key)`, `batch(key)` and `score(params)` go without their
+        last argument.
 
     Returns:
       The task. Its version is a checksum of the file, so that editing the file never meets scores
@@ -139,6 +139,11 @@ def _as_task(spec: str, found: Any, name: str, version: int) -> Task:
     tier = getattr(found, "tier", "proxy")
     if tier not in TIERS:
         raise UserError(f"task '{spec}': 'tier' is {tier!r}; it must be one of {', '.join(TIERS)}")
+    lowest = getattr(found, "lowest", -math.inf)
+    if isinstance(lowest, bool) or not isinstance(lowest, int | float) or not lowest < math.inf:
+        raise UserError(
+            f"task '{spec}': 'lowest' is {lowest!r}; it must be a number that no score is below"
+        )
     _check_arguments(spec, found, has_draw)
     return Task(
         name=str(getattr(found, "name", name)),
@@ -150,7 +155,7 @@ def _as_task(spec: str, found: Any, name: str, version: int) -> Task:
         loss=found.loss,
         score=found.score if has_draw else lambda params, problem: found.score(params),
         description=str(getattr(found, "description", "")),
-        lowest=float(getattr(found, "lowest", -math.inf)),
+        lowest=float(lowest),
         version=version,
     )
 
