@@ -167,8 +167,9 @@ def task_score(
     seeds: Sequence[int],
     stopped_at: int | None = None,
     lowest: float = -math.inf,
+    with_curve: bool = False,
 ) -> TaskScore:
-    """The score of a training result; its curve only if it says more than the score.
+    """The score of a training result, and its curve if that is asked for.
 
     A rule that gets below the lowest score that the task allows has found a mistake, not a minimum:
     that counts as diverged, and is noted.
@@ -188,9 +189,9 @@ def task_score(
         exploits=int(below.sum()),
         floor=floor_of(lowest),
     )
-    steps = tuple(int(t) for t in result.curve_steps)
-    if len(steps) < 2:
+    if not with_curve:
         return score
+    steps = tuple(int(t) for t in result.curve_steps)
     honest = np.where(result.curve < least, math.inf, result.curve)
     curve = tuple(tuple(tuple(float(x) for x in rate) for rate in row) for row in honest)
     return dataclasses.replace(score, curve=curve, curve_steps=steps)

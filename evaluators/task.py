@@ -23,6 +23,8 @@ Problem = Any  # a pytree of arrays, the same shapes for every key; () where the
 
 TIERS = ("proxy", "validation", "target")
 FUNCTIONS = ("init", "batch", "loss", "score")
+# The keys of all minibatches are drawn before a run: 80 MB for so many.
+MOST_STEPS = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -134,8 +136,11 @@ def _as_task(spec: str, found: Any, name: str, version: int) -> Task:
             value = getattr(found, part)
             raise UserError(f"task '{spec}': '{part}' is {value!r}, not a function; {accepted}")
     steps = found.steps
-    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
-        raise UserError(f"task '{spec}': 'steps' is {steps!r}; it must be a positive integer")
+    if not isinstance(steps, int) or isinstance(steps, bool) or not 1 <= steps <= MOST_STEPS:
+        raise UserError(
+            f"task '{spec}': 'steps' is {steps!r}; it must be a positive integer, at most"
+            f" {MOST_STEPS:,}"
+        )
     tier = getattr(found, "tier", "proxy")
     if tier not in TIERS:
         raise UserError(f"task '{spec}': 'tier' is {tier!r}; it must be one of {', '.join(TIERS)}")

@@ -225,4 +225,5 @@ def train_points(
         hyperparameters=hyperparameters,
     )
     task = trainer.task
-    return list(task_score(task.name, result, learning_rates, (seed,), None, task.lowest).scores[0])
+    score = task_score(task.name, result, learning_rates, (seed,), lowest=task.lowest)
+    return list(score.scores[0])
