@@ -14,6 +14,8 @@ from ..dsl.program import Program
 from ..dsl.syntax import parse
 from ..known_algorithms.catalogue import KNOWN, get_known
 from ..known_algorithms.raw import RAW, raw_program
+from ..search.accepted import accepted_by
+from ..search.config import Budget, SearchConfig
 
 
 def command(
@@ -36,10 +38,45 @@ def add_runs_dir(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_setting(
+    parser: argparse.ArgumentParser, option: str, table: type, name: str, **more: Any
+) -> None:
+    """Adds an option that takes a number, and accepts what a setting does; see `search.config`.
+
+    Args:
+      parser: that it is added to. option: its name, with the dashes.
+      table: of the configuration. name: of its field, which is an int or a float.
+      more: for `add_argument`.
+    """
+    accepted = accepted_by(table)[name]
+    whole = "int" in str(table.__annotations__[name])
+    kind, words = (int, "a whole number") if whole else (float, "a number")
+
+    def read(text: str) -> float:
+        try:
+            value: float = kind(text)
+        except ValueError:  # of text that is no number, or has more than 4,300 digits
+            given = repr(text) if len(text) <= 40 else f"a text of {len(text):,} characters"
+            raise UserError(f"{option} is {given}; accepted: {words}, {accepted}") from None
+        if refusal := accepted.refusal(value):
+            raise UserError(f"{option} {refusal}")
+        return value
+
+    parser.add_argument(option, type=read, **more)
+
+
+def add_workers(parser: argparse.ArgumentParser, default: int | None = None) -> None:
+    """Adds --workers."""
+    words = "processes that train (default: one per core)"
+    add_setting(
+        parser, "--workers", SearchConfig, "workers", default=default, metavar="N", help=words
+    )
+
+
 def add_budget(parser: argparse.ArgumentParser) -> None:
     """Adds --budget.seconds and --budget.candidates."""
-    parser.add_argument("--budget.seconds", dest="seconds", type=float, metavar="S")
-    parser.add_argument("--budget.candidates", dest="candidates", type=int, metavar="N")
+    for name, metavar in (("seconds", "S"), ("candidates", "N")):
+        add_setting(parser, f"--budget.{name}", Budget, name, dest=name, metavar=metavar)
 
 
 def budget_of(args: argparse.Namespace) -> dict[str, float]:

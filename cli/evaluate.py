@@ -11,7 +11,16 @@ from ..dsl.errors import UserError
 from ..dsl.program import LEARNING_RATE, Program
 from ..evaluators.schedules import SCHEDULES
 from ..evaluators.tasks import list_tasks
-from .arguments import add_format, add_runs_dir, command, read_rule, split_names
+from ..search.config import Stage
+from .arguments import (
+    add_format,
+    add_runs_dir,
+    add_setting,
+    add_workers,
+    command,
+    read_rule,
+    split_names,
+)
 from .evaluation import Evaluation, as_json, print_evaluation
 from .output import print_json
 from .search import STOPPED
@@ -39,9 +48,11 @@ def add(subparsers: Any) -> None:
         metavar="RULES",
         help="rules added to the table; scores are relative to the first (default: adamw)",
     )
-    parser.add_argument(
+    add_setting(
+        parser,
         "--seeds",
-        type=int,
+        Stage,
+        "seeds",
         default=3,
         metavar="N",
         help="training runs of each rule on each task (default: 3)",
@@ -53,23 +64,13 @@ def add(subparsers: Any) -> None:
         help="what all learning rates are multiplied by at each step (default: constant;"
         " searches use cosine)",
     )
-    parser.add_argument(
-        "--workers",
-        type=int,
-        default=0,
-        metavar="N",
-        help="processes that train (default: one per core)",
-    )
+    add_workers(parser, default=0)
     add_format(parser, "text", "json")
     add_runs_dir(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
-    if args.seeds < 1:
-        raise UserError(f"--seeds is {args.seeds}; accepted: 1 or more")
-    if args.workers < 0:
-        raise UserError(f"--workers is {args.workers}; accepted: 1 or more, 0 for one per core")
     asked, against = split_names(args.rules), split_names([args.against])
     if not asked or not against:
         what = "--against" if asked else "RULE"

@@ -109,6 +109,8 @@ def _task_json(found: Evaluation, result: RuleResult, task: str) -> dict[str, An
     return {
         "loss": score.value,
         "losses": score.by_seed,
+        "floor": score.floor,
+        "solved": score.solved,
         "learning_rate": score.learning_rate if tunes else None,
         "at_edge": _at_edge(found, result.rule, task),
         "log_ratio": compared.mean,
@@ -238,12 +240,27 @@ def _at_edge(found: Evaluation, rule: str, task: str) -> bool:
     return rule in found.tuned and score.at_edge and not score.diverged
 
 
+def _floors(found: Evaluation) -> Iterator[str]:
+    """From where losses are measured, if not from 0, and which are too small to be told apart."""
+    for task in found.tasks:
+        scores = {result.rule: found.scores[result.rule, task] for result in found.results}
+        if floor := scores[found.baseline].floor:
+            yield (
+                f"{task}: losses are compared by how far they are above {number(floor)}, the lowest"
+                " that the task allows."
+            )
+        solved = [rule for rule, score in scores.items() if score.solved]
+        if len(solved) > 1:
+            yield f"{task}: solved by {', '.join(solved)}, which count as equal there."
+
+
 def _notes(found: Evaluation) -> Iterator[str]:
     from ..evaluators.statistics import CONFIDENCE, smallest_p
 
     if found.unusable:
         left_out = ", ".join(found.unusable)
         yield f"{found.baseline} diverged on {left_out}: left out of every comparison."
+    yield from _floors(found)
     pairs = (len(found.tasks) - len(found.unusable)) * found.seeds
     rivals = len(found.rivals)
     if rivals and rivals * smallest_p(pairs) >= 1 - CONFIDENCE:

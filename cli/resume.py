@@ -7,14 +7,14 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
-from .arguments import add_budget, add_runs_dir, budget_of, command
+from .arguments import add_budget, add_runs_dir, add_workers, budget_of, command
 
 
 def add(subparsers: Any) -> None:
     """Adds the command."""
     parser = command(subparsers, "resume", "continue a run, or give it a larger budget", run)
     parser.add_argument("run_name", metavar="RUN")
-    parser.add_argument("--workers", type=int, metavar="N", help="processes that train candidates")
+    add_workers(parser)
     add_budget(parser)
     add_runs_dir(parser)
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..dsl.errors import UserError
 from ..known_algorithms.catalogue import get_known
-from .arguments import add_budget, add_runs_dir, budget_of, command
+from ..search.config import SearchConfig
+from .arguments import add_budget, add_runs_dir, add_setting, add_workers, budget_of, command
 from .signals import stop_on_signals
 
 if TYPE_CHECKING:
-    from ..search.config import SearchConfig
     from ..search.outcome import Outcome
     from ..search.runs import Run
     from ..search.workers import Workers
@@ -31,13 +31,8 @@ def add(subparsers: Any) -> None:
         "--preset", metavar="NAME", help="quick, standard, lion, distill, or an ablation"
     )
     parser.add_argument("--name", metavar="RUN", help="name of the run (default: date and time)")
-    parser.add_argument("--seed", type=int, metavar="N")
-    parser.add_argument(
-        "--workers",
-        type=int,
-        metavar="N",
-        help="processes that train candidates (default: one per core)",
-    )
+    add_setting(parser, "--seed", SearchConfig, "seed", metavar="N")
+    add_workers(parser)
     add_budget(parser)
     parser.add_argument(
         "--task",
@@ -70,7 +65,6 @@ def run(args: argparse.Namespace) -> int:
 
 def configuration(args: argparse.Namespace) -> SearchConfig:
     """Preset, then file, then options."""
-    from ..search.config import SearchConfig
     from ..search.config_file import config_from_dict, load_config
     from ..search.presets import DISTILL, preset
 
@@ -99,7 +93,8 @@ def configuration(args: argparse.Namespace) -> SearchConfig:
     if args.task:
         # Whole paths, so that the run can be resumed from another folder.
         own = [f"{Path(path).resolve()}:{name}" for path, _, name in map(_split_task, args.task)]
-        options["funnel"] = {"screen": {"tasks": [*config.funnel.screen.tasks, *own]}}
+        tasks = dict.fromkeys([*config.funnel.screen.tasks, *own])
+        options["funnel"] = {"screen": {"tasks": list(tasks)}}
     return config_from_dict(options, config, where="command line")
 
 

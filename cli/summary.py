@@ -14,7 +14,7 @@ from ..search.reporting.facts import Facts, read_facts
 from ..search.reporting.fame import hall_of_fame
 from ..search.reporting.overfitting import judge_rounds
 from ..search.reporting.report import verdict_of
-from ..search.reporting.tally import cache_words, funnel_words
+from ..search.reporting.tally import cache_words, floor_words, funnel_words
 from ..search.runs import BEST_OPTAX, BEST_RULE, REPORT, Run
 from ..search.wording import percent, plural, printable
 from .output import print_table
@@ -80,6 +80,8 @@ def print_search(facts: Facts) -> None:
         return
     print(f"\n{funnel_words(facts.tally)}")
     print(cache_words(facts.tally))
+    if words := floor_words(facts.tally):
+        print(printable(words))
     if any(r.champions for r in facts.rounds):
         verdict = judge_rounds(facts.rounds)
         print(" ".join([verdict.sentence, *verdict.caveats]))

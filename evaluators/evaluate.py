@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -28,7 +28,8 @@ class Fidelity:
       learning_rates: the grid that every rule gets.
       seeds: of initial weights and minibatches; every rule gets the same.
       steps: of training; None for the task's own number.
-      checkpoints: how many times the validation loss is taken, evenly spaced.
+      checkpoints: how many times the validation loss is taken, evenly spaced; at most once for
+        each step.
       schedule: what the learning rate is multiplied by at each step; see `schedules`.
       moves: how many times the grid may move by half its width, until the best rate lies inside.
     """
@@ -86,8 +87,10 @@ class Evaluator:
 
         Raises:
           TooLarge: the program does not fit the machine (never on the fused path).
+          UserError: losses on the task cannot be compared; see `TaskScore`.
         """
         trainer = self.trainers[task]
+        steps = self._steps(task, fidelity)
         run: Callable[..., TrainingResult]
         if path == "fused":
             run = trainer.compiled(program)  # once, wherever the grid moves
@@ -104,9 +107,16 @@ class Evaluator:
                 schedule=fidelity.schedule,
                 checkpoints=fidelity.checkpoints,
             )
-            stopped = len(result.curve_steps) < fidelity.checkpoints
-            stopped_at = int(result.curve_steps[-1]) if stopped else None
-            return task_score(task, result, grid, fidelity.seeds, stopped_at, trainer.task.lowest)
+            last = int(result.curve_steps[-1])
+            return task_score(
+                task,
+                result,
+                grid,
+                fidelity.seeds,
+                stopped_at=last if last < steps else None,
+                lowest=trainer.task.lowest,
+                with_curve=fidelity.checkpoints > 1,
+            )
 
         found = on(fidelity.learning_rates)
         for _ in range(fidelity.moves if LEARNING_RATE in program.defaults else 0):
@@ -132,16 +142,22 @@ class Evaluator:
         self.cache.put(key, score_to_json(score))
         return score
 
+    def _steps(self, task: str, fidelity: Fidelity) -> int:
+        """How many steps a run of the task takes."""
+        return self.trainers[task].task.steps if fidelity.steps is None else fidelity.steps
+
     def key(self, program: Program, task: str, fidelity: Fidelity, path: Path) -> str:
         """What a score depends on: program, task version, fidelity, path, JAX and platform."""
         import jax
 
+        # As many as are taken, so that no score is found that was stored with another number.
+        taken = min(fidelity.checkpoints, self._steps(task, fidelity))
         return json.dumps(
             [
                 program_digest(program),
                 task,
                 self.trainers[task].task.version,
-                asdict(fidelity),
+                asdict(replace(fidelity, checkpoints=taken)),
                 path,
                 jax.__version__,
                 jax.default_backend(),
@@ -166,4 +182,5 @@ def score_from_json(text: str) -> TaskScore:
         tuple(data.get("curve_steps", ())),
         data.get("stopped_at"),
         data.get("exploits", 0),
+        data.get("floor", 0.0),
     )

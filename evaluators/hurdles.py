@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .scoring import SMALLEST_LOSS, TaskScore, bounded
+from .scoring import TaskScore, above_floor, bounded, log_losses
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,14 @@ class Pace:
       seeds: S numbers.
       final: validation loss at the end, at the tuned learning rate, shape (S,).
       steps: of C checkpoints. losses: validation loss there at the best rate of each, shape (S, C).
+      floor: what losses on the task are measured from; see `floor_of`.
     """
 
     seeds: tuple[int, ...]
     final: tuple[float, ...]
     steps: tuple[int, ...]
     losses: tuple[tuple[float, ...], ...]
+    floor: float = 0.0
 
     def at(self, seed: int, step: int) -> float:
         """The loss of a seed at a checkpoint."""
@@ -51,19 +53,15 @@ class Pace:
         else:
             own = tuple(min(rates) for rates in rule.scores)
             base = tuple(self.at(seed, rule.stopped_at) for seed in rule.seeds)
-        return float(bounded(np.mean(_log(own) - _log(base)), most_gain))
-
-
-def _log(losses: tuple[float, ...]) -> np.ndarray:
-    return np.log(np.maximum(np.asarray(losses, np.float64), SMALLEST_LOSS))
+        ratios = log_losses(own, self.floor) - log_losses(base, self.floor)
+        return float(bounded(np.mean(ratios), most_gain))
 
 
 def pace(score: TaskScore) -> Pace:
     """The pace of a rule from its score, which has a curve."""
     losses = np.array(score.curve).min(axis=1)
-    return Pace(
-        score.seeds, score.by_seed, score.curve_steps, tuple(tuple(map(float, x)) for x in losses)
-    )
+    rows = tuple(tuple(map(float, x)) for x in losses)
+    return Pace(score.seeds, score.by_seed, score.curve_steps, rows, score.floor)
 
 
 def pace_from_plain(data: dict[str, Any]) -> Pace:
@@ -73,6 +71,7 @@ def pace_from_plain(data: dict[str, Any]) -> Pace:
         tuple(data["final"]),
         tuple(data["steps"]),
         tuple(tuple(row) for row in data["losses"]),
+        data["floor"],
     )
 
 
@@ -96,5 +95,7 @@ class Hurdle:
           seed: one of the baseline's. steps: a checkpoint of the baseline's.
           scores: validation loss of every learning rate, shape (L,); inf where diverged.
         """
-        # As a product: losses may be zero, and a baseline that has diverged stops nobody.
-        return bool(scores.min() <= self.pace.at(seed, steps) * np.exp(self.behind))
+        # As a product: a baseline that has diverged stops nobody.
+        floor = self.pace.floor
+        own, base = above_floor(scores.min(), floor), above_floor(self.pace.at(seed, steps), floor)
+        return bool(own <= base * np.exp(self.behind))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,15 +11,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..dsl.errors import UserError
+
 if TYPE_CHECKING:
     from .training import TrainingResult
 
 # Half a decade apart, wide enough for AdamW (1e-3), Lion (1e-4) and SGD (1) alike.
 LEARNING_RATES: tuple[float, ...] = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
 
-# A loss of exactly zero has no logarithm; anything below this counts as it.
+# A loss of exactly zero has no logarithm: what is no further than this above a task's floor counts
+# as solved, and two rules that solve a task count as equal on it.
 SMALLEST_LOSS = 1e-12
-# What rounding may take from a score in float32.
+# What rounding may take from a score in float32, at a size of 1 or less.
 ROUNDING = 1e-6
 
 
@@ -37,6 +41,10 @@ class TaskScore:
       curve_steps: the steps at which the checkpoints were taken, shape (C,).
       stopped_at: the step after which a hurdle stopped the run; the scores are those of that step.
       exploits: how many of the scores were below what the task allows; they count as diverged.
+      floor: what losses are measured from when they are compared; see `floor_of`.
+
+    Raises:
+      UserError: a loss lies below the floor, so that it cannot be compared.
     """
 
     task: str
@@ -47,6 +55,18 @@ class TaskScore:
     curve_steps: tuple[int, ...] = ()
     stopped_at: int | None = None
     exploits: int = 0
+    floor: float = 0.0
+
+    def __post_init__(self) -> None:
+        least = self.floor - rounding_at(self.floor)
+        losses = itertools.chain(*self.scores, *itertools.chain(*self.curve))
+        below = [x for x in losses if -math.inf < x < least]  # what is not finite has diverged
+        if below:
+            raise UserError(
+                f"task '{self.task}' has a validation loss of {min(below):.4g}; losses are compared"
+                " by their ratio, which means nothing below 0; give the task a number `lowest` that"
+                " its score cannot be below, and losses are measured from there"
+            )
 
     @property
     def means(self) -> tuple[float, ...]:
@@ -81,6 +101,13 @@ class TaskScore:
         return not math.isfinite(self.value)
 
     @property
+    def solved(self) -> bool:
+        """Whether the loss of every seed is as low as can be told, at the tuned learning rate."""
+        return not self.diverged and bool(
+            (np.asarray(self.by_seed) - self.floor <= _smallest(self.floor)).all()
+        )
+
+    @property
     def at_edge(self) -> bool:
         """Whether the tuned learning rate is the grid's lowest or highest, so may not be tuned."""
         return len(self.learning_rates) > 1 and self.best in (0, len(self.learning_rates) - 1)
@@ -98,7 +125,39 @@ class TaskScore:
         The same learning rate in two grids may differ in the last digits.
         """
         ours, theirs = (math.inf if s.stopped_at is None else s.stopped_at for s in (self, other))
-        return ours > theirs or (ours == theirs and self.value <= other.value * (1 + 1e-5))
+        own, bound = self.value - self.floor, (other.value - self.floor) * (1 + 1e-5)
+        return ours > theirs or (ours == theirs and own <= bound)
+
+
+def floor_of(lowest: float) -> float:
+    """What the losses of a task are measured from: 0, or the task's `lowest` if that is below 0.
+
+    Losses are compared by their ratio, so they need a floor. A task that says nothing (−inf) has
+    its floor at 0, and is refused when a loss lies below; see `TaskScore`.
+    """
+    return lowest if -math.inf < lowest < 0 else 0.0
+
+
+def rounding_at(floor: float) -> float:
+    """How far below its floor a loss in float32 may lie by rounding alone."""
+    return ROUNDING * max(1.0, abs(floor))
+
+
+def log_losses(losses: Sequence[float] | np.ndarray, floor: float = 0.0) -> np.ndarray:
+    """Logarithms of how far losses lie above the floor of their task, of the same shape.
+
+    The only place that takes a logarithm of a loss; every comparison is a difference of these.
+    """
+    return np.log(above_floor(losses, floor))
+
+
+def above_floor(losses: Sequence[float] | np.ndarray | float, floor: float) -> np.ndarray:
+    """How far losses lie above the floor of their task; never so near that it cannot be told."""
+    return np.maximum(np.asarray(losses, np.float64) - floor, _smallest(floor))
+
+
+def _smallest(floor: float) -> float:
+    return SMALLEST_LOSS + ROUNDING * abs(floor)
 
 
 def task_score(
@@ -108,13 +167,18 @@ def task_score(
     seeds: Sequence[int],
     stopped_at: int | None = None,
     lowest: float = -math.inf,
+    with_curve: bool = False,
 ) -> TaskScore:
-    """The score of a training result; its curve only if it says more than the score.
+    """The score of a training result, and its curve if that is asked for.
 
     A rule that gets below the lowest score that the task allows has found a mistake, not a minimum:
     that counts as diverged, and is noted.
+
+    Raises:
+      UserError: see `TaskScore`.
     """
-    below = result.score < lowest - ROUNDING
+    least = lowest - rounding_at(floor_of(lowest))
+    below = result.score < least
     rows = tuple(tuple(float(x) for x in row) for row in np.where(below, math.inf, result.score))
     score = TaskScore(
         task,
@@ -123,11 +187,13 @@ def task_score(
         rows,
         stopped_at=stopped_at,
         exploits=int(below.sum()),
+        floor=floor_of(lowest),
     )
-    steps = tuple(int(t) for t in result.curve_steps)
-    if len(steps) < 2:
+    if not with_curve:
         return score
-    curve = tuple(tuple(tuple(float(x) for x in rate) for rate in row) for row in result.curve)
+    steps = tuple(int(t) for t in result.curve_steps)
+    honest = np.where(result.curve < least, math.inf, result.curve)
+    curve = tuple(tuple(tuple(float(x) for x in rate) for rate in row) for row in honest)
     return dataclasses.replace(score, curve=curve, curve_steps=steps)
 
 
@@ -144,7 +210,8 @@ def joined(scores: Sequence[TaskScore]) -> TaskScore:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The log-ratio of validation losses, rule over baseline; negative is better.
+    """The log-ratio of validation losses above their task's floor, rule over baseline; negative is
+    better.
 
     Attributes:
       mean: over seeds. low, high: its 95 % confidence interval from a paired t-test over seeds
@@ -169,7 +236,7 @@ def log_ratios(rule: TaskScore, baseline: TaskScore) -> np.ndarray:
     """
     if rule.diverged or baseline.diverged:
         return np.full(len(rule.seeds), math.inf if rule.diverged else -math.inf)
-    return np.log(_positive(rule.by_seed)) - np.log(_positive(baseline.by_seed))
+    return log_losses(rule.by_seed, rule.floor) - log_losses(baseline.by_seed, baseline.floor)
 
 
 def log_ratio(rule: TaskScore, baseline: TaskScore) -> float:
@@ -194,10 +261,6 @@ def interval(differences: np.ndarray) -> Comparison:
     test = stats.ttest_1samp(differences, 0.0)
     bounds = test.confidence_interval(0.95)
     return Comparison(mean, float(bounds.low), float(bounds.high), float(test.pvalue))
-
-
-def _positive(values: Sequence[float]) -> np.ndarray:
-    return np.maximum(np.asarray(values, np.float64), SMALLEST_LOSS)
 
 
 def mean_log_ratio(

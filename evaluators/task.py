@@ -23,6 +23,8 @@ Problem = Any  # a pytree of arrays, the same shapes for every key; () where the
 
 TIERS = ("proxy", "validation", "target")
 FUNCTIONS = ("init", "batch", "loss", "score")
+# The keys of all minibatches are drawn before a run: 80 MB for so many.
+MOST_STEPS = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Task:
     loss: Callable[[Params, Batch], jax.Array]  # minibatch training loss, scalar
     score: Callable[[Params, Problem], jax.Array]  # validation loss, scalar, lower is better
     description: str = ""  # one sentence: model, data, number of weights
-    lowest: float = -math.inf  # no honest score is lower; what is, is an exploit
+    lowest: float = -math.inf  # no honest score is lower; below 0, losses are measured from here
     version: int = 1  # raised whenever the numbers change; part of every cache key
 
 
@@ -57,9 +59,9 @@ def load_task_file(spec: str) -> Task:
       spec: a path, a colon, and a name that the file defines: a `Task`, any object with `init`,
         `batch`, `loss`, `score` and `steps`, or a class or function that gives one when called
         without arguments. `name`, `tier`, `description` and `lowest` (what no honest score is
-        below) are optional there. So is `draw`:
-        without it there is one problem, and `init(key)`, `batch(key)` and `score(params)` go
-        without their last argument.
+        below; needed where scores may be below 0) are optional there. So is `draw`: without it
+        there is one problem, and `init(key)`, `batch(key)` and `score(params)` go without their
+        last argument.
 
     Returns:
       The task. Its version is a checksum of the file, so that editing the file never meets scores
@@ -134,11 +136,19 @@ def _as_task(spec: str, found: Any, name: str, version: int) -> Task:
             value = getattr(found, part)
             raise UserError(f"task '{spec}': '{part}' is {value!r}, not a function; {accepted}")
     steps = found.steps
-    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
-        raise UserError(f"task '{spec}': 'steps' is {steps!r}; it must be a positive integer")
+    if not isinstance(steps, int) or isinstance(steps, bool) or not 1 <= steps <= MOST_STEPS:
+        raise UserError(
+            f"task '{spec}': 'steps' is {steps!r}; it must be a positive integer, at most"
+            f" {MOST_STEPS:,}"
+        )
     tier = getattr(found, "tier", "proxy")
     if tier not in TIERS:
         raise UserError(f"task '{spec}': 'tier' is {tier!r}; it must be one of {', '.join(TIERS)}")
+    lowest = getattr(found, "lowest", -math.inf)
+    if isinstance(lowest, bool) or not isinstance(lowest, int | float) or not lowest < math.inf:
+        raise UserError(
+            f"task '{spec}': 'lowest' is {lowest!r}; it must be a number that no score is below"
+        )
     _check_arguments(spec, found, has_draw)
     return Task(
         name=str(getattr(found, "name", name)),
@@ -150,7 +160,7 @@ def _as_task(spec: str, found: Any, name: str, version: int) -> Task:
         loss=found.loss,
         score=found.score if has_draw else lambda params, problem: found.score(params),
         description=str(getattr(found, "description", "")),
-        lowest=float(getattr(found, "lowest", -math.inf)),
+        lowest=float(lowest),
         version=version,
     )
 

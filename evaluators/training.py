@@ -134,7 +134,8 @@ class Trainer:
           seeds: of the problem, its initial weights and minibatches.
           steps: of training; the task's own number unless given.
           schedule: what the learning rates are multiplied by at each step; see `schedules`.
-          checkpoints: how many times to score, evenly spaced, the last at the end.
+          checkpoints: how many times to score, evenly spaced, the last at the end; at most once
+            for each step.
           go_on: asked after each checkpoint but the last.
           hyperparameters: values of others than `lr`, one for each of `learning_rates`. They need
             no compilation either, but a little more of the machine's room.
@@ -244,7 +245,8 @@ class Trainer:
         start = self._start(tuple(seeds))
         position = loop.begin(start, given)
         curve: list[np.ndarray] = []
-        curve_steps = [last * (i + 1) // checkpoints for i in range(checkpoints)]
+        count = min(checkpoints, last)  # a run has no more checkpoints than steps
+        curve_steps = [last * (i + 1) // count for i in range(count)]
         diverged = np.zeros(shape, bool)
         for until in curve_steps:
             position, w, at = loop.advance(start, given, position, np.int32(until))
@@ -254,7 +256,7 @@ class Trainer:
             if until < last and (diverged.all() or not go_on(until, curve[-1][0])):
                 break
         if diverged.all():  # then it has diverged at all checkpoints that are left
-            curve += [curve[-1]] * (checkpoints - len(curve))
+            curve += [curve[-1]] * (count - len(curve))
         return TrainingResult(
             curve[-1],
             diverged,

@@ -1,10 +1,16 @@
-"""What a search is told, as frozen dataclasses; `config_file.py` reads and writes them."""
+"""What a search is told, as frozen dataclasses; `config_file.py` reads, checks and writes them.
+
+A field's annotation says what it accepts; the command line's options have the same ranges.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
 from ..dsl.program import INPUTS
+from ..evaluators.schedules import SCHEDULES
+from .accepted import Named, Names, OneOf, Range, Rising
 
 
 @dataclass(frozen=True)
@@ -16,8 +22,8 @@ class Budget:
       candidates: distinct programs trained. Where it stops repeats exactly.
     """
 
-    seconds: float | None = None
-    candidates: int | None = None
+    seconds: Annotated[float | None, Range(0, 1e9, "30 years", above=True)] = None
+    candidates: Annotated[int | None, Range(1, 10**9, "the ledger would not fit a disk")] = None
 
 
 # What proposes candidates: regularized evolution; children of the start alone, without selection;
@@ -53,20 +59,26 @@ class Evolution:
       gates: whether candidates must descend simple problems before they are trained.
     """
 
-    strategy: str = "evolution"
-    population: int = 1000
-    tournament: int = 2
-    islands: int = 1
-    batch: int = 16
-    round: int = 1000
-    patience: int = 5
-    survivors: float = 0.25
-    mutations: float = 1.5
-    max_size: int = 60
-    max_state: int = 4
-    inputs: tuple[str, ...] = READABLE
+    strategy: Annotated[str, OneOf(STRATEGIES)] = "evolution"
+    population: Annotated[int, Range(2, 100_000, "all of it is kept in memory")] = 1000
+    tournament: Annotated[int, Range(1, 100_000, "no population is larger")] = 2
+    islands: Annotated[int, Range(1, 1000, "each needs a population of 2 or more")] = 1
+    batch: Annotated[int, Range(1, 10_000, "nothing is learned before all of it is trained")] = 16
+    round: Annotated[int, Range(0, 10**9, "no budget is larger")] = 1000
+    patience: Annotated[int, Range(0, 10**9, "no search has more rounds")] = 5
+    survivors: Annotated[float, Range(0, 1, above=True)] = 0.25
+    mutations: Annotated[float, Range(1, 100, "more leave nothing of the parent")] = 1.5
+    max_size: Annotated[int, Range(1, 500, "the machine has no room for more")] = 60
+    max_state: Annotated[int, Range(0, 12, "the machine has no room for more")] = 4
+    inputs: Annotated[tuple[str, ...], Names("inputs", among=READABLE)] = READABLE
     cache: bool = True
     gates: bool = True
+
+
+LEARNING_RATE_RANGE = Range(1e-12, 1e6, "training is in float32, and the grid may move")
+# Of log-ratios: e^100 is a ratio that no loss in float32 has.
+_LOG_RATIO = Range(0, 100, "a log-ratio, of which 100 is as good as infinite")
+_FINALISTS = Range(1, 1000, "each is trained on every task of its stage")
 
 
 @dataclass(frozen=True)
@@ -81,10 +93,10 @@ class Stage:
       schedule: what all learning rates are multiplied by at each step: constant, cosine or linear.
     """
 
-    tasks: tuple[str, ...] = ()
-    learning_rates: tuple[float, ...] = ()
-    seeds: int = 1
-    schedule: str = "cosine"
+    tasks: Annotated[tuple[str, ...], Names("names of tasks")] = ()
+    learning_rates: Annotated[tuple[float, ...], Rising(LEARNING_RATE_RANGE, 100)] = ()
+    seeds: Annotated[int, Range(1, 1000, "each is a training run of every rule")] = 1
+    schedule: Annotated[str, OneOf(SCHEDULES)] = "cosine"
 
 
 @dataclass(frozen=True)
@@ -113,16 +125,19 @@ class Funnel:
 
     screen: Stage = Stage(("quadratic", "cancer_logistic"))
     proxy: Stage = Stage(("deep_linear", "diabetes_quantiles", "digits_mlp"))
-    promote_within: float = 0.1
-    most_gain: float = 0.5
-    hurdle: float = 0.7
+    promote_within: Annotated[float, Range(-100, 100, _LOG_RATIO.why)] = 0.1
+    most_gain: Annotated[float, Range(0, 1e6, "as good as no limit")] = 0.5
+    hurdle: Annotated[float, _LOG_RATIO] = 0.7
     validation: Stage = Stage(("cancer_mlp", "digits_autoencoder"), seeds=2)
     target: Stage = Stage(("photo_denoiser", "text_transformer_large"), seeds=5)
-    champions: int = 2
-    finalists: int = 16
-    confirmed: int = 6
-    tuned: int = 0
+    champions: Annotated[int, _FINALISTS] = 2
+    finalists: Annotated[int, _FINALISTS] = 16
+    confirmed: Annotated[int, _FINALISTS] = 6
+    tuned: Annotated[int, Range(0, 1000, _FINALISTS.why)] = 0
     pruned: bool = False
+
+
+STAGES = ("screen", "proxy", "validation", "target")
 
 
 @dataclass(frozen=True)
@@ -139,11 +154,11 @@ class SearchConfig:
         and the budget means nothing then. See `distillation`.
     """
 
-    seed: int = 0
-    start: tuple[str, ...] = ("adamw",)
-    baseline: str = "adamw"
-    rivals: tuple[str, ...] = ("lion",)
-    workers: int = 0
+    seed: Annotated[int, Range(0, 2**63 - 1, "64 bits")] = 0
+    start: Annotated[tuple[str, ...], Names("names of known rules, as in adamw", 1)] = ("adamw",)
+    baseline: Annotated[str, Named("the name of a known rule, as in adamw")] = "adamw"
+    rivals: Annotated[tuple[str, ...], Names("names of known rules, as in lion")] = ("lion",)
+    workers: Annotated[int, Range(0, 1024, "processes of one machine; 0: one per core")] = 0
     traces: str = ""
     budget: Budget = field(default_factory=Budget)
     evolution: Evolution = field(default_factory=Evolution)

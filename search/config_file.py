@@ -12,8 +12,12 @@ from typing import Any
 import cattrs
 
 from ..dsl.errors import UserError, did_you_mean
-from ..evaluators.schedules import SCHEDULES
-from .config import READABLE, STRATEGIES, Budget, Evolution, Funnel, SearchConfig, Stage
+from .accepted import Accepted, Range, accepted_by, shown
+from .config import STAGES, Budget, Evolution, Funnel, SearchConfig, Stage
+
+# The tables of a configuration, by key.
+_TABLES: dict[str, type] = {"budget": Budget, "evolution": Evolution, "funnel": Funnel}
+_TABLES |= dict.fromkeys(STAGES, Stage)
 
 
 def load_config(path: Path, base: SearchConfig) -> SearchConfig:
@@ -28,6 +32,10 @@ def load_config(path: Path, base: SearchConfig) -> SearchConfig:
         raise UserError(f"cannot read configuration '{path}': {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"'{path}' is not TOML: {error}") from None
+    except ValueError:  # of Python, which reads no more
+        raise UserError(f"'{path}' has a number of more than 4,300 digits") from None
+    except RecursionError:
+        raise UserError(f"'{path}' has lists or tables nested too deep to be read") from None
     return config_from_dict(data, base, where=str(path))
 
 
@@ -45,8 +53,10 @@ def config_from_dict(
         config = _CONVERTER.structure(merged, SearchConfig)
     except cattrs.BaseValidationError as error:
         message = cattrs.transform_error(error, format_exception=lambda exc, _: str(exc))[0]
-        what, _, key = message.partition(" @ $.")
-        raise UserError(f"{where}: {key}: {what}") from None
+        what, _, key = message.rpartition(" @ $.")
+        accepted = _accepted_at(key)
+        within = f", {accepted}" if isinstance(accepted, Range) else ""
+        raise UserError(f"{where}: {key} {what}{within}") from None
     _check_values(config, where)
     return config
 
@@ -90,10 +100,8 @@ def _merged(base: dict[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check_keys(data: Any, cls: type, where: str, path: str) -> None:
     if not isinstance(data, Mapping):
-        raise UserError(f"{where}: '{path}' must be a table of keys, not {data!r}")
+        raise UserError(f"{where}: '{path}' must be a table of keys, not {shown(data)}")
     fields = {f.name: f for f in dataclasses.fields(cls)}
-    nested = {"budget": Budget, "evolution": Evolution, "funnel": Funnel}
-    nested |= dict.fromkeys(("screen", "proxy", "validation", "target"), Stage)
     for key, value in data.items():
         full = f"{path}.{key}" if path else key
         if key not in fields:
@@ -101,100 +109,87 @@ def _check_keys(data: Any, cls: type, where: str, path: str) -> None:
                 f"{where}: unknown key '{full}'{did_you_mean(key, fields)};"
                 f" accepted{f' in [{path}]' if path else ''}: {', '.join(fields)}"
             )
-        if key in nested:
-            _check_keys(value, nested[key], where, full)
+        if key in _TABLES:
+            _check_keys(value, _TABLES[key], where, full)
+
+
+def _accepted_at(key: str) -> Accepted | None:
+    """What the field of a key with dots accepts."""
+    *tables, name = key.split(".")
+    return accepted_by(_TABLES[tables[-1]] if tables else SearchConfig).get(name)
 
 
 def _check_values(config: SearchConfig, where: str) -> None:
-    evolution, funnel, budget = config.evolution, config.funnel, config.budget
-    at_least = {
-        "evolution.population": (evolution.population, 2),
-        "evolution.tournament": (evolution.tournament, 1),
-        "evolution.batch": (evolution.batch, 1),
-        "evolution.islands": (evolution.islands, 1),
-        "evolution.round": (evolution.round, 0),
-        "evolution.patience": (evolution.patience, 0),
-        "evolution.mutations": (evolution.mutations, 1),
-        "evolution.max_size": (evolution.max_size, 1),
-        "evolution.max_state": (evolution.max_state, 0),
-        "funnel.finalists": (funnel.finalists, 1),
-        "funnel.champions": (funnel.champions, 1),
-        "funnel.confirmed": (funnel.confirmed, 1),
-        "funnel.tuned": (funnel.tuned, 0),
-        "funnel.most_gain": (funnel.most_gain, 0),
-        "seed": (config.seed, 0),
-        "workers": (config.workers, 0),
-        "funnel.hurdle": (funnel.hurdle, 0),
-        "budget.seconds": (0 if budget.seconds is None else budget.seconds, 0),
-        "budget.candidates": (1 if budget.candidates is None else budget.candidates, 1),
-    }
-    for stage in ("screen", "proxy", "validation", "target"):
-        at_least[f"funnel.{stage}.seeds"] = (getattr(funnel, stage).seeds, 1)
-    for key, (value, least) in at_least.items():
-        if value < least:
-            raise UserError(f"{where}: {key} is {value}; accepted: {least} or more")
-    if not 0 < evolution.survivors <= 1:
-        share = evolution.survivors
-        raise UserError(f"{where}: evolution.survivors is {share}; accepted: above 0, at most 1")
-    if evolution.strategy not in STRATEGIES:
-        raise UserError(
-            f"{where}: evolution.strategy is {evolution.strategy!r}"
-            f"{did_you_mean(evolution.strategy, STRATEGIES)}; accepted: {', '.join(STRATEGIES)}"
-        )
-    for stage in ("screen", "proxy", "validation", "target"):
-        schedule = getattr(funnel, stage).schedule
-        if schedule not in SCHEDULES:
-            raise UserError(
-                f"{where}: funnel.{stage}.schedule is {schedule!r}"
-                f"{did_you_mean(schedule, SCHEDULES)}; accepted: {', '.join(SCHEDULES)}"
-            )
-    for name in evolution.inputs:
-        if name not in READABLE:
-            raise UserError(
-                f"{where}: evolution.inputs has {name!r}{did_you_mean(name, READABLE)};"
-                f" accepted: {', '.join(READABLE)}"
-            )
+    _check_table(config, where, "")
+    evolution, funnel = config.evolution, config.funnel
     if not funnel.screen.tasks:
         raise UserError(f"{where}: funnel.screen.tasks is empty; at least one task is needed")
-    if not config.start:
-        raise UserError(f"{where}: start is empty; accepted: names of known rules, as in adamw")
+    for task in funnel.screen.tasks:
+        if task in funnel.proxy.tasks:
+            raise UserError(
+                f"{where}: funnel.proxy.tasks has {shown(task)}, which funnel.screen.tasks has too;"
+                " accepted: a task in one of them"
+            )
+    if evolution.islands > 1 and 2 * evolution.islands > evolution.population:
+        raise UserError(
+            f"{where}: evolution.islands is {evolution.islands}; accepted: at most half of"
+            f" evolution.population, {evolution.population // 2}"
+        )
 
 
-def _strict(value: Any, kind: type) -> Any:
+def _check_table(table: Any, where: str, path: str) -> None:
+    """Refuses, by name, a value that its field does not accept."""
+    for name, accepted in accepted_by(type(table)).items():
+        value = getattr(table, name)
+        if value is not None and (refusal := accepted.refusal(value)):
+            raise UserError(f"{where}: {path}{name} {refusal}")
+    for field in dataclasses.fields(table):
+        if field.name in _TABLES:
+            _check_table(getattr(table, field.name), where, f"{path}{field.name}.")
+
+
+def _whole(value: Any) -> int:
+    return _of_type(value, int, "a whole number")
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(_of_type(value, (int, float), "a number"))
+    except OverflowError:  # a whole number that no float is near
+        raise ValueError(f"is {shown(value)}; accepted: a number") from None
+
+
+def _text(value: Any) -> str:
+    return _of_type(value, str, "text in quotes")
+
+
+def _of_type(value: Any, kind: type | tuple[type, ...], words: str) -> Any:
     if isinstance(value, bool) or not isinstance(value, kind):
-        raise ValueError(f"expected {kind.__name__}, got {value!r}")
+        raise ValueError(f"is {shown(value)}; accepted: {words}")
     return value
 
 
-def _strict_bool(value: Any) -> bool:
+def _switch(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise ValueError(f"expected true or false, got {value!r}")
+        raise ValueError(f"is {shown(value)}; accepted: true or false")
     return value
 
 
-def _strict_float(value: Any, _: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"expected a number, got {value!r}")
-    return float(value)
-
-
-def _strict_tuple(value: Any, of: Any) -> Any:
+def _list(value: Any, of: Any) -> Any:
     if not isinstance(value, list | tuple):
-        raise ValueError(f"expected a list, got {value!r}")
+        raise ValueError(f"is {shown(value)}; accepted: a list")
     return tuple(_CONVERTER.structure(v, of.__args__[0]) for v in value)
 
 
 _CONVERTER = cattrs.Converter(forbid_extra_keys=True)
-_CONVERTER.register_structure_hook(int, lambda value, _: _strict(value, int))
-_CONVERTER.register_structure_hook(bool, lambda value, _: _strict_bool(value))
-_CONVERTER.register_structure_hook(str, lambda value, _: _strict(value, str))
-_CONVERTER.register_structure_hook(float, _strict_float)
-_CONVERTER.register_structure_hook_func(
-    lambda t: getattr(t, "__origin__", None) is tuple, _strict_tuple
+_CONVERTER.register_structure_hook(int, lambda value, _: _whole(value))
+_CONVERTER.register_structure_hook(bool, lambda value, _: _switch(value))
+_CONVERTER.register_structure_hook(str, lambda value, _: _text(value))
+_CONVERTER.register_structure_hook(float, lambda value, _: _number(value))
+_CONVERTER.register_structure_hook_func(lambda t: getattr(t, "__origin__", None) is tuple, _list)
+_CONVERTER.register_structure_hook(
+    float | None, lambda value, _: None if value is None else _number(value)
 )
 _CONVERTER.register_structure_hook(
-    float | None, lambda value, _: None if value is None else _strict_float(value, float)
-)
-_CONVERTER.register_structure_hook(
-    int | None, lambda value, _: None if value is None else _strict(value, int)
+    int | None, lambda value, _: None if value is None else _whole(value)
 )

@@ -61,7 +61,14 @@ def _overall(
 
 
 def _row(rule: str, score: TaskScore, base: TaskScore, *, is_baseline: bool) -> Row:
-    row = Row(rule, score.task, score.learning_rate, score.value, len(score.seeds))
+    row = Row(
+        rule,
+        score.task,
+        score.learning_rate,
+        score.value,
+        len(score.seeds),
+        solved=score.solved,
+    )
     if is_baseline or score.diverged or base.diverged:
         return row
     result = compare(score, base)

@@ -91,7 +91,8 @@ class _Finals:
         self.taken = config.tasks
         self.seed = config.seed
         self.baseline = get_known(config.baseline).program
-        self.rivals = [get_known(name).program for name in config.rivals]
+        rivals = (name for name in config.rivals if name != config.baseline)
+        self.rivals = [get_known(name).program for name in rivals]
         self.ledger = ledger
         self.trials = trials
         self.say = say

@@ -64,6 +64,7 @@ class Row:
       loss: mean validation loss at the tuned learning rate (inf: diverged at every rate).
       log_ratio, low, high: to the baseline, with a 95 % interval from a paired t-test over seeds
         (None where it has no meaning, as for the baseline itself or with one seed).
+      solved: whether its loss is as low as can be told; rules that solve a task count as equal.
     """
 
     rule: str
@@ -74,6 +75,7 @@ class Row:
     log_ratio: float | None = None
     low: float | None = None
     high: float | None = None
+    solved: bool = False
 
 
 @dataclass(frozen=True)

@@ -119,8 +119,8 @@ def test_ledger_of_another_search_is_refused(tmp_path: Path, small_task: str) ->
         run_search(run, config, started_workers(small_task))
 
 
-def test_zero_seconds_train_the_starter_alone_or_nothing(tmp_path: Path, small_task: str) -> None:
-    run, _ = run_small(tmp_path, "none", small_task, budget={"seconds": 0.0})
+def test_no_time_trains_the_starter_alone_or_nothing(tmp_path: Path, small_task: str) -> None:
+    run, _ = run_small(tmp_path, "none", small_task, budget={"seconds": 1e-9})
     with closing(open_to_read(run.ledger_path)) as ledger:
         assert ledger.counts()["new"] <= 1
         assert "adamw" in ledger.fact("outcome")["program"]
@@ -155,7 +155,10 @@ def test_a_finished_search_goes_on_as_if_its_budget_had_been_larger(
     larger = {"budget": {"candidates": 43}}  # neither ends a round, or a batch
     whole, config = run_small(tmp_path, "whole", small_task, **rounds, **larger)
     run, _ = run_small(tmp_path, "longer", small_task, **rounds, budget={"candidates": 37})
-    for limits, refused in (({"candidates": 37}, "37 already"), ({"seconds": 0.0}, "seconds 0")):
+    for limits, refused in (
+        ({"candidates": 37}, "37 already"),
+        ({"seconds": 1e-9}, "seconds 1e-09"),
+    ):
         with pytest.raises(UserError, match=refused):
             extend(run, limits)
     assert extend(run, {"candidates": 43}) == config

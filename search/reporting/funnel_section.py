@@ -8,7 +8,7 @@ from ..wording import share
 from .facts import Facts
 from .fame import hall_of_fame, is_confirmed
 from .page import paragraph, row, row_group, section, table, text
-from .tally import Reached, Tally, cache_words
+from .tally import Reached, Tally, cache_words, floor_words
 
 FUNNEL_STYLE = """
 .share{width:7rem;height:.6rem;display:block}
@@ -41,6 +41,7 @@ def funnel_section(facts: Facts) -> str:
         f"<dl>{cells}</dl>",
         table(_HEAD, lines, _NUMERIC),
         paragraph(cache_words(tally)),
+        *([paragraph(words)] if (words := floor_words(tally)) else []),
     )
 
 

@@ -9,7 +9,7 @@ import math
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..config import Funnel, SearchConfig
@@ -17,7 +17,7 @@ from ..funnel import CHAMPION_SEED
 from ..ledger import Ledger
 from ..outcome import Round
 from ..state import ALIKE, Status
-from ..wording import plural, share
+from ..wording import number, plural, share
 
 # Chen et al. 2023, appendix: the cache of their search had this hit rate.
 LION_HIT_RATE = "89 %"
@@ -56,6 +56,7 @@ class Tally:
       waiting: to be trained, and not yet.
       reached: the tasks in the order of training.
       exploits: training runs that scored below what their task allows, which never counts.
+      floors: what losses are measured from, by task, where that is not 0.
       unpromoted: trials that passed each task of the screen, and were too far behind for the rest.
     """
 
@@ -69,6 +70,7 @@ class Tally:
     reached: tuple[Reached, ...]
     unpromoted: int
     exploits: int = 0
+    floors: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def all_rejected(self) -> int:
@@ -134,7 +136,7 @@ def read_tally(opened: Ledger, config: SearchConfig, rounds: Sequence[Round]) ->
         (digest, bisect_right(ends, ordinal))
         for digest, (ordinal, _) in zip(digests, trials, strict=True)
     ]
-    endings, exploits = _endings(opened)
+    endings, exploits, floors = _endings(opened)
     reached, unpromoted = _reached(keys, endings, config.funnel)
     return Tally(
         dict(sorted(rejected.items(), key=lambda item: (-item[1], item[0]))),
@@ -147,6 +149,7 @@ def read_tally(opened: Ledger, config: SearchConfig, rounds: Sequence[Round]) ->
         reached,
         unpromoted,
         exploits,
+        floors,
     )
 
 
@@ -170,6 +173,14 @@ def funnel_words(tally: Tally) -> str:
     )
 
 
+def floor_words(tally: Tally) -> str:
+    """How losses are compared on tasks that allow some below 0; empty where none does."""
+    if not tally.floors:
+        return ""
+    floors = ", ".join(f"{number(floor)} on {task}" for task, floor in sorted(tally.floors.items()))
+    return f"Losses are compared by how far they are above the lowest that is allowed: {floors}."
+
+
 def cache_words(tally: Tally) -> str:
     """The cache's hit rates, by level, in a sentence."""
     if not tally.looked_up:
@@ -186,21 +197,23 @@ def cache_words(tally: Tally) -> str:
     )
 
 
-def _endings(opened: Ledger) -> tuple[dict[tuple[str, int, str], str], int]:
-    """How each trial ended, by digest, round and task; and how many runs were exploits."""
-    exploits = 0
+def _endings(opened: Ledger) -> tuple[dict[tuple[str, int, str], str], int, dict[str, float]]:
+    """How each trial ended, by digest, round and task; and `exploits` and `floors` of a `Tally`."""
+    exploits, floors = 0, {}
     numbers: dict[str, int | None] = {}
     found = {}
     for digest, task, fidelity, path, scores in opened.results():
         score = json.loads(scores)
         exploits += score.get("exploits", 0)
+        if floor := score.get("floor"):  # runs of older versions have none
+            floors[task] = floor
         if path != "machine":
             continue
         if fidelity not in numbers:
             numbers[fidelity] = _round_of(json.loads(fidelity)["seeds"])
-        if (number := numbers[fidelity]) is not None:
-            found[digest, number, task] = _ending(score)
-    return found, exploits
+        if (in_round := numbers[fidelity]) is not None:
+            found[digest, in_round, task] = _ending(score)
+    return found, exploits, floors
 
 
 def _round_of(seeds: Sequence[int]) -> int | None:
@@ -223,8 +236,8 @@ def _reached(
     stages = {task: "screen" for task in funnel.screen.tasks} | stages
     counts: dict[str, Counter[str]] = {task: Counter() for task in stages}
     unpromoted = 0
-    for digest, number in keys:
-        ended = {task: endings.get((digest, number, task)) for task in stages}
+    for digest, in_round in keys:
+        ended = {task: endings.get((digest, in_round, task)) for task in stages}
         for task, ending in ended.items():
             if ending is not None:
                 counts[task][ending] += 1

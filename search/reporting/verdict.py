@@ -6,7 +6,7 @@ Works on the outcome as the ledger stores it (plain data), so that reading a run
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,12 +53,12 @@ def judge(outcome: Outcome, baseline: str, *, evolved: bool) -> Verdict:
             sentence = f"{nothing}: the best confirmed rule is one that the search started from."
             return Verdict(sentence)
         sentence = f"Nothing better was found than {name}, which the search started from."
-        return Verdict(sentence, (*_overall(outcome), *_details(rows, base)))
+        return Verdict(sentence, (*_overall(outcome), *_details(outcome, base)))
     if not rows:
         sentence = f"{name} does as well as {base} on the tasks it was evolved on, or better"
         return Verdict(f"{sentence}.", ("It was compared on no task that the search never saw.",))
     words = _all_tasks(outcome, name, baseline, rows) or _each_task(name, base, rows)
-    return Verdict(f"{words}.", (*_overall(outcome), *_details(rows, base)))
+    return Verdict(f"{words}.", (*_overall(outcome), *_details(outcome, base)))
 
 
 def _each_task(name: str, base: str, rows: Sequence[Row]) -> str:
@@ -216,9 +216,20 @@ def _loss(row: Row) -> str:
     return percent(row["log_ratio"]) + ("" if interval == "–" else f" (95 % interval {interval})")
 
 
-def _details(rows: Sequence[Row], base: str) -> tuple[str, ...]:
+def _details(outcome: Outcome, base: str) -> tuple[str, ...]:
+    rows = best_rows(outcome)
     losses = "; ".join(f"{r['task']} {_loss(r)}" for r in rows)
-    return (f"Loss relative to {base}: {losses}.", *_seeds(rows))
+    return (f"Loss relative to {base}: {losses}.", *_solved(outcome), *_seeds(rows))
+
+
+def _solved(outcome: Outcome) -> Iterator[str]:
+    """A sentence for each task that several rules solve."""
+    for task in dict.fromkeys(r["task"] for r in outcome["comparison"]):
+        solvers = [
+            r["rule"] for r in outcome["comparison"] if r["task"] == task and r.get("solved")
+        ]
+        if len(solvers) > 1:
+            yield f"{task} is solved by {', '.join(solvers)}, which count as equal there."
 
 
 def _seeds(rows: Sequence[Row]) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from ...dsl.constants import Tunable
 from ...dsl.program import Program
 from ...dsl.syntax import format_program, parse
 from ...evaluators.evaluate import Fidelity, score_from_json
-from ...evaluators.scoring import SMALLEST_LOSS, TaskScore, bounded
+from ...evaluators.scoring import TaskScore, bounded, log_losses, task_score
 from ..jobs import MOVES, Job, submit
 from ..workers import Workers
 
@@ -86,11 +86,14 @@ class Points:
         self._width = min(_RATES, len(self._rates))
         # By task, the rung of the best learning rate so far; see `_rate`.
         self._best: dict[str, int] = {}
+        # By task, what losses are measured from.
+        self._floor: dict[str, float] = {}
 
     def look_around(self) -> None:
         """Finds the best learning rates of the rule as it is."""
         scores = self._scored(self._rule.original, self._tasks, (TUNING_SEED,))
         for task, score in scores.items():
+            self._floor[task] = score.floor
             rungs = range(-MOVES * len(self._rates), (MOVES + 1) * len(self._rates))
             away = {i: abs(math.log(self._rate(i) / score.learning_rate)) for i in rungs}
             self._best[task] = min(away, key=lambda i: (away[i], abs(i)))
@@ -120,7 +123,8 @@ class Points:
             found = found[: len(points) * self._width].reshape(len(points), self._width)
             place = np.argmin(found, axis=1)
             best.append(place + self._best[task] - self._width // 2)
-            ratios.append(self._bounded(found[range(len(points)), place], bases[task]))
+            logs = log_losses(found[range(len(points)), place], self._floor[task])
+            ratios.append(bounded(logs - bases[task], self._most_gain))
         return Losses(np.stack(best), np.stack(ratios))
 
     def costs(self, points: Sequence[Point], found: Point) -> tuple[np.ndarray, np.ndarray]:
@@ -168,20 +172,18 @@ class Points:
 
         def ratios(program: Program) -> np.ndarray:
             scores = self._scored(program, tasks, judging)
-            return np.stack([self._bounded(np.asarray(scores[t].by_seed), bases[t]) for t in tasks])
+            logs = [log_losses(scores[t].by_seed, scores[t].floor) - bases[t] for t in tasks]
+            return bounded(np.stack(logs), self._most_gain)
 
         with np.errstate(invalid="ignore"):
             return ratios(after) - ratios(before)
-
-    def _bounded(self, losses: np.ndarray, base: np.ndarray) -> np.ndarray:
-        return bounded(np.log(np.maximum(losses, SMALLEST_LOSS)) - base, self._most_gain)
 
     def _bases(self, tasks: Tasks, seeds: tuple[int, ...]) -> dict[str, np.ndarray]:
         """Logarithms of the baseline's losses by task, one per seed."""
         if math.isinf(self._most_gain):  # then they make no difference
             return {task: np.zeros(len(seeds)) for task in tasks}
         scores = self._scored(self._baseline, tasks, seeds, shared=True)
-        return {t: np.log(np.maximum(s.by_seed, SMALLEST_LOSS)) for t, s in scores.items()}
+        return {t: log_losses(s.by_seed, s.floor) for t, s in scores.items()}
 
     def _scored(
         self, program: Program, tasks: Tasks, seeds: tuple[int, ...], *, shared: bool = False
@@ -210,6 +212,9 @@ def train_points(
 
     Returns:
       Validation losses, one for each learning rate; inf where the replicate diverged.
+
+    Raises:
+      UserError: losses on the task cannot be compared; see `TaskScore`.
     """
     result = trainer.with_machine(
         parse(program),
@@ -219,4 +224,6 @@ def train_points(
         schedule=schedule,
         hyperparameters=hyperparameters,
     )
-    return [float(x) for x in result.score[0]]
+    task = trainer.task
+    score = task_score(task.name, result, learning_rates, (seed,), lowest=task.lowest)
+    return list(score.scores[0])
