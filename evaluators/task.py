@@ -191,7 +191,10 @@ def _check_arguments(spec: str, found: Any, has_draw: bool) -> None:
 
 
 def _check_shapes(spec: str, task: Task) -> None:
-    """Traces the functions: params must be float32, loss and score floating scalars."""
+    """Traces the functions: params must be float32, loss and score floating scalars.
+
+    A parameter may be a Python float, and one array among others may have no numbers.
+    """
 
     def shapes(part: str, *args: Any) -> Any:
         try:
@@ -205,8 +208,9 @@ def _check_shapes(spec: str, task: Task) -> None:
     problem = shapes("draw", key)
     params = shapes("init", key, problem)
     leaves = jax.tree_util.tree_leaves_with_path(params)
-    if not leaves:
-        raise UserError(f"task '{spec}': 'init' returns no array; it must return the parameters")
+    if not any(leaf.size for _, leaf in leaves):
+        what = "arrays without numbers" if leaves else "no array"
+        raise UserError(f"task '{spec}': 'init' returns {what}; it must return the parameters")
     for path, leaf in leaves:
         if leaf.dtype != jnp.float32:
             where = jax.tree_util.keystr(path) or "the parameter"

@@ -98,7 +98,9 @@ class Trainer:
         # The key is irrelevant: only shapes are used.
         key = jax.random.key(0)
         params = jax.eval_shape(task.init, key, jax.eval_shape(task.draw, key))
-        self._layout = Layout(tuple(tuple(leaf.shape) for leaf in jax.tree.leaves(params)))
+        # A leaf without numbers has nothing to train, and its mean is NaN: rules see the others.
+        shapes = (tuple(leaf.shape) for leaf in jax.tree.leaves(params) if leaf.size)
+        self._layout = Layout(tuple(shapes))
         _, self._unravel = ravel_pytree(jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), params))
         self._draw = jax.jit(self._drawn)
         self._finish = jax.jit(self._finished)
