@@ -14,6 +14,8 @@ from ..dsl.syntax import parse
 from ..known_algorithms.catalogue import KNOWN, get_known
 from ..known_algorithms.raw import RAW, raw_program
 
+DEBUG_HELP = "show errors with their traceback (or set EVOPTAX_DEBUG=1)"
+
 
 def command(
     subparsers: Any, name: str, help: str, run: Callable[[argparse.Namespace], int]
@@ -21,6 +23,8 @@ def command(
     """Adds a command."""
     added = subparsers.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
     added.set_defaults(run=run)
+    # Also after the command; where it is missing there, what stood before the command counts.
+    added.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=DEBUG_HELP)
     return added
 
 

@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, Any
 from ..dsl.errors import UserError
 from ..known_algorithms.catalogue import get_known
 from .arguments import add_budget, add_runs_dir, budget_of, command
-from .signals import stop_on_signals
+from .entry import STOPPED
+from .signals import interrupted_by_signals, stop_on_signals
 
 if TYPE_CHECKING:
     from ..search.config import SearchConfig
     from ..search.outcome import Outcome
     from ..search.runs import Run
     from ..search.workers import Workers
-
-STOPPED = 130
 
 
 def add(subparsers: Any) -> None:
@@ -64,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     new_run(args.runs_dir, args.name)
     for name in (*config.start, config.baseline, *config.rivals):
         get_known(name)
-    with started_workers(config) as workers:
+    with interrupted_by_signals(), started_workers(config) as workers:
         return carry_out(create_run(args.runs_dir, args.name, config), config, workers)
 
 
@@ -126,6 +125,24 @@ def started_workers(config: SearchConfig) -> Iterator[Workers]:
 
 def carry_out(run: Run, config: SearchConfig, workers: Workers) -> int:
     """Runs or continues a search, with live progress, and writes its files."""
+    try:
+        if (outcome := _searched(run, config, workers)) is not None:
+            # The files need JAX in this process; the workers' memory is free before that.
+            workers.close()
+            return finish(run, outcome)
+    except KeyboardInterrupt:
+        pass  # the ledger holds all that was finished
+    print(
+        f"\nstopped and saved; continue with `evoptax resume {run.name}`"
+        + ("" if run.folder.parent == Path("runs") else f" --runs-dir {run.folder.parent}"),
+        file=sys.stderr,
+        flush=True,
+    )
+    return STOPPED
+
+
+def _searched(run: Run, config: SearchConfig, workers: Workers) -> Outcome | None:
+    """The outcome of a search; None if it was stopped before."""
     from ..search.distillation.run import distil
     from ..search.engine import run_search
     from .progress import progress_display
@@ -133,18 +150,7 @@ def carry_out(run: Run, config: SearchConfig, workers: Workers) -> int:
     print(f"run {run.name} in {run.folder}", file=sys.stderr)
     search = distil if config.traces else run_search
     with stop_on_signals() as stop, progress_display() as report:
-        outcome = search(run, config, workers, report=report, should_stop=lambda: bool(stop))
-    if outcome is None:
-        print(
-            f"\nstopped and saved; continue with `evoptax resume {run.name}`"
-            + ("" if run.folder.parent == Path("runs") else f" --runs-dir {run.folder.parent}"),
-            file=sys.stderr,
-            flush=True,
-        )
-        return STOPPED
-    # The files need JAX in this process; the workers' memory is free before that.
-    workers.close()
-    return finish(run, outcome)
+        return search(run, config, workers, report=report, should_stop=lambda: bool(stop))
 
 
 def finish(run: Run, outcome: Outcome) -> int:
