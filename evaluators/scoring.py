@@ -37,6 +37,7 @@ class TaskScore:
       curve_steps: the steps at which the checkpoints were taken, shape (C,).
       stopped_at: the step after which a hurdle stopped the run; the scores are those of that step.
       exploits: how many of the scores were below what the task allows; they count as diverged.
+      failure: why there are no scores ("hung"), all of which count as diverged then.
     """
 
     task: str
@@ -47,6 +48,7 @@ class TaskScore:
     curve_steps: tuple[int, ...] = ()
     stopped_at: int | None = None
     exploits: int = 0
+    failure: str = ""
 
     @property
     def means(self) -> tuple[float, ...]:
@@ -129,6 +131,14 @@ def task_score(
         return score
     curve = tuple(tuple(tuple(float(x) for x in rate) for rate in row) for row in result.curve)
     return dataclasses.replace(score, curve=curve, curve_steps=steps)
+
+
+def failed_score(
+    task: str, learning_rates: Sequence[float], seeds: Sequence[int], failure: str
+) -> TaskScore:
+    """The score of a rule that could not be trained on a task: it counts as diverged."""
+    scores = ((math.inf,) * len(learning_rates),) * len(seeds)
+    return TaskScore(task, tuple(learning_rates), tuple(seeds), scores, failure=failure)
 
 
 def joined(scores: Sequence[TaskScore]) -> TaskScore:
