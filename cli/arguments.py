@@ -17,6 +17,8 @@ from ..known_algorithms.raw import RAW, raw_program
 from ..search.accepted import accepted_by
 from ..search.config import Budget, SearchConfig
 
+DEBUG_HELP = "show errors with their traceback (or set EVOPTAX_DEBUG=1)"
+
 
 def command(
     subparsers: Any, name: str, help: str, run: Callable[[argparse.Namespace], int]
@@ -24,6 +26,8 @@ def command(
     """Adds a command."""
     added = subparsers.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
     added.set_defaults(run=run)
+    # Also after the command; where it is missing there, what stood before the command counts.
+    added.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=DEBUG_HELP)
     return added
 
 

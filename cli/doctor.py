@@ -9,10 +9,17 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from ..dsl.errors import UserError
 from .arguments import add_format, add_runs_dir, command
 from .output import print_json
 
 PACKAGES = ("evoptax", "jax", "jaxlib", "optax", "numpy", "scikit-learn", "networkx", "evosax")
+# What is trained to see whether training works: the cheapest there is.
+TASK, STEPS = "quadratic", 2
+
+
+class Problem(str):
+    """The value of a check that failed, in words."""
 
 
 def add(subparsers: Any) -> None:
@@ -23,9 +30,7 @@ def add(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs the command. Exit status 1 when something is wrong."""
-    import jax
-
+    """Runs the command. Exit status 2 when something is wrong."""
     from ..dsl.primitives import PRIMITIVES
     from ..evaluators.cache import cache_folder
 
@@ -34,28 +39,55 @@ def run(args: argparse.Namespace) -> int:
         "platform": platform.platform(),
         "cores": os.cpu_count(),
         **{name: _version(name) for name in PACKAGES},
-        "devices": ", ".join(str(d) for d in jax.devices()),
+        "devices": _devices(),
+        "training": _training(),
         "cache folder": str(cache_folder()),
         "cache folder writable": _writable(cache_folder()),
         "runs folder": str(args.runs_dir),
         "runs folder writable": _writable(args.runs_dir),
         "primitives": ", ".join(PRIMITIVES),
     }
-    wrong = [key for key, value in checks.items() if value in (False, "missing")]
+    wrong = [key for key, value in checks.items() if value is False or isinstance(value, Problem)]
     if args.format == "json":
         print_json({**checks, "wrong": wrong})
     else:
         for key, value in checks.items():
             print(f"{key:22} {value}")
         print("\nAll is well." if not wrong else f"\nWrong: {', '.join(wrong)}.")
-    return 1 if wrong else 0
+    return 2 if wrong else 0
 
 
 def _version(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:
-        return "missing"
+        return Problem("missing")
+
+
+def _devices() -> str:
+    from ..dsl.devices import devices
+
+    try:
+        return ", ".join(map(str, devices()))
+    except (ImportError, UserError) as error:
+        return Problem(error)
+
+
+def _training() -> str:
+    """Trains a rule for a moment in a worker process, as every search does."""
+    from ..evaluators.evaluate import Fidelity
+    from ..known_algorithms.catalogue import get_known
+    from ..search.jobs import Job, submit
+    from ..search.requests import WorkerError
+    from ..search.workers import Workers
+
+    job = Job(get_known("adamw").program, TASK, Fidelity(steps=STEPS), "machine")
+    try:
+        with Workers([TASK], 1) as workers:
+            submit(workers, job, essential=True).result()
+    except (UserError, WorkerError) as error:
+        return Problem(error)
+    return f"works (AdamW on {TASK})"
 
 
 def _writable(folder: Any) -> bool:

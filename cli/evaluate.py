@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from contextlib import redirect_stdout
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..dsl.errors import UserError
 from ..dsl.program import LEARNING_RATE, Program
 from ..evaluators.schedules import SCHEDULES
-from ..evaluators.tasks import list_tasks
+from ..evaluators.tasks import list_tasks, task_info
 from ..search.config import Stage
 from .arguments import (
     add_format,
@@ -21,12 +21,14 @@ from .arguments import (
     read_rule,
     split_names,
 )
+from .entry import STOPPED
 from .evaluation import Evaluation, as_json, print_evaluation
 from .output import print_json
-from .search import STOPPED
+from .signals import interrupted_by_signals
 
 if TYPE_CHECKING:
     from ..evaluators.scoring import TaskScore
+    from ..search.workers import Workers
 
 TIERS = ("proxy", "validation", "target")
 
@@ -77,9 +79,13 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"{what} names no rule; accepted: rules such as adamw")
     names = list(dict.fromkeys([*asked, *against]))
     programs = _trainable({name: read_rule(name, args.runs_dir) for name in names}, asked, against)
-    tiers = _tiers(args.tasks)
+    from ..search.workers import Workers
+
+    tasks = _tasks(args.tasks)
     try:
-        scores = _scores(programs, tiers, args.seeds, args.schedule, args.workers)
+        with interrupted_by_signals(), Workers(tasks, args.workers) as workers:
+            tiers = workers.tiers()
+            scores = _scores(programs, tiers, args.seeds, args.schedule, workers)
     except KeyboardInterrupt:
         print(
             "\nevoptax: stopped; what was trained is kept, and the same command goes on from there",
@@ -113,31 +119,29 @@ def _trainable(
     return {name: program for name, program in programs.items() if name not in solvers}
 
 
-def _tiers(text: str) -> dict[str, str]:
-    """The tier of each task that is named, or whose tier is.
+def _tasks(text: str) -> list[str]:
+    """The tasks that are named, or whose tier is, each once.
 
     Raises:
-      UserError: no task is named, or one does not exist or cannot be loaded.
+      UserError: no task is named, or a built-in one does not exist.
     """
     names: list[str] = []
     for name in split_names([text]):
         names += [info.name for info in list_tasks(name)] if name in TIERS else [name]
     if not names:
         raise UserError("--tasks names no task; accepted: proxy, digits_mlp, FILE.py:NAME, …")
-    known = {info.name: info.tier for info in list_tasks()}
-    return {name: known[name] if name in known else _tier(name) for name in names}
-
-
-def _tier(name: str) -> str:
-    from ..evaluators.task import load_task_file
-    from ..evaluators.tasks import get_task
-
-    with redirect_stdout(sys.stderr):  # what a task prints is none of the results
-        return (load_task_file(name) if ":" in name else get_task(name)).tier
+    for name in names:
+        if ":" not in name:
+            task_info(name)
+    return list(dict.fromkeys(names))
 
 
 def _scores(
-    programs: dict[str, Program], tiers: dict[str, str], seeds: int, schedule: str, workers: int
+    programs: dict[str, Program],
+    tiers: Mapping[str, str],
+    seeds: int,
+    schedule: str,
+    workers: Workers,
 ) -> dict[tuple[str, str], TaskScore]:
     """Scores by rule and task, kept in the user's cache."""
     from ..evaluators.evaluate import Fidelity

@@ -36,31 +36,30 @@ class Run(NamedTuple):
     seed: int
 
 
-def train(jobs: Mapping[Run, Job], workers: int = 0) -> dict[tuple[str, str], TaskScore]:
+def train(jobs: Mapping[Run, Job], workers: Workers) -> dict[tuple[str, str], TaskScore]:
     """Scores by rule and task, over all seeds.
 
     A seed at a time trains no slower than all at once, needs the memory of one, and gives the same
     numbers however many seeds are asked for.
 
     Args:
-      jobs: each with one seed. workers: how many processes; 0 for one per core.
+      jobs: each with one seed. workers: who train; they have loaded the tasks.
 
     Raises:
-      UserError, RuntimeError: see `Workers.submit`.
+      UserError, WorkerError: see `Workers.submit`.
       KeyboardInterrupt: when asked to stop; what was finished is kept.
     """
     found: dict[Run, TaskScore] = {}
     running: dict[Future[str], Run] = {}
     queue = _Queue(jobs)
     left = Counter((run.rule, run.task) for run in jobs)
-    tasks = dict.fromkeys(run.task for run in jobs)
-    with stop_on_signals() as stop, Workers(tasks, workers) as pool, _progress() as show:
+    with stop_on_signals() as stop, _progress() as show:
 
         def start(last: Run | None) -> None:
             if (run := queue.take(last)) is not None:
-                running[submit(pool, jobs[run])] = run
+                running[submit(workers, jobs[run], essential=True)] = run
 
-        for _ in range(pool.count):
+        for _ in range(workers.count):
             start(None)
         started = time.monotonic()
         show(running.values(), f"{len(left)} to go")

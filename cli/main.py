@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -26,6 +27,8 @@ from . import (
     simplify,
     tasks,
 )
+from .arguments import DEBUG_HELP
+from .entry import STOPPED
 
 COMMANDS = (
     search,
@@ -56,10 +59,16 @@ def parser() -> argparse.ArgumentParser:
         description="Discovers optimizers: evolves update rules on real training tasks.",
         epilog="RULE is a known name (lion), RUN:best, RUN:NUMBER, or a file with one program.",
     )
+    top.add_argument("--debug", action="store_true", help=DEBUG_HELP)
     subparsers = top.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
     for command in COMMANDS:
         command.add(subparsers)
     return top
+
+
+def wants_debug(argv: Sequence[str]) -> bool:
+    """Whether errors are to be shown with their traceback: --debug, or EVOPTAX_DEBUG=1."""
+    return "--debug" in argv or os.environ.get("EVOPTAX_DEBUG", "") not in ("", "0")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -67,21 +76,47 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
       The exit status: 0 done, 2 the user's mistake, 130 stopped by Ctrl-C after saving.
+
+    Raises:
+      Exception: evoptax itself is at fault; `entry.run` says so in a sentence.
     """
     try:
         args = parser().parse_args(argv)
-        return args.run(args)
-    except UserError as error:
-        print(f"evoptax: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        status = args.run(args)
+        sys.stdout.flush()  # while it can still be said that there is no room
+        return status
     except KeyboardInterrupt:
         print("evoptax: stopped", file=sys.stderr)
-        return 130
+        return STOPPED
     except BrokenPipeError:
         # The reader went away (`evoptax known | head`); what is buffered has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:
+        if (sentence := _sentence(error)) is None:
+            raise
+        if wants_debug(sys.argv[1:] if argv is None else argv):
+            traceback.print_exception(error)
+        print(f"evoptax: {' '.join(sentence.split())}", file=sys.stderr)
+        return 2
+
+
+def _sentence(error: Exception) -> str | None:
+    """What is wrong, in a sentence; None where evoptax itself is at fault."""
+    match error:
+        case UserError():
+            return str(error)
+        case RecursionError():
+            return "what was given is nested too deeply"
+        case MemoryError():
+            return f"there is too little memory{f': {error}' if str(error) else ''}"
+        case OSError():
+            place = f"'{os.fsdecode(error.filename)}': " if error.filename else ""
+            return f"{place}{error.strerror or error}"
+    return None
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from .entry import run
+
+    sys.exit(run())

@@ -24,6 +24,7 @@ def run(args: argparse.Namespace) -> int:
     from ..search.outcome import outcome_from_json
     from ..search.runs import extend, find_run, stored_config
     from .search import carry_out, finish, started_workers
+    from .signals import interrupted_by_signals
 
     found = find_run(args.runs_dir, args.run_name)
     with found.writing():
@@ -38,5 +39,5 @@ def run(args: argparse.Namespace) -> int:
             return finish(found, outcome_from_json(outcome))
         if args.workers is not None:
             config = replace(config, workers=args.workers)
-        with started_workers(config) as workers:
+        with interrupted_by_signals(), started_workers(config) as workers:
             return carry_out(found, config, workers)

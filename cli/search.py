@@ -13,14 +13,13 @@ from ..dsl.errors import UserError
 from ..known_algorithms.catalogue import get_known
 from ..search.config import SearchConfig
 from .arguments import add_budget, add_runs_dir, add_setting, add_workers, budget_of, command
-from .signals import stop_on_signals
+from .entry import STOPPED
+from .signals import interrupted_by_signals, stop_on_signals
 
 if TYPE_CHECKING:
     from ..search.outcome import Outcome
     from ..search.runs import Run
     from ..search.workers import Workers
-
-STOPPED = 130
 
 
 def add(subparsers: Any) -> None:
@@ -59,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     new_run(args.runs_dir, args.name)
     for name in (*config.start, config.baseline, *config.rivals):
         get_known(name)
-    with started_workers(config) as workers:
+    with interrupted_by_signals(), started_workers(config) as workers:
         return carry_out(create_run(args.runs_dir, args.name, config), config, workers)
 
 
@@ -126,10 +125,24 @@ def carry_out(run: Run, config: SearchConfig, workers: Workers) -> int:
       UserError: another process writes the run, a file cannot be written, or as the search does.
     """
     with run.writing():
-        return _carry_out(run, config, workers)
+        try:
+            if (outcome := _searched(run, config, workers)) is not None:
+                # The files need JAX in this process; the workers' memory is free before that.
+                workers.close()
+                return finish(run, outcome)
+        except KeyboardInterrupt:
+            pass  # the ledger holds all that was finished
+    print(
+        f"\nstopped and saved; continue with `evoptax resume {run.name}`"
+        + ("" if run.folder.parent == Path("runs") else f" --runs-dir {run.folder.parent}"),
+        file=sys.stderr,
+        flush=True,
+    )
+    return STOPPED
 
 
-def _carry_out(run: Run, config: SearchConfig, workers: Workers) -> int:
+def _searched(run: Run, config: SearchConfig, workers: Workers) -> Outcome | None:
+    """The outcome of a search; None if it was stopped before."""
     from ..search.distillation.run import distil
     from ..search.engine import run_search
     from ..search.versions import changed_versions
@@ -141,18 +154,7 @@ def _carry_out(run: Run, config: SearchConfig, workers: Workers) -> int:
             print(changed, file=sys.stderr)
     search = distil if config.traces else run_search
     with stop_on_signals() as stop, progress_display() as report:
-        outcome = search(run, config, workers, report=report, should_stop=lambda: bool(stop))
-    if outcome is None:
-        print(
-            f"\nstopped and saved; continue with `evoptax resume {run.name}`"
-            + ("" if run.folder.parent == Path("runs") else f" --runs-dir {run.folder.parent}"),
-            file=sys.stderr,
-            flush=True,
-        )
-        return STOPPED
-    # The files need JAX in this process; the workers' memory is free before that.
-    workers.close()
-    return finish(run, outcome)
+        return search(run, config, workers, report=report, should_stop=lambda: bool(stop))
 
 
 def finish(run: Run, outcome: Outcome) -> int:

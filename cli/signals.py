@@ -1,28 +1,57 @@
-"""Ctrl-C at a moment that suits: in the middle of a send or a write it could leave a lock held."""
+"""Signals at a moment that suits: in the middle of a send or a write they could leave a lock held.
+
+Ctrl-C (SIGINT), a request to terminate (SIGTERM) and a terminal that closes (SIGHUP) are the same.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
 def stop_on_signals() -> Iterator[list[int]]:
-    """A list that is empty until Ctrl-C or a request to terminate; a second Ctrl-C is at once."""
+    """A list that is empty until a signal comes; a second one is a KeyboardInterrupt."""
     received: list[int] = []
 
     def receive(number: int, frame: Any) -> None:
         if received:
             raise KeyboardInterrupt
         received.append(number)
-        print("\nstopping…", file=sys.stderr)
+        # Not by print, which fails where the signal came in the middle of another print. The
+        # terminal may be gone.
+        with suppress(OSError):
+            os.write(2, "\nstopping…\n".encode())
 
-    handlers = {n: signal.signal(n, receive) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with _handled(receive):
         yield received
+
+
+@contextmanager
+def interrupted_by_signals() -> Iterator[None]:
+    """Each of the signals is a KeyboardInterrupt."""
+
+    def receive(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    with _handled(receive):
+        yield
+
+
+@contextmanager
+def _handled(handler: Callable[[int, Any], None]) -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    if before[signal.SIGHUP] is signal.SIG_IGN:  # started by nohup
+        del before[signal.SIGHUP]
+    for number in before:
+        signal.signal(number, handler)
+    try:
+        yield
     finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)

@@ -61,11 +61,21 @@ class Evaluator:
       trainers: by the names under which the tasks were given.
     """
 
-    def __init__(self, tasks: Mapping[str, Task], cache: ScoreCache | None = None) -> None:
+    def __init__(
+        self,
+        tasks: Mapping[str, Task],
+        cache: ScoreCache | None = None,
+        progress: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Compiles nothing yet.
+
+        Args:
+          tasks: by name. cache: of scores. progress: see `Trainer`.
+        """
         # Only who trains needs JAX; who has others train reads and compares scores.
         from .training import Trainer
 
-        self.trainers = {name: Trainer(task) for name, task in tasks.items()}
+        self.trainers = {name: Trainer(task, progress) for name, task in tasks.items()}
         self.cache = cache
 
     def score(
@@ -167,7 +177,10 @@ class Evaluator:
 
 def score_to_json(score: TaskScore) -> str:
     """Exact: numbers are written so that they read back as themselves."""
-    return json.dumps(asdict(score))
+    data = asdict(score)
+    if not score.failure:
+        del data["failure"]
+    return json.dumps(data)
 
 
 def score_from_json(text: str) -> TaskScore:
@@ -183,4 +196,5 @@ def score_from_json(text: str) -> TaskScore:
         data.get("stopped_at"),
         data.get("exploits", 0),
         data.get("floor", 0.0),
+        data.get("failure", ""),
     )

@@ -42,6 +42,7 @@ class TaskScore:
       stopped_at: the step after which a hurdle stopped the run; the scores are those of that step.
       exploits: how many of the scores were below what the task allows; they count as diverged.
       floor: what losses are measured from when they are compared; see `floor_of`.
+      failure: why there are no scores ("hung"), all of which count as diverged then.
 
     Raises:
       UserError: a loss lies below the floor, so that it cannot be compared.
@@ -56,6 +57,7 @@ class TaskScore:
     stopped_at: int | None = None
     exploits: int = 0
     floor: float = 0.0
+    failure: str = ""
 
     def __post_init__(self) -> None:
         least = self.floor - rounding_at(self.floor)
@@ -195,6 +197,14 @@ def task_score(
     honest = np.where(result.curve < least, math.inf, result.curve)
     curve = tuple(tuple(tuple(float(x) for x in rate) for rate in row) for row in honest)
     return dataclasses.replace(score, curve=curve, curve_steps=steps)
+
+
+def failed_score(
+    task: str, learning_rates: Sequence[float], seeds: Sequence[int], failure: str
+) -> TaskScore:
+    """The score of a rule that could not be trained on a task: it counts as diverged."""
+    scores = ((math.inf,) * len(learning_rates),) * len(seeds)
+    return TaskScore(task, tuple(learning_rates), tuple(seeds), scores, failure=failure)
 
 
 def joined(scores: Sequence[TaskScore]) -> TaskScore:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import math
+import re
 import sys
+import traceback
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from ..dsl.errors import UserError, did_you_mean
+from .switches import firm_switches
 
 Params = Any  # a pytree of float32 arrays
 Batch = Any  # a pytree of arrays, the same shapes for every key and problem
@@ -52,6 +55,7 @@ class Task:
     version: int = 1  # raised whenever the numbers change; part of every cache key
 
 
+@firm_switches()
 def load_task_file(spec: str) -> Task:
     """Reads a user's task from `FILE.py:NAME`.
 
@@ -79,9 +83,9 @@ def load_task_file(spec: str) -> Task:
         raise UserError(f"task '{spec}': there is no file '{file}'")
     if path.suffix != ".py":
         raise UserError(f"task '{spec}': '{file}' is not a Python file (its name must end in .py)")
-    found = _named(spec, _execute(spec, path), name)
+    found = _named(spec, path, _execute(spec, path), name)
     task = _as_task(spec, found, name, version=zlib.crc32(path.read_bytes()))
-    _check_shapes(spec, task)
+    _check_shapes(spec, path, task)
     return task
 
 
@@ -99,13 +103,14 @@ def _execute(spec: str, path: Path) -> dict[str, Any]:
         module_spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[module_name]
-        raise UserError(f"task '{spec}': '{path}' fails to import: {_brief(error)}") from error
+        what = _brief(error, path)
+        raise UserError(f"task '{spec}': '{path}' fails to import: {what}") from error
     finally:
         sys.path.remove(str(path.resolve().parent))
     return vars(module)
 
 
-def _named(spec: str, namespace: dict[str, Any], name: str) -> Any:
+def _named(spec: str, path: Path, namespace: dict[str, Any], name: str) -> Any:
     """Looks the name up and calls it if it is a class or function that makes the task."""
     if name not in namespace:
         public = [n for n in namespace if not n.startswith("_")]
@@ -118,7 +123,7 @@ def _named(spec: str, namespace: dict[str, Any], name: str) -> Any:
         return found()
     except Exception as error:
         raise UserError(
-            f"task '{spec}': calling '{name}' without arguments fails: {_brief(error)}"
+            f"task '{spec}': calling '{name}' without arguments fails: {_brief(error, path)}"
         ) from error
 
 
@@ -190,7 +195,7 @@ def _check_arguments(spec: str, found: Any, has_draw: bool) -> None:
             ) from None
 
 
-def _check_shapes(spec: str, task: Task) -> None:
+def _check_shapes(spec: str, path: Path, task: Task) -> None:
     """Traces the functions: params must be float32, loss and score floating scalars.
 
     A parameter may be a Python float, and one array among others may have no numbers.
@@ -201,7 +206,7 @@ def _check_shapes(spec: str, task: Task) -> None:
             return jax.eval_shape(getattr(task, part), *args)
         except Exception as error:
             raise UserError(
-                f"task '{spec}': '{part}' fails when traced by JAX: {_brief(error)}"
+                f"task '{spec}': '{part}' fails when traced by JAX: {_brief(error, path)}"
             ) from error
 
     key = jax.random.key(0)
@@ -211,11 +216,14 @@ def _check_shapes(spec: str, task: Task) -> None:
     if not any(leaf.size for _, leaf in leaves):
         what = "arrays without numbers" if leaves else "no array"
         raise UserError(f"task '{spec}': 'init' returns {what}; it must return the parameters")
-    for path, leaf in leaves:
+    for place, leaf in leaves:
         if leaf.dtype != jnp.float32:
-            where = jax.tree_util.keystr(path) or "the parameter"
+            where = jax.tree_util.keystr(place) or "the parameter"
+            double = leaf.dtype == jnp.float64
+            hint = " (rules are trained in float32 whatever JAX_ENABLE_X64 says)" if double else ""
             raise UserError(
-                f"task '{spec}': 'init' gives {where} the dtype {leaf.dtype}; it must be float32"
+                f"task '{spec}': 'init' gives {where} the dtype {leaf.dtype}; it must be"
+                f" float32{hint}"
             )
     batch = shapes("batch", key, problem)
     for part, args in (("loss", (params, batch)), ("score", (params, problem))):
@@ -228,7 +236,41 @@ def _check_shapes(spec: str, task: Task) -> None:
             )
 
 
-def _brief(error: BaseException) -> str:
-    """The error's type and the first line of its message: one sentence for the terminal."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+def blamed_on_task(spec: str, error: Exception) -> str | None:
+    """What a user's task raised while it was trained, in a sentence; None if it was not the task.
+
+    Args:
+      spec: FILE.py:NAME. error: with its traceback.
+    """
+    path = Path(spec.rpartition(":")[0]).expanduser()
+    if not _place(error, path):
+        return None
+    return f"task '{spec}' fails while it is trained: {_brief(error, path)}"
+
+
+def _brief(error: BaseException, path: Path) -> str:
+    """The error's type, its message in a line, and where in the user's files it was raised."""
+    message = str(error).strip()
+    if raised := _RAISED.findall(message):
+        text = raised[-1]  # in a callback: JAX's message holds the traceback
+    else:
+        text = ": ".join([type(error).__name__, *message.splitlines()[:1]])
+    return text + _place(error, path)
+
+
+def _place(error: BaseException, path: Path) -> str:
+    """The innermost line of the task's file, or of one beside or below it, that an error passed."""
+    ours = Path(__file__).resolve().parents[1]
+    folder = path.resolve().parent
+    # As text, because of errors in callbacks JAX keeps no more.
+    for name, line in reversed(_FRAME.findall("".join(traceback.format_exception(error)))):
+        file = Path(name).resolve()
+        beside = file.is_relative_to(folder) and "site-packages" not in file.parts
+        if file == path.resolve() or (beside and not file.is_relative_to(ours)):
+            return f" ({name}, line {line})"
+    return ""
+
+
+# What follows the last frame of a traceback.
+_RAISED = re.compile(r'^  File ".*\n(?:  .*\n)*(\S.*)', re.MULTILINE)
+_FRAME = re.compile(r'File "([^"\n]+)", line (\d+), in ')

@@ -93,8 +93,14 @@ class Trainer:
     initial weights and minibatches (JAX's random numbers are slow to compile), and the score.
     """
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, progress: Callable[[], None] = lambda: None) -> None:
+        """Compiles nothing yet.
+
+        Args:
+          task: to be trained. progress: called whenever a run has got to a checkpoint.
+        """
         self.task = task
+        self._progress = progress
         # The key is irrelevant: only shapes are used.
         key = jax.random.key(0)
         params = jax.eval_shape(task.init, key, jax.eval_shape(task.draw, key))
@@ -255,6 +261,7 @@ class Trainer:
             scores, lost = jax.device_get(self._finish(start, w, at, position.alive))
             diverged |= lost.reshape(shape)
             curve.append(np.where(diverged, np.inf, scores.reshape(shape).astype(np.float64)))
+            self._progress()
             if until < last and (diverged.all() or not go_on(until, curve[-1][0])):
                 break
         if diverged.all():  # then it has diverged at all checkpoints that are left

@@ -21,7 +21,7 @@ from . import evolution
 from .config import SearchConfig
 from .finals import decide
 from .funnel import CHAMPION_SEED, CandidateTrainer, proxy_jobs
-from .jobs import Stopped, Trials, jobs_of, submit, succeeded
+from .jobs import HUNG, Stopped, Trials, jobs_of, submit, succeeded
 from .ledger import Ledger
 from .outcome import Champion, Outcome, Round
 from .progress import Counts, Progress
@@ -81,13 +81,13 @@ class _Engine:
         self.ledger = opened
         self.config = config
         self.report = report
-        self.trials = Trials(workers, opened, should_stop)
+        self.baseline = get_known(config.baseline).program
+        self.trials = Trials(workers, opened, should_stop, self.baseline)
         self.earlier_seconds = opened.seconds()
         # Proposals of earlier sessions, which are repeated whatever the clock says.
         self.stored = sum(opened.counts().values())
         self.started = time.monotonic()
         self.counts = Counts()
-        self.baseline = get_known(config.baseline).program
         # By ordinal, of candidates that are pending.
         self.answers: dict[int, Future[dict[str, Any]]] = {}
         self.standing = Standing()
@@ -130,7 +130,7 @@ class _Engine:
         first meet the task.
         """
         jobs = proxy_jobs(self.baseline, self.config, 0)
-        futures = {job.task: submit(self.trials.workers, job) for job in jobs}
+        futures = {job.task: submit(self.trials.workers, job, essential=True) for job in jobs}
 
         def show() -> None:
             left = [task for task, future in futures.items() if not future.done()]
@@ -251,7 +251,11 @@ class _Engine:
     def _keep(self, batch: Batch, trainer: CandidateTrainer) -> None:
         """Stores the scores of those candidates of a batch that have been trained."""
         answers = [(p, self.answers.pop(p.ordinal)) for p in batch if p.ordinal in self.answers]
-        trainer.keep((p, answer.result()) for p, answer in answers if succeeded(answer))
+        trained = [(p, answer.result()) for p, answer in answers if succeeded(answer)]
+        trainer.keep(trained)
+        for proposal, answer in trained:
+            if HUNG in answer:
+                self.ledger.note_hung(f"candidate {proposal.ordinal}", answer[HUNG])
 
     def _spent(self, state: SearchState) -> bool:
         fraction = self._fraction(state)

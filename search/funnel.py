@@ -7,6 +7,7 @@ which nothing is chosen).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -18,7 +19,8 @@ from ..evaluators.evaluate import Fidelity, score_from_json, score_to_json
 from ..evaluators.hurdles import Hurdle, Pace, pace_from_plain
 from ..evaluators.scoring import TaskScore, mean_over_tasks
 from .config import SearchConfig, Stage
-from .jobs import Job, Trials, fidelity, fidelity_from_plain
+from .jobs import HUNG, Job, Trials, fidelity, fidelity_from_plain, hung_score
+from .requests import WorkerHung
 from .state import Proposal
 
 # A candidate that fails the screen or a hurdle ranks behind one that passed and did this much
@@ -69,9 +71,8 @@ class CandidateTrainer:
             [(task, round_fidelity(stage, task, number)) for task in stage.tasks]
             for stage in (config.funnel.screen, config.funnel.proxy)
         ]
-        self._keys = {
-            task: trials.trial(task, f, "machine") for stage in stages for task, f in stage
-        }
+        self._tried = {task: f for stage in stages for task, f in stage}
+        self._keys = {task: trials.trial(task, f, "machine") for task, f in self._tried.items()}
         funnel = config.funnel
         # What is the same for every candidate.
         self._request = {
@@ -91,7 +92,8 @@ class CandidateTrainer:
           is_new: whether no earlier session can have trained it on any task.
 
         Returns:
-          What `train_candidate` returns.
+          What `train_candidate` returns; where workers hang at it, that it diverged, and HUNG with
+          the task.
         """
         known = {}
         for task, key in self._keys.items() if not is_new else ():
@@ -99,7 +101,13 @@ class CandidateTrainer:
                 known[task] = score
         request = {**self._request, "program": format_program(candidate.program), "known": known}
         what = f"candidate {candidate.ordinal}"
-        return self._trials.workers.submit(request, what, ahead=True)
+        return self._trials.workers.submit(request, what, ahead=True, on_hang=self._hung)
+
+    def _hung(self, error: WorkerHung) -> dict[str, Any]:
+        """What a candidate gets at which workers hang. Resumed, a run finds it in the ledger."""
+        task = error.task
+        scores = {task: hung_score(task, self._tried[task])} if task in self._tried else {}
+        return {"fitness": math.inf, "scores": scores, HUNG: task}
 
     def keep(self, trained: Iterable[tuple[Proposal, Mapping[str, Any]]]) -> None:
         """Stores the new scores of candidates, given with what `train_candidate` returned."""

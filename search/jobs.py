@@ -15,8 +15,8 @@ from typing import Any, Protocol, TypeVar
 from ..dsl.canonical import program_digest
 from ..dsl.program import Program
 from ..dsl.syntax import format_program, parse
-from ..evaluators.evaluate import Fidelity, Path, score_from_json
-from ..evaluators.scoring import TaskScore
+from ..evaluators.evaluate import Fidelity, Path, score_from_json, score_to_json
+from ..evaluators.scoring import TaskScore, failed_score
 from ..evaluators.tasks.baselines import baselines
 from .config import Stage
 from .workers import Workers
@@ -30,6 +30,8 @@ GRID = 5
 MOVES = 6
 # AdamW's, where it was never tuned.
 USUAL_RATE = 1e-2
+# Why a rule at which workers hang has no score.
+HUNG = "hung"
 
 
 class Results(Protocol):
@@ -41,6 +43,10 @@ class Results(Protocol):
 
     def record(self, results: Iterable[tuple[str, str, int, str, str, str]]) -> None:
         """Stores results: digest, task, version, fidelity, path and scores of each."""
+        ...
+
+    def note_hung(self, what: str, task: str) -> None:
+        """Stores that workers hung at something on a task."""
         ...
 
 
@@ -103,10 +109,23 @@ def fidelity_from_plain(data: Mapping[str, Any]) -> Fidelity:
     return Fidelity(**values)
 
 
-def submit(workers: Workers, job: Job) -> Future[str]:
-    """Has a worker train; the score comes as text."""
+def submit(workers: Workers, job: Job, *, essential: bool = False) -> Future[str]:
+    """Has a worker train; the score comes as text.
+
+    Args:
+      workers, job: who trains what.
+      essential: whether there is no going on without the score, as with a baseline's. Otherwise a
+        rule at which workers hang counts as diverged.
+    """
     request = {"do": "score", "job": job.plain()}
-    return workers.submit(request, f"{job.program.name} on {job.task}")
+    what = f"{job.program.name} on {job.task}"
+    on_hang = None if essential else lambda hung: hung_score(job.task, job.fidelity)
+    return workers.submit(request, what, on_hang=on_hang)
+
+
+def hung_score(task: str, fidelity: Fidelity) -> str:
+    """The score, as text, of a rule at which workers hang on a task."""
+    return score_to_json(failed_score(task, fidelity.learning_rates, fidelity.seeds, HUNG))
 
 
 def jobs_of(
@@ -134,9 +153,17 @@ class Trials:
 
     Attributes:
       workers: who train. results: where scores are kept. should_stop: asked while waiting.
+      baseline: the rule without whose scores nothing can be compared.
     """
 
-    def __init__(self, workers: Workers, results: Results, should_stop: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        workers: Workers,
+        results: Results,
+        should_stop: Callable[[], bool],
+        baseline: Program | None = None,
+    ) -> None:
+        self.baseline = baseline
         self.workers = workers
         self.should_stop = should_stop
         self.results = results
@@ -188,18 +215,22 @@ class Trials:
         keys = [self._key(job) for job in jobs]
         scores: dict[Key, str] = {}
         started: dict[Key, Future[str]] = {}
+        names = {key: job.program.name for key, job in zip(keys, jobs, strict=True)}
         for key, job in zip(keys, jobs, strict=True):
             if key not in scores and key not in started:
                 if (known := self.results.result(*key)) is not None:
                     scores[key] = known
                 else:
-                    started[key] = submit(self.workers, job)
+                    essential = job.program == self.baseline
+                    started[key] = submit(self.workers, job, essential=essential)
         try:
             for key, future in started.items():
                 scores[key] = self.result(
                     future, lambda: done(len(jobs) - sum(not f.done() for f in started.values()))
                 )
                 self.results.record([(*key, scores[key])])
+                if score_from_json(scores[key]).failure == HUNG:
+                    self.results.note_hung(names[key], key[1])
         except Stopped:
             self.results.record((*key, f.result()) for key, f in started.items() if succeeded(f))
             raise

@@ -27,6 +27,8 @@ FILE = "ledger.sqlite"
 APPLICATION_ID = 0x65766F70  # "evop", so that a foreign database is recognised
 SCHEMA = 2
 
+# The fact that says at what workers hung.
+HUNG = "hung"
 # The fact that says how many candidates there were, where not all are kept.
 _COUNTS = "counts"
 
@@ -107,6 +109,10 @@ class Ledger:
         with self._db:
             self._db.executemany(_SET_FACT, [(k, _dump(v)) for k, v in facts.items()])
 
+    def note_hung(self, what: str, task: str) -> None:
+        """Stores that workers hung at something on a task, which depends on the machine."""
+        self.set_fact(HUNG, self.hung() | {what: task})
+
     def propose(self, proposals: Iterable[Proposal]) -> dict[int, float | None]:
         """Stores proposals before they are trained.
 
@@ -181,6 +187,10 @@ class Ledger:
         """Something stored about the run."""
         row = self._db.execute("select value from facts where key = ?", [key]).fetchone()
         return default if row is None else json.loads(row[0])
+
+    def hung(self) -> dict[str, str]:
+        """What workers hung at, with the task."""
+        return self.fact(HUNG, {})
 
     @property
     def is_trimmed(self) -> bool:

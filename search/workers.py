@@ -1,81 +1,32 @@
-"""Worker processes: programs go out as text, numbers come back, and any process may die.
+"""Worker processes: programs go out as text, numbers come back, and any process may die or hang.
 
 A request and its answer are one line of JSON each, through the worker's standard input and output.
 Nothing is pickled, and no thread or lock of JAX is inherited, because workers are started afresh
-and never forked. A worker holds nothing that is missed: when one dies, what it was sent goes to
-the next.
+and never forked. A worker holds nothing that is missed: when one dies, or hangs and is killed, what
+it was sent goes to the next.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
 import sys
 import threading
+import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
-from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 from ..dsl.errors import UserError
+from .patience import VARIABLE, Patience, chosen_patience
+from .process import WorkerProcess
+from .requests import OnHang, Place, Request, WorkerHung, WorkerLost, at, error_in, loading
 
 # How many workers one request, or one start, may cost before it is given up.
 MOST_DEATHS = 3
-
-# One thread of linear algebra per worker. PJRT_NPROC is what sizes the thread pool of XLA's CPU
-# client (JAX 0.10); XLA_FLAGS=--xla_cpu_multi_thread_eigen=false leaves it at one thread per core
-# (a convolution took 8.5 s of processor time in 5.1 s). Binding the process to a core would size
-# the pool too, but would keep it there when another program takes that core. The numbers are the
-# same to the last bit either way, and differ from those of several threads.
-_ENVIRONMENT = {
-    "PJRT_NPROC": "1",
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-}
-# The machine trains on the processor even where there is a GPU, on which it is 2 to 50 times slower
-# than on one core (docs/performance.md). Who wants it there has several processes share its memory.
-_UNLESS_SET = {"JAX_PLATFORMS": "cpu", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-
-# The same modules as here, and none from the folder that the user happens to be in.
-_COMMAND = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]);"
-    f"from {__package__}.worker import main; main()"
-)
-
-
-class WorkerLost(UserError):
-    """Workers died again and again on the same request, or could not start."""
-
-
-@dataclass(eq=False)
-class _Request:
-    line: bytes
-    what: str
-    ahead: bool
-    answer: Future[Any] = field(default_factory=Future)
-    deaths: int = 0
-
-
-@dataclass(eq=False)
-class _Worker:
-    """A place for a worker process; `sent` are the requests that it has not answered yet."""
-
-    process: subprocess.Popen[bytes] | None = None
-    ready: bool = False
-    sent: deque[_Request] = field(default_factory=deque)
-
-    def send(self, request: _Request) -> None:
-        self.sent.append(request)
-        assert self.process is not None and self.process.stdin is not None
-        # If it has died, whoever reads its answers finds out, and sends the request elsewhere.
-        with suppress(OSError):
-            self.process.stdin.write(request.line)
-            self.process.stdin.flush()
+# How many workers may hang at one request, or while they load the tasks.
+MOST_HANGS = 2
 
 
 class Workers:
@@ -85,21 +36,35 @@ class Workers:
     not reach them.
     """
 
-    def __init__(self, tasks: Iterable[str], count: int = 0) -> None:
+    def __init__(
+        self,
+        tasks: Iterable[str],
+        count: int = 0,
+        *,
+        patience: Patience | None = None,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
         """Starts the processes and returns at once.
 
         Args:
           tasks: names of built-in tasks, or FILE.py:NAME.
           count: how many processes; 0 for one per core.
+          patience: with those that give no sign of life; what the environment says unless given.
+          say: told, from any thread, what is waited for long and who hung; printed unless given.
+
+        Raises:
+          UserError: the environment asks for no number of seconds.
         """
         self.count = count or _cores()
         self._hello = _line({"do": "load", "tasks": [*tasks]})
-        self._versions: Future[dict[str, int]] = Future()
+        self._patience = patience or chosen_patience()
+        self._say = say or _print
+        self._loaded: Future[dict[str, tuple[int, str]]] = Future()  # version and tier
         self._busy = 0.0
         self._failure: Exception | None = None
         self._closed = False
-        self._waiting: deque[_Request] = deque()
-        self._workers = [_Worker() for _ in range(self.count)]
+        self._waiting: deque[Request] = deque()
+        self._workers = [Place() for _ in range(self.count)]
         self._lock = threading.RLock()
         self._threads = [
             threading.Thread(target=self._keep, args=[worker], daemon=True)
@@ -120,9 +85,20 @@ class Workers:
         Raises:
           UserError: a task cannot be loaded, or workers cannot start.
         """
-        return self._versions.result()
+        return {task: version for task, (version, _) in self._loaded.result().items()}
 
-    def submit(self, request: Mapping[str, Any], what: str, *, ahead: bool = False) -> Future[Any]:
+    def tiers(self) -> Mapping[str, str]:
+        """The tier of each task; as `versions`."""
+        return {task: tier for task, (_, tier) in self._loaded.result().items()}
+
+    def submit(
+        self,
+        request: Mapping[str, Any],
+        what: str,
+        *,
+        ahead: bool = False,
+        on_hang: OnHang | None = None,
+    ) -> Future[Any]:
         """Has a worker answer a request, in the order of submission.
 
         Args:
@@ -131,12 +107,15 @@ class Workers:
           ahead: whether a worker may be sent this while it is busy, so that it need not wait for
             it; for short requests only, because it then waits for that worker though another may
             be idle.
+          on_hang: answers in the place of workers that hang at this.
 
         Returns:
-          The answer, or an error: UserError where a task is to blame, WorkerLost, or RuntimeError
-          with the worker's traceback.
+          The answer, or an error: UserError where a task is to blame, WorkerLost, WorkerHung, or
+          WorkerError.
         """
-        wanted = _Request(_line(request), what, ahead)
+        job = request.get("job", request)
+        asked = (request["do"], job.get("path", "finish" if request.get("finish") else ""))
+        wanted = Request(_line(request), what, ahead, asked, job.get("task", ""), on_hang)
         with self._lock:
             if self._closed:
                 wanted.answer.cancel()
@@ -169,7 +148,7 @@ class Workers:
         """Ends all workers at once, whatever they are at; unanswered requests are cancelled."""
         with self._lock:
             self._closed = True
-            self._versions.cancel()
+            self._loaded.cancel()
             self.cancel()
             self._kill()
         for thread in self._threads:
@@ -177,73 +156,78 @@ class Workers:
 
     # --- one thread for each worker, which starts it and reads its answers ---
 
-    def _keep(self, worker: _Worker) -> None:
-        failed_starts = 0
+    def _keep(self, worker: Place) -> None:
+        failed_starts = hung_starts = 0
         while self._start(worker):
-            process = worker.process
-            assert process is not None and process.stdin is not None and process.stdout is not None
-            with process.stdout as answers:
-                for line in answers:
-                    if line.endswith(b"\n"):  # else it died in the middle of a line
-                        self._take(worker, json.loads(line))
-            status = process.wait()
-            failed_starts = 0 if worker.ready else failed_starts + 1
-            self._lost(worker, status)
-            with suppress(OSError):  # what it was sent last may be there still
-                process.stdin.close()
+            assert worker.process is not None
+            for line in worker.process.lines():
+                if line:
+                    self._take(worker, json.loads(line))
+                self._watch(worker)
+            ended = worker.process.end()
+            was_ready, hung = worker.ready, worker.hung
+            self._lost(worker, ended)
+            if was_ready:
+                failed_starts = hung_starts = 0
+            elif hung:
+                hung_starts += 1
+            else:
+                failed_starts += 1
             if failed_starts == MOST_DEATHS:
-                self._fail(WorkerLost(f"a worker process cannot start: it {_ended(status)}"))
+                self._fail(WorkerLost(f"a worker process cannot start: it {ended}"))
+            if hung_starts == MOST_HANGS:
+                self._fail(self._hung(Request(b"", loading(worker)), worker, hung))
 
-    def _start(self, worker: _Worker) -> bool:
+    def _start(self, worker: Place) -> bool:
         """Starts the process, unless there is nothing more to do."""
         with self._lock:
             if self._closed or self._failure is not None:
                 return False
-            worker.ready = False
+            worker.ready, worker.runs, worker.hung = False, False, 0.0
             try:
-                worker.process = subprocess.Popen(
-                    [sys.executable, "-P", "-c", _COMMAND, json.dumps(sys.path)],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    env={**_UNLESS_SET, **os.environ, **_ENVIRONMENT},
-                    # Out of the terminal's reach: Ctrl-C is for the process that saves the run.
-                    start_new_session=True,
-                )
+                worker.process = WorkerProcess()
             except OSError as error:
                 self._fail(WorkerLost(f"a worker process cannot start: {error}"))
                 return False
-            worker.send(_Request(self._hello, "loading tasks", False))
+            worker.send(Request(self._hello, "loading tasks"))
         return True
 
-    def _take(self, worker: _Worker, message: dict[str, Any]) -> None:
+    def _take(self, worker: Place, message: dict[str, Any]) -> None:
         """Passes an answer on, and sends the next request."""
         with self._lock:
+            if "at" in message:
+                worker.runs = True
+                worker.hear(message["at"])
+                return
             request = worker.sent.popleft()
             is_hello, worker.ready = not worker.ready, True
+            worker.begin()
             if not is_hello:
                 self._busy += message["seconds"]
+                for task, seconds in message["pieces"].items():
+                    self._patience.learn((*request.asked, task), seconds)
             self._dispatch()
             if self._closed or self._failure is not None or request.answer.cancelled():
                 return
-            error = _error(message, request.what)
+            error = error_in(message, request.what)
             if is_hello:
-                self._loaded(message.get("value", {}), error)
+                self._note_loaded(message.get("value", {}), error)
             elif error is not None:
                 request.answer.set_exception(error)
             else:
                 request.answer.set_result(message["value"])
 
-    def _loaded(self, versions: dict[str, int], error: Exception | None) -> None:
+    def _note_loaded(self, loaded: dict[str, tuple[int, str]], error: Exception | None) -> None:
         if error is not None:
             self._fail(error)
             return
-        if not self._versions.done():
-            self._versions.set_result(versions)
-        first = self._versions.result()
-        if changed := [task for task in versions if versions[task] != first[task]]:
+        if not self._loaded.done():
+            self._loaded.set_result(loaded)
+        first = self._loaded.result()
+        if changed := [task for task in loaded if loaded[task] != first[task]]:
             self._fail(UserError(f"task '{changed[0]}' has changed since this search loaded it"))
 
-    def _lost(self, worker: _Worker, status: int) -> None:
+    def _lost(self, worker: Place, ended: str) -> None:
         """Puts what a dead worker was sent back where it was, first in line."""
         with self._lock:
             lost = [*worker.sent]
@@ -251,16 +235,20 @@ class Workers:
             worker.sent.clear()
             if self._closed or self._failure is not None or not was_ready:
                 return
-            if lost:
-                lost[0].deaths += 1  # the others were not begun
+            if lost:  # the others were not begun
+                lost[0].deaths += not worker.hung
+                lost[0].hangs += bool(worker.hung)
             for request in reversed(lost):
                 if request.answer.cancelled():
                     continue
-                if request.deaths < MOST_DEATHS:
-                    self._waiting.appendleft(request)
+                if request.hangs == MOST_HANGS:
+                    self._give_up(request, self._hung(request, worker, worker.hung))
+                elif request.deaths == MOST_DEATHS:
+                    why = f"{MOST_DEATHS} worker processes died of it, the last {ended}"
+                    error = WorkerLost(f"{request.what} was given up: {why}")
+                    request.answer.set_exception(error)
                 else:
-                    why = f"{MOST_DEATHS} worker processes died of it, the last {_ended(status)}"
-                    request.answer.set_exception(WorkerLost(f"{request.what} was given up: {why}"))
+                    self._waiting.appendleft(request)
             self._dispatch()
 
     def _dispatch(self) -> None:
@@ -280,11 +268,11 @@ class Workers:
             self._failure = error
             for request in self._unanswered():
                 request.answer.set_exception(error)
-            if not self._versions.done():
-                self._versions.set_exception(error)
+            if not self._loaded.done():
+                self._loaded.set_exception(error)
             self._kill()
 
-    def _unanswered(self) -> list[_Request]:
+    def _unanswered(self) -> list[Request]:
         """All requests without an answer. Holds the lock."""
         sent = [request for worker in self._workers if worker.ready for request in worker.sent]
         return [request for request in (*self._waiting, *sent) if not request.answer.cancelled()]
@@ -293,6 +281,49 @@ class Workers:
         for worker in self._workers:
             if worker.process is not None:
                 worker.process.kill()
+
+    # --- workers that give no sign of life ---
+
+    def _watch(self, worker: Place) -> None:
+        """Says what a worker has been at for long, and kills it where that is too long."""
+        with self._lock:
+            if not worker.sent or worker.hung or self._closed or self._failure is not None:
+                return
+            request, silent = worker.sent[0], time.monotonic() - worker.heard
+            limit = self._patience.limit((*request.asked, worker.task))
+            if not worker.runs:
+                limit = max(limit, self._patience.start)
+            what = at(request, worker) if worker.ready else loading(worker)
+            if silent > limit:
+                worker.hung = silent
+                is_last = request.hangs + 1 == MOST_HANGS
+                then = "" if is_last else "; it is tried once more"
+                self._say(f"{what} hangs: no sign of life for {silent:.0f} s{then}")
+                assert worker.process is not None
+                worker.process.kill()
+            elif silent > worker.quiet:
+                worker.quiet = 2 * silent
+                self._say(f"{what}: no sign of life for {silent:.0f} s; it gets {limit:.0f} s")
+
+    def _hung(self, request: Request, worker: Place, seconds: float) -> WorkerHung:
+        """The error where workers hung at the same request for the last time."""
+        what = at(request, worker) if request.line else request.what
+        return WorkerHung(
+            f"{what} was given up: {MOST_HANGS} workers gave no sign of life for {seconds:.0f} s;"
+            f" if it is merely slow, set {VARIABLE} to more than {self._patience.least:g} seconds",
+            worker.task,
+        )
+
+    def _give_up(self, request: Request, error: WorkerHung) -> None:
+        if request.on_hang is None:
+            request.answer.set_exception(error)
+        else:
+            self._say(f"{request.what} counts as diverged")
+            request.answer.set_result(request.on_hang(error))
+
+
+def _print(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def _cores() -> int:
@@ -304,19 +335,3 @@ def _cores() -> int:
 
 def _line(data: Mapping[str, Any]) -> bytes:
     return json.dumps(data).encode() + b"\n"
-
-
-def _error(message: Mapping[str, Any], what: str) -> Exception | None:
-    """The error in an answer, if there is one."""
-    if "mistake" in message:
-        return UserError(message["mistake"])
-    if "error" in message:
-        return RuntimeError(f"{what} failed:\n{message['error']}")
-    return None
-
-
-def _ended(status: int) -> str:
-    """How a process ended, in words."""
-    if status >= 0:
-        return f"ended with status {status}"
-    return f"was killed by {signal.Signals(-status).name}"

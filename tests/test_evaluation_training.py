@@ -17,7 +17,7 @@ from evoptax.evaluators.evaluate import Path as TrainingPath
 from evoptax.evaluators.task import load_task_file
 from evoptax.known_algorithms.catalogue import get_known
 from evoptax.search.jobs import Job
-from small_search import TASK
+from small_search import TASK, started_workers
 
 
 def _jobs(rules: str, tasks: str, seeds: int, path: TrainingPath = "machine") -> dict[Run, Job]:
@@ -33,7 +33,7 @@ def _jobs(rules: str, tasks: str, seeds: int, path: TrainingPath = "machine") ->
 
 @pytest.mark.parametrize("path", ["machine", "fused"])
 def test_a_seed_at_a_time_gives_what_all_at_once_give(small_task: str, path: TrainingPath) -> None:
-    (found,) = train(_jobs("lion", small_task, 3, path), workers=1).values()
+    (found,) = train(_jobs("lion", small_task, 3, path), started_workers(small_task)).values()
     evaluator = Evaluator({small_task: load_task_file(small_task)})
     fidelity = Fidelity(seeds=(0, 1, 2), checkpoints=20)
     expected = evaluator.score(get_known("lion").program, small_task, fidelity, path)

@@ -15,6 +15,7 @@ import pytest
 from evoptax.cli.main import main
 from evoptax.dsl.errors import UserError
 from evoptax.known_algorithms.catalogue import get_known
+from evoptax.search import process as process_module
 from evoptax.search import workers as workers_module
 from evoptax.search.config import Stage
 from evoptax.search.config_file import config_from_dict, config_to_toml
@@ -184,7 +185,7 @@ def test_task_that_prints_and_task_that_is_edited_during_a_search(tmp_path: Path
 @pytest.mark.parametrize("broken", ["command", "interpreter"])
 def test_workers_that_cannot_start(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if broken == "command":
-        monkeypatch.setattr(workers_module, "_COMMAND", "raise SystemExit(3)")
+        monkeypatch.setattr(process_module, "_COMMAND", "raise SystemExit(3)")
     else:
         monkeypatch.setattr(sys, "executable", "/no/such/python")
     with Workers(["digits_mlp"], 2) as workers:

@@ -70,6 +70,9 @@ def check_export(program: Program, source: str) -> float:
     """
     import jax
 
+    from ..devices import devices
+
+    devices()  # so that their lack is a sentence
     inputs = example_inputs()
     with jax.enable_x64(True):
         rates = None

@@ -17,7 +17,7 @@ from .table import TASKS, TaskInfo
 if TYPE_CHECKING:
     from ..task import Task
 
-__all__ = ["TaskInfo", "get_task", "list_tasks", "tier_of"]
+__all__ = ["TaskInfo", "get_task", "list_tasks", "task_info", "tier_of"]
 
 
 def list_tasks(tier: str | None = None) -> tuple[TaskInfo, ...]:
@@ -33,6 +33,22 @@ def tier_of(name: str) -> str:
     return next((info.tier for info in TASKS if info.name == name), "")
 
 
+def task_info(name: str) -> TaskInfo:
+    """The row of a built-in task.
+
+    Raises:
+      UserError: no built-in task has this name.
+    """
+    known = {info.name: info for info in TASKS}
+    if name not in known:
+        near = did_you_mean(name, known)
+        raise UserError(
+            f"there is no task '{name}'{near or ';'} the tasks are {', '.join(known)}, "
+            "and a task of your own is FILE.py:NAME"
+        )
+    return known[name]
+
+
 @functools.cache
 def get_task(name: str) -> Task:
     """Builds a task by name; the same name gives the same object, so JAX compiles it once.
@@ -42,14 +58,7 @@ def get_task(name: str) -> Task:
     """
     from ..task import Task
 
-    known = {info.name: info for info in TASKS}
-    if name not in known:
-        near = did_you_mean(name, known)
-        raise UserError(
-            f"there is no task '{name}'{near or ';'} the tasks are {', '.join(known)}, "
-            "and a task of your own is FILE.py:NAME"
-        )
-    info = known[name]
+    info = task_info(name)
     module_name, function = info.factory.split(":")
     module = importlib.import_module(f".{module_name}", __name__)
     draw, init, batch, loss, score = getattr(module, function)()

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -82,14 +82,20 @@ def _start(problem: Problem) -> Fitted:
     return Fitted(EMPTY, float(score(nothing, problem.table)[0]))
 
 
-def advance(state: DistillState, problem: Problem, candidates: int = 100) -> DistillState:
-    """The state some candidates later, or when the rule is found."""
+def advance(
+    state: DistillState,
+    problem: Problem,
+    candidates: int = 100,
+    progress: Callable[[], None] = lambda: None,
+) -> DistillState:
+    """The state some candidates later, or when the rule is found; `progress` follows each."""
     with np.errstate(all="ignore"):
         search = _Search(state, problem)
         for _ in range(candidates):
             if search.solved:
                 break
             search.step()
+            progress()
         return search.state()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,9 @@ from .traces import read_traces, relative_error
 class Strands:
     """The strands that a worker knows; it begins anew with one that it has lost."""
 
-    def __init__(self) -> None:
+    def __init__(self, progress: Callable[[], None] = lambda: None) -> None:
+        """Knows none yet. `progress` is called after each candidate."""
+        self._progress = progress
         self._problems: dict[str, Problem] = {}
         self._states: dict[tuple[str, int], DistillState] = {}
 
@@ -39,7 +42,7 @@ class Strands:
         if state is None or state.candidates > until:
             state = init(seed, problem)
         if not state.solved:
-            state = advance(state, problem, until - state.candidates)
+            state = advance(state, problem, until - state.candidates, self._progress)
         self._states[key] = state
         return {
             "candidates": state.candidates,

@@ -31,6 +31,7 @@ class Facts:
       best: the best rule's ordinal; before there is an outcome the best on held-out tasks, or
         where none was tried on them, the fittest. None before anything was trained.
       line: its ancestry.
+      hung: at what workers hung, with the task.
     """
 
     run: Run
@@ -42,6 +43,7 @@ class Facts:
     best: int | None
     line: tuple[Ancestor, ...]
     seconds: float
+    hung: Mapping[str, str]
 
     @property
     def baseline(self) -> str:
@@ -69,7 +71,18 @@ def read_facts(run: Run) -> Facts:
         else:
             best, found = _best_so_far(tally, rounds), _validated(config, opened, rounds)
         line = ancestry(opened, best) if best is not None else ()
-        return Facts(run, config, outcome, tally, rounds, found, best, line, opened.seconds())
+        return Facts(
+            run,
+            config,
+            outcome,
+            tally,
+            rounds,
+            found,
+            best,
+            line,
+            opened.seconds(),
+            opened.hung(),
+        )
 
 
 def _best_so_far(tally: Tally, rounds: tuple[Round, ...]) -> int | None:

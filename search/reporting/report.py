@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,19 @@ def _of_training(facts: Facts) -> Sequence[str]:
 
 
 def verdict_of(facts: Facts) -> Verdict:
-    """The verdict on a run, finished or not."""
+    """The verdict on a run, finished or not, and what workers hung at."""
+    verdict = _verdict_of(facts)
+    if not facts.hung:
+        return verdict
+    what = ", ".join(f"{what} on {task or 'a task'}" for what, task in facts.hung.items())
+    words = (
+        f"Workers hung at {what}, which counts as diverged; where they do not hang, this search"
+        " may end otherwise."
+    )
+    return replace(verdict, caveats=(*verdict.caveats, words))
+
+
+def _verdict_of(facts: Facts) -> Verdict:
     if facts.config.traces:
         return judge_distilled(facts.outcome)
     if facts.outcome:

@@ -145,6 +145,7 @@ class Points:
         rates = [self._rate(rung) for rung in range(lowest, lowest + self._width)]
         replicates = [(rate, point) for point in points for rate in rates]
         size = len(self._rates)
+        diverged = [math.inf] * size
         found = []
         for start in range(0, len(replicates), size):
             part = replicates[start : start + size]
@@ -159,7 +160,8 @@ class Points:
                 "steps": self._tasks[task],
                 "schedule": self._tried.schedule,
             }
-            found.append(self._workers.submit(request, f"{self._rule.original.name} on {task}"))
+            what = f"{self._rule.original.name} on {task}"
+            found.append(self._workers.submit(request, what, on_hang=lambda hung: diverged))
         self.runs += len(found)
         return found
 
@@ -193,7 +195,7 @@ class Points:
             Job(program, task, replace(self._tried, seeds=seeds, steps=steps), "machine", shared)
             for task, steps in tasks.items()
         ]
-        answers = [submit(self._workers, job) for job in jobs]
+        answers = [submit(self._workers, job, essential=shared) for job in jobs]
         self.runs += len(seeds) * len(jobs)
         scores = (score_from_json(self._result(answer)) for answer in answers)
         return dict(zip(tasks, scores, strict=True))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from functools import cache, partial
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ class Strategy:
     """SNES (Wierstra et al. 2014): a normal distribution with a width for each coordinate.
 
     It starts at 0. Draws derive from the seed and the generation alone, and all is computed on the
-    CPU, so that it repeats exactly.
+    CPU, whatever JAX's switches say, so that it repeats exactly.
     """
 
     def __init__(self, dimensions: int, population: int, spread: float, seed: int) -> None:
@@ -30,8 +32,8 @@ class Strategy:
         import jax.numpy as jnp
 
         self._generation = 0
-        self._on_cpu = partial(jax.default_device, jax.local_devices(backend="cpu")[0])
-        with self._on_cpu():
+        self._cpu = jax.local_devices(backend="cpu")[0]
+        with self._firmly():
             self._algorithm = _algorithm(dimensions, population)
             self._params = self._algorithm.default_params.replace(std_init=jnp.float32(spread))
             self._key = jax.random.key(seed)
@@ -43,7 +45,7 @@ class Strategy:
         import jax
 
         self._generation += 1
-        with self._on_cpu():
+        with self._firmly():
             key = jax.random.fold_in(self._key, self._generation)
             places, state = self._algorithm.ask(key, self._state, self._params)
             self._state = _settled(state)
@@ -52,9 +54,18 @@ class Strategy:
     def tell(self, places: np.ndarray, values: np.ndarray) -> None:
         """What the points are worth, (P,); lower is better, inf is worst."""
         told = places.astype(np.float32), values.astype(np.float32)
-        with self._on_cpu():
+        with self._firmly():
             state, _ = self._algorithm.tell(self._key, *told, self._state, self._params)
             self._state = _settled(state)
+
+    @contextmanager
+    def _firmly(self) -> Iterator[None]:
+        import jax
+
+        from ...evaluators.switches import firm_switches
+
+        with jax.default_device(self._cpu), firm_switches():
+            yield
 
     @property
     def mean(self) -> np.ndarray:
