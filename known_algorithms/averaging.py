@@ -123,13 +123,13 @@ def schedule_free_sgd(w, g, z=w, lr_max=0, s=0, *, lr=1, beta=0.9, wd=0):
     """Schedule-Free SGD (Defazio et al. 2024).
 
     w is the point y, where the gradient is taken; x, which follows from y and z, is evaluated.
-    At a constant lr, c is 1 / t.
+    At a constant lr, c is 1 / t. While lr has been 0 from the start, nothing moves.
     """
     x = (w - (1 - beta) * z) / beta
     z = z - lr * (g + wd * w)
     lr_max = maximum(lr_max, lr)
     s = s + square(lr_max)
-    c = square(lr_max) / s
+    c = square(lr_max) / maximum(s, 1e-30)
     x = (1 - c) * x + c * z
     y = (1 - beta) * z + beta * x
     eval_w = (y - (1 - beta) * z) / beta
@@ -150,7 +150,7 @@ def schedule_free_adamw(
     """Schedule-Free AdamW (Defazio et al. 2024, Algorithm 1).
 
     w is the point y, where the gradient is taken; x, which follows from y and z, is evaluated.
-    At a constant lr, c is 1 / t.
+    At a constant lr, c is 1 / t. While lr has been 0 from the start, nothing moves.
     """
     x = (w - (1 - beta) * z) / beta
     v = lerp(square(g), v, b2)
@@ -158,7 +158,7 @@ def schedule_free_adamw(
     z = z - lr * (g / (sqrt(v_hat) + eps) + wd * w)
     lr_max = maximum(lr_max, lr)
     s = s + square(lr_max)
-    c = square(lr_max) / s
+    c = square(lr_max) / maximum(s, 1e-30)
     x = (1 - c) * x + c * z
     y = (1 - beta) * z + beta * x
     eval_w = (y - (1 - beta) * z) / beta

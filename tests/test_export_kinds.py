@@ -12,7 +12,8 @@ import numpy as np
 import optax
 import pytest
 from evoptax.dsl.errors import ProgramError
-from evoptax.dsl.export.check import SHAPES, arguments, check_export, example_inputs, load
+from evoptax.dsl.export.check import arguments, check_export, load
+from evoptax.dsl.export.example import SHAPES, example_inputs
 from evoptax.dsl.export.json import from_json, to_json
 from evoptax.dsl.export.latex import to_latex
 from evoptax.dsl.export.optax import to_optax

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from evoptax.dsl.arrays import Leaves, bind
 from evoptax.dsl.errors import ProgramError
-from evoptax.dsl.export.check import SHAPES, example_inputs, load
+from evoptax.dsl.export.check import load
+from evoptax.dsl.export.example import SHAPES, example_inputs
 from evoptax.dsl.export.json import from_json, to_json
 from evoptax.dsl.export.latex import to_latex
 from evoptax.dsl.export.optax import to_optax

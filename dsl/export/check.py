@@ -7,38 +7,17 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from ..arrays import Leaves, bind
-from ..program import Program
-from ..shapes import Kind, shape_of
+from ..program import LEARNING_RATE, Program
+from .example import Inputs, Points, example_inputs, interpreted
 from .optax import to_optax
 from .optax_names import rule_name
+from .warm_up import WARM_UP, finite_at_rate_0
 
-STEPS = 10
 TOLERANCE = 1e-8
-# By names in the order in which JAX sorts them.
-SHAPES = {"bias": (5,), "kernel": (2, 2, 3, 2), "scale": (), "tall": (4, 3), "wide": (2, 5)}
-
-
-class Inputs(NamedTuple):
-    """What a rule is given, each tree as a dict of one array per tensor.
-
-    Attributes:
-      w: the initial weights.
-      gradients: a tree for each step.
-      losses: a number for each step.
-      role: one sign per tensor.
-      A: one square matrix per tensor.
-    """
-
-    w: dict[str, np.ndarray]
-    gradients: list[dict[str, np.ndarray]]
-    losses: np.ndarray
-    role: dict[str, float]
-    A: dict[str, np.ndarray]
 
 
 class ExportError(RuntimeError):
@@ -75,7 +54,8 @@ def check_export(program: Program, source: str) -> float:
     """Runs an exported file and the interpreter side by side, in float64 over ten steps.
 
     Each step of the file starts from the interpreter's weights and the file's own state, so that
-    rules that amplify rounding errors from step to step can be compared as well.
+    rules that amplify rounding errors from step to step can be compared as well. The learning rate
+    warms up from 0, unless the rule does not stand that.
 
     Args:
       program: the rule.
@@ -92,8 +72,11 @@ def check_export(program: Program, source: str) -> float:
 
     inputs = example_inputs()
     with jax.enable_x64(True):
-        expected = _interpreted(program, inputs)
-        found = _exported(program, source, inputs, expected)
+        rates = None
+        if LEARNING_RATE in program.defaults and finite_at_rate_0(program):
+            rates = WARM_UP * program.defaults[LEARNING_RATE]
+        expected = interpreted(program, inputs, rates)
+        found = _exported(program, source, inputs, rates, expected)
     largest, place = max(_differences(found, expected, inputs.w))
     if largest > TOLERANCE:
         raise ExportError(
@@ -102,24 +85,6 @@ def check_export(program: Program, source: str) -> float:
             " as sign(g - g * 1.1 / 1.1) does, cannot be exported"
         )
     return largest
-
-
-def example_inputs() -> Inputs:
-    """Numbers for ten steps."""
-    rng = np.random.default_rng(0)
-
-    def tree() -> dict[str, np.ndarray]:
-        return {name: rng.normal(size=shape) for name, shape in SHAPES.items()}
-
-    def matrix(size: int) -> np.ndarray:
-        # Well conditioned, and so is its lower triangle.
-        return 4 * np.eye(size) + rng.normal(size=(size, size))
-
-    w, gradients = tree(), [tree() for _ in range(STEPS)]
-    losses = rng.uniform(0.1, 2.0, STEPS)
-    role = {name: 1.0 if i % 2 else -1.0 for i, name in enumerate(SHAPES)}
-    A = {name: matrix(shape_of(Kind.ROW_GRAM, shape)[0]) for name, shape in SHAPES.items()}
-    return Inputs(w, gradients, losses, role, A)
 
 
 def arguments(program: Program, inputs: Inputs) -> dict[str, Any]:
@@ -133,7 +98,7 @@ def arguments(program: Program, inputs: Inputs) -> dict[str, Any]:
 
 
 def _differences(
-    found: list[dict[str, Any]], expected: list[dict[str, Any]], start: dict[str, np.ndarray]
+    found: list[Points], expected: list[Points], start: dict[str, np.ndarray]
 ) -> Iterator[tuple[float, str]]:
     """For each step and tensor, how much they differ and where that is."""
     before = {what: start for what in expected[0]}
@@ -148,34 +113,21 @@ def _differences(
         before = expected[step]
 
 
-def _interpreted(program: Program, inputs: Inputs) -> list[dict[str, dict[str, Any]]]:
-    rule = bind(program, np, np.float64)
-    w, gradients = inputs.w, inputs.gradients
-    leaves, trajectory = Leaves(w.values()), []
-    fixed = {"T": len(gradients), "role": [*inputs.role.values()], "A": [*inputs.A.values()]}
-    with np.errstate(all="ignore"):
-        state = rule.init(leaves)
-        for t, (gradient, loss) in enumerate(zip(gradients, inputs.losses, strict=True), start=1):
-            g = Leaves(gradient.values())
-            leaves, state, eval_w = rule.step(leaves, g, state, t=t, loss=loss, **fixed)
-            points = {"weights": leaves, "evaluation point": eval_w}
-            trajectory.append(
-                {what: dict(zip(w, tensors, strict=True)) for what, tensors in points.items()}
-            )
-    return trajectory
-
-
 def _exported(
     program: Program,
     source: str,
     inputs: Inputs,
-    expected: list[dict[str, dict[str, Any]]],
-) -> list[dict[str, dict[str, Any]]]:
+    rates: np.ndarray | None,
+    expected: list[Points],
+) -> list[Points]:
     import jax
     import optax
 
     module, name = load(source), rule_name(program)
-    optimizer = getattr(module, name)(**arguments(program, inputs))
+    given = arguments(program, inputs)
+    if rates is not None:
+        given["learning_rate"] = jax.numpy.asarray(rates).__getitem__
+    optimizer = getattr(module, name)(**given)
     state = optimizer.init(jax.tree.map(jax.numpy.asarray, inputs.w))
     update = jax.jit(optimizer.update)
     starts = [inputs.w, *(points["weights"] for points in expected)]

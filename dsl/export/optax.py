@@ -19,6 +19,7 @@ from .naming import bracketed, comment, docstring_text, indented
 from .optax_helpers import STATE_TYPES, helpers_used, shape_text
 from .optax_names import OWN_EVAL_FIELD, Names
 from .optax_update import UpdateFunction
+from .warm_up import finite_at_rate_0
 
 
 def to_optax(program: Program) -> str:
@@ -131,6 +132,12 @@ class _File:
             f"The updates have the dtype of the {like}, tensors in the state that of their"
             " parameter; half precision is computed in float32."
         )
+        if not finite_at_rate_0(self.origin_program):
+            yield ""
+            yield from _paragraph(
+                "The learning rate must never be 0, neither at the start of a warm-up nor at the"
+                " end of a decay: from that step on the weights are not finite."
+            )
         yield ""
         yield "    Args:"
         scales = "" if self.names.has_rate else " It scales the update."

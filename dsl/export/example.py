@@ -1,0 +1,82 @@
+"""The numbers that a rule is tried on before it is exported, and the interpreter on them."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..arrays import Leaves, bind
+from ..program import LEARNING_RATE, Program
+from ..shapes import Kind, shape_of
+
+STEPS = 10
+# By names in the order in which JAX sorts them.
+SHAPES = {"bias": (5,), "kernel": (2, 2, 3, 2), "scale": (), "tall": (4, 3), "wide": (2, 5)}
+# Per tensor by name, per point ("weights", "evaluation point").
+Points = dict[str, dict[str, Any]]
+
+
+class Inputs(NamedTuple):
+    """What a rule is given, each tree as a dict of one array per tensor.
+
+    Attributes:
+      w: the initial weights.
+      gradients: a tree for each step.
+      losses: a number for each step.
+      role: one sign per tensor.
+      A: one square matrix per tensor.
+    """
+
+    w: dict[str, np.ndarray]
+    gradients: list[dict[str, np.ndarray]]
+    losses: np.ndarray
+    role: dict[str, float]
+    A: dict[str, np.ndarray]
+
+
+def example_inputs(steps: int = STEPS) -> Inputs:
+    """Numbers for so many steps."""
+    rng = np.random.default_rng(0)
+
+    def tree() -> dict[str, np.ndarray]:
+        return {name: rng.normal(size=shape) for name, shape in SHAPES.items()}
+
+    def matrix(size: int) -> np.ndarray:
+        # Well conditioned, and so is its lower triangle.
+        return 4 * np.eye(size) + rng.normal(size=(size, size))
+
+    w, gradients = tree(), [tree() for _ in range(steps)]
+    losses = rng.uniform(0.1, 2.0, steps)
+    role = {name: 1.0 if i % 2 else -1.0 for i, name in enumerate(SHAPES)}
+    A = {name: matrix(shape_of(Kind.ROW_GRAM, shape)[0]) for name, shape in SHAPES.items()}
+    return Inputs(w, gradients, losses, role, A)
+
+
+def interpreted(
+    program: Program, inputs: Inputs, rates: np.ndarray | None = None, dtype: Any = np.float64
+) -> list[Points]:
+    """What the program makes of the inputs, by NumPy: the points after each step.
+
+    Args:
+      program: the rule.
+      inputs: what it is given.
+      rates: the learning rate of each step, or None for the program's default.
+      dtype: of all computation.
+    """
+    rule = bind(program, np, dtype)
+    leaves, trajectory = Leaves(np.asarray(x, dtype) for x in inputs.w.values()), []
+    fixed = {"T": len(inputs.gradients), "role": [*inputs.role.values()], "A": [*inputs.A.values()]}
+    with np.errstate(all="ignore"):
+        state = rule.init(leaves)
+        for i, gradient in enumerate(inputs.gradients):
+            g = Leaves(np.asarray(x, dtype) for x in gradient.values())
+            hyper = {} if rates is None else {LEARNING_RATE: rates[i]}
+            leaves, state, eval_w = rule.step(
+                leaves, g, state, t=i + 1, loss=inputs.losses[i], hyper=hyper, **fixed
+            )
+            points = {"weights": leaves, "evaluation point": eval_w}
+            trajectory.append(
+                {what: dict(zip(inputs.w, x, strict=True)) for what, x in points.items()}
+            )
+    return trajectory
