@@ -98,8 +98,9 @@ class _Notation:
         self.timeless = {*program.defaults, "t", "T", "role", "A"}
         self.bases: dict[str, _Base] = {}
         self.left = Counter(s.target for s in program.body)
-        # Values that a variable has had in this step; a state's is that of the step before.
-        self.had = Counter([*program.inputs, *program.defaults])
+        # Values that a variable has had in this step; a state's is that of the step before. The
+        # weights and the step stand in every formula.
+        self.had = Counter({*program.inputs, *program.defaults, "w", "t"})
         self.current = {
             name: self.symbol(name, old=name in self.states)
             for name in [*program.inputs, *program.defaults, *(s.name for s in program.state)]

@@ -164,7 +164,7 @@ class _File:
         yield '    """'
 
     def init(self) -> Iterator[str]:
-        if "A@0" in self.names.read:
+        if self.names.reads("A"):
             yield from ["A = _at_least_float32(A)", ""]
         yield f"def init_fn(params: optax.Params) -> {self.names.state_class}:"
         yield f"    return {self.names.state_class}("

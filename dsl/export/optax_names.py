@@ -60,7 +60,7 @@ class Names:
         values = self.plan.values
         self.read = {i for v in values.values() for i in v.reads} | {self.plan.result}
         self.read |= {self.plan.eval_w} if self.plan.eval_w else set()
-        self.needs_params = "w@0" in self.read
+        self.needs_params = self.reads("w")
 
         # A parameter of the function, which is never assigned inside the update.
         matrices = [name for name in program.inputs if name == "A"]
@@ -78,6 +78,10 @@ class Names:
         hyperparameters = {f"{h}@0" for h in program.defaults}
         self.texts = {i: Text(name, plain=i in hyperparameters) for i, name in self.of.items()}
         self.eval_field = self._eval_field()
+
+    def reads(self, name: str) -> bool:
+        """Whether a step reads the input of this name; a program may assign the name to another."""
+        return f"{name}@0" in self.plan.start and f"{name}@0" in self.read
 
     def _eval_field(self) -> str:
         if self.plan.eval_w is None:

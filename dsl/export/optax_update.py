@@ -64,9 +64,9 @@ class UpdateFunction:
     def scalar_inputs(self) -> Iterator[str]:
         # `float` is float64 in 64-bit mode and float32 otherwise.
         for name, source in (("t", "count"), ("T", "total_steps"), ("loss", "value")):
-            if f"{name}@0" in self.names.read:
+            if self.names.reads(name):
                 yield f"{self.of[f'{name}@0']} = jnp.asarray({source}, float)"
-        if not self.names.has_rate or f"{LEARNING_RATE}@0" in self.names.read:
+        if not self.names.has_rate or self.names.reads(LEARNING_RATE):
             yield (
                 f"{self.names.rate} = learning_rate(state.count)"
                 " if callable(learning_rate) else learning_rate"
@@ -81,7 +81,7 @@ class UpdateFunction:
         given = trees if len(read) == 1 else f"({trees})"
         left = ", ".join(self.of[i] for i in read)
         yield from wrapped(f"{left} = ", f"_at_least_float32({given})", "", _WIDTH)
-        if "role@0" in self.names.read:
+        if self.names.reads("role"):
             yield "if roles is None:"
             yield f"    {self.of['role@0']} = jax.tree.map(lambda _: jnp.ones([]), updates)"
             yield "else:"
