@@ -25,8 +25,12 @@ COPIES = {
     **dict.fromkeys(("amsgrad", "amsgrad_optax", "diffgrad", "lookahead_adamw", "gpa_adamw"), 3),
     **dict.fromkeys(("adan", "diloco_adamw"), 4),
 }
-# Numbers of the whole model besides the count of steps: weights of averages, squared norms.
-SCALARS = {"adagrad_norm": 1, "schedule_free_sgd": 2, "schedule_free_adamw": 2, "optimistic_omd": 1}
+# Numbers of the whole model besides the count of steps: weights of averages, squared norms, and
+# the hyperparameter that says where to evaluate, which Optax's Schedule-Free holds as b1.
+SCALARS = {
+    **dict.fromkeys(("adagrad_norm", "optimistic_omd", "primal_averaging", "gpa_adamw"), 1),
+    **dict.fromkeys(("schedule_free_sgd", "schedule_free_adamw"), 3),
+}
 # One number per tensor.
 PER_TENSOR = {"sgd_sai": 1}
 

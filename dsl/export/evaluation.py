@@ -11,7 +11,6 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..expressions import format_number
 from ..interpreter import interpret
 from ..kinds import kinds_of
 from ..primitives import PRIMITIVES, Scope
@@ -20,9 +19,10 @@ from ..rewriting import Level, TermDomain
 from ..shapes import Kind
 from ..terms import symbol
 from .jax_text import Text, to_text
-from .naming import FreshNames
+from .naming import FreshNames, bracketed, paragraph, wrapped
+from .optax_names import Names
 
-_RESERVED = ("state", "params", "found", "is_ours", "jax", "jnp", "optax", "node", "s")
+_RESERVED = ("state", "params", "evaluated", "jax", "jnp", "optax", "s")
 
 
 @dataclass(frozen=True)
@@ -42,24 +42,38 @@ class Recovered:
     states: tuple[str, ...]
     hyperparameters: tuple[str, ...]
 
-    def lines(self) -> Iterator[str]:
-        """A function over trees, from `params` and the state `found[0]`."""
-        fresh = FreshNames(_RESERVED)
-        names = (self.weights, *self.states, *self.hyperparameters)
-        texts = {name: Text(fresh.safe(name)) for name in names}
-        leaves = [texts[name].text for name in (self.weights, *self.states)]
-        yield f"def evaluation_leaf({', '.join(leaves)}):"
-        yield f"    return {to_text(self.point, texts).text}"
-        yield ""
-        fields = [f"found[0].{name}" for name in leaves[1:]]
-        yield f"point = jax.tree.map(evaluation_leaf, {', '.join(['params', *fields])})"
-        yield "return optax.tree.cast_like(point, params)"
 
-    def arguments(self) -> Iterator[str]:
-        """What the function needs to be told besides: hyperparameters, as the rule was."""
-        for name in self.hyperparameters:
-            default = format_number(self.rest.defaults[name])
-            yield f"{FreshNames(_RESERVED).safe(name)}: jax.typing.ArrayLike = {default}"
+def evaluation_lines(names: Names, how: Recovered | None) -> Iterator[str]:
+    """The function `rule_eval_params(state, params)`, which returns where to evaluate the model.
+
+    Args:
+      names: of the file.
+      how: how the point is recovered, or None if the state holds it, in `eval_field`.
+    """
+    states = [names.eval_field] if how is None else [names.bases[name] for name in how.states]
+    signature = "state: optax.OptState, params: optax.Params"
+    yield from bracketed(f"def {names.rule}_eval_params(", signature, ") -> optax.Params:", "")
+    yield '    """Where to evaluate the model.'
+    yield ""
+    yield from paragraph(
+        f"`state` holds one {names.state_class} or several, at any depth; `params` are the weights"
+        " in training. Those that belong to none, as under `optax.masked`, stay as they are."
+    )
+    yield '    """'
+    found = f'_states_of({names.state_class}, "{states[0]}", state)'
+    yield f"    for s in {found}:"
+    if how is None:
+        function = "lambda _, point: point"
+    else:
+        fresh = FreshNames(_RESERVED)
+        leaves = {name: fresh.safe(name) for name in (how.weights, *how.states)}
+        texts = {name: Text(text) for name, text in leaves.items()}
+        texts |= {name: Text(f"s.{names.bases[name]}") for name in how.hyperparameters}
+        function = f"lambda {', '.join(leaves.values())}: {to_text(how.point, texts).text}"
+    yield from wrapped("evaluated = ", function, "        ")
+    fields = [f"s.{field}" for field in states]
+    yield f"        params = _map_held(evaluated, {', '.join(['params', *fields])})"
+    yield "    return params"
 
 
 def recovered(program: Program) -> Recovered | None:
@@ -86,7 +100,8 @@ def recovered(program: Program) -> Recovered | None:
             hyperparameters.append(name)
         else:
             return None
-    if len(weights) != 1:
+    # The states tell which weights are held.
+    if len(weights) != 1 or not states:
         return None
     rest = dataclasses.replace(program, body=program.body[:-1])
     return Recovered(rest, point, weights[0], tuple(states), tuple(hyperparameters))

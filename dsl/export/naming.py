@@ -112,3 +112,13 @@ def filled(text: str, indent: str, width: int = 100) -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
+
+
+def paragraph(text: str) -> Iterator[str]:
+    """Filled lines of a docstring; those after the first are indented further."""
+    depth = len(text) - len(text.lstrip())
+    indent = " " * (4 + depth)
+    hang = indent + ("  " if depth else "")
+    yield from textwrap.wrap(
+        text.lstrip(), 88, initial_indent=indent, subsequent_indent=hang, break_long_words=False
+    )

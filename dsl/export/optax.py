@@ -7,15 +7,15 @@ imports JAX; `check` runs what it wrote.
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 
 from ..expressions import format_number
 from ..program import LEARNING_RATE, Program, State
 from ..shapes import Kind
 from ..syntax import check, format_program
-from .evaluation import recovered
-from .naming import bracketed, comment, docstring_text, indented
+from .evaluation import evaluation_lines, recovered
+from .linearity import is_linear
+from .naming import comment, docstring_text, indented, paragraph, wrapped
 from .optax_helpers import STATE_TYPES, helpers_used, shape_text
 from .optax_names import OWN_EVAL_FIELD, Names
 from .optax_update import UpdateFunction
@@ -45,7 +45,7 @@ class _File:
         self.recovered = recovered(program)
         program = program if self.recovered is None else self.recovered.rest
         self.program = program
-        self.names = Names(program)
+        self.names = Names(program, self.recovered.hyperparameters if self.recovered else ())
         self.plan = self.names.plan
         self.others = [h for h in program.hyperparameters if h.name != LEARNING_RATE]
         self.doc = program.doc.strip() or f"The update rule {program.name}."
@@ -67,7 +67,7 @@ class _File:
         yield ""
         yield "    return optax.GradientTransformationExtraArgs(init_fn, update_fn)"
         if self.origin_program.evaluates_elsewhere:
-            yield from ["", "", *self.eval_params()]
+            yield from ["", "", *evaluation_lines(self.names, self.recovered)]
 
     def head(self) -> Iterator[str]:
         """The docstring of the file."""
@@ -105,6 +105,9 @@ class _File:
             yield f"    {self.names.bases[s.name]}: {STATE_TYPES[kind]}"
         if self.names.eval_field == OWN_EVAL_FIELD:
             yield f"    {OWN_EVAL_FIELD}: optax.Params  # where the model is to be evaluated"
+        yield from (
+            f"    {name}: jax.Array  # shape=(); for the evaluation" for name in self.names.recorded
+        )
 
     def signature(self) -> Iterator[str]:
         given = {
@@ -115,12 +118,14 @@ class _File:
         further = [text for i, text in given.items() if i in self.program.inputs]
         yield f"def {self.names.rule}("
         yield f"    learning_rate: optax.ScalarOrSchedule = {self.default_rate},"
-        if self.others or further:
+        if self.others or further or self.names.has_large_state:
             yield "    *,"
         yield from (f"    {text}," for text in further)
         for h in self.others:
             default = format_number(h.default)
             yield f"    {self.names.bases[h.name]}: jax.typing.ArrayLike = {default},"
+        if self.names.has_large_state:
+            yield "    state_dtype: jax.typing.DTypeLike | None = None,"
         yield ") -> optax.GradientTransformationExtraArgs:"
 
     def rule_doc(self) -> Iterator[str]:
@@ -128,51 +133,72 @@ class _File:
         like = "parameters" if self.names.needs_params else "gradients"
         yield f'    """{docstring_text(self.doc.split(chr(10))[0])}'
         yield ""
-        yield from _paragraph(
-            f"The updates have the dtype of the {like}, tensors in the state that of their"
-            " parameter; half precision is computed in float32."
+        yield from paragraph(
+            f"The updates have the dtype of the {like}; half precision is computed in float32."
         )
         if not finite_at_rate_0(self.origin_program):
             yield ""
-            yield from _paragraph(
+            yield from paragraph(
                 "The learning rate must never be 0, neither at the start of a warm-up nor at the"
                 " end of a decay: from that step on the weights are not finite."
             )
         yield ""
         yield "    Args:"
         scales = "" if self.names.has_rate else " It scales the update."
-        yield from _paragraph(
+        yield from paragraph(
             f"  learning_rate: a number, or a schedule called with the steps taken so far.{scales}"
         )
         if "T" in self.program.inputs:
             yield "      total_steps: the steps of the whole training."
         if "A" in self.program.inputs:
-            yield from _paragraph(
+            yield from paragraph(
                 "  A: for each parameter the square matrix of its linear system, in a tree like the"
                 " parameters."
             )
         if "role" in self.program.inputs:
-            yield from _paragraph(
+            yield from paragraph(
                 "  roles: in a game, 1 for each parameter of the minimizing player and -1 for those"
                 " of the other, in a tree like the parameters; None if all minimize."
             )
         if self.others:
             names = ", ".join(self.names.bases[h.name] for h in self.others)
-            yield from _paragraph(
-                f"  {names}: as in the program above; for schedules use `optax.inject_hyperparams`."
+            yield from paragraph(
+                f"  {names}: as in the program above; for schedules use"
+                " `optax.inject_hyperparams(..., hyperparam_dtype=jnp.float32)`, because without a"
+                " dtype it rounds them to that of the parameters."
+            )
+        if self.names.has_large_state:
+            yield from paragraph(
+                '  state_dtype: the dtype of tensors in the state, as in `state_dtype="bfloat16"`.'
+                " None means that of their parameter, but float32 for half precision, where small"
+                " changes of an average round away: such a tensor takes twice the memory of its"
+                " parameter."
             )
         yield '    """'
 
     def init(self) -> Iterator[str]:
-        if self.names.reads("A"):
-            yield from ["A = _at_least_float32(A)", ""]
+        if self.others:
+            names = ", ".join(self.names.bases[h.name] for h in self.others)
+            defaults = ", ".join(format_number(h.default) for h in self.others)
+            if len(self.others) == 1:
+                yield f"{names} = _unrounded({names}, {defaults})"
+            else:
+                yield from wrapped(
+                    f"{names} = ", f"map(_unrounded, ({names}), ({defaults}))", "", 96
+                )
+            yield ""
         yield f"def init_fn(params: optax.Params) -> {self.names.state_class}:"
+        if not is_linear(self.origin_program):
+            yield "    _refuse_complex(params)"
+        if self.names.has_large_state:
+            yield "    params = _in_state_dtype(params, state_dtype)"
         yield f"    return {self.names.state_class}("
         yield "        count=jnp.zeros([], jnp.int32),"
         for s in self.program.state:
             yield f"        {self.names.bases[s.name]}={self.start(s)},"
         if self.names.eval_field == OWN_EVAL_FIELD:
             yield f"        {OWN_EVAL_FIELD}=jax.tree.map(jnp.copy, params),"
+        yield from (f"        {name}=jnp.asarray({name}, float)," for name in self.names.recorded)
         yield "    )"
 
     def start(self, state: State) -> str:
@@ -187,44 +213,7 @@ class _File:
             return f"optax.tree.full_like(params, {number})"
         if kind in (Kind.SCALAR, Kind.LAYER):
             array = f"jnp.asarray({number}, float)"
-            return array if kind is Kind.SCALAR else f"jax.tree.map(lambda _: {array}, params)"
+            return array if kind is Kind.SCALAR else f"_per_leaf(lambda _: {array}, params)"
         like = f"shape={shape_text(kind, 'p')}"
         array = f"full_like(p, {number}, {like})" if state.init else f"zeros_like(p, {like})"
-        return f"jax.tree.map(lambda p: jnp.{array}, params)"
-
-    def eval_params(self) -> Iterator[str]:
-        rule, state_class = self.names.rule, self.names.state_class
-        further = [] if self.recovered is None else [*self.recovered.arguments()]
-        given = ["state: optax.OptState", "params: optax.Params"]
-        given += ["*", *further] if further else []
-        yield from bracketed(f"def {rule}_eval_params(", ", ".join(given), ") -> Any:", "")
-        yield '    """Where to evaluate the model.'
-        yield ""
-        where = f"`state` holds a {state_class}, at any depth"
-        yield f"    {where}; `params` are the weights in training."
-        if further:
-            yield "    The hyperparameters are those that the rule was given."
-        yield '    """'
-        if self.recovered is None:
-            yield "    del params"
-        yield ""
-        yield "    def is_ours(node: Any) -> bool:"
-        yield f"        return isinstance(node, {state_class})"
-        yield ""
-        yield "    found = [s for s in jax.tree.leaves(state, is_leaf=is_ours) if is_ours(s)]"
-        yield "    if len(found) != 1:"
-        yield f'        raise ValueError(f"Expected one {state_class}, found {{len(found)}}.")'
-        if self.recovered is None:
-            yield f"    return found[0].{self.names.eval_field}"
-        else:
-            yield from ["", *indented(4, self.recovered.lines())]
-
-
-def _paragraph(text: str) -> Iterator[str]:
-    """Filled lines of a docstring; those after the first are indented further."""
-    depth = len(text) - len(text.lstrip())
-    indent = " " * (4 + depth)
-    hang = indent + ("  " if depth else "")
-    yield from textwrap.wrap(
-        text.lstrip(), 88, initial_indent=indent, subsequent_indent=hang, break_long_words=False
-    )
+        return f"_per_leaf(lambda p: jnp.{array}, params)"

@@ -9,16 +9,98 @@ from ..shapes import Kind
 
 # By name, in the order in which a file holds them.
 HELPERS = {
-    "_at_least_float32": '''\
-def _at_least_float32(tree: Any) -> Any:
-    """Casts half precision to float32; float64 stays."""
-    return jax.tree.map(lambda x: jnp.asarray(x, jnp.result_type(x, jnp.float32)), tree)
+    "_refuse_complex": '''\
+def _refuse_complex(params: Any) -> None:
+    """Squares, signs and maxima are meant for real numbers."""
+    if any(jnp.iscomplexobj(p) for p in jax.tree.leaves(params)):
+        raise ValueError(
+            "This rule is for real weights and some of these are complex; wrap it, as in"
+            " `optax.contrib.split_real_and_imaginary(rule(learning_rate))`."
+        )
+''',
+    "_unrounded": '''\
+def _unrounded(given: Any, default: float) -> Any:
+    """A hyperparameter as it was before `optax.inject_hyperparams` rounded it to half precision.
+
+    In bfloat16 0.999 is 1, and 1e-8 is 0 in float16. What a default rounds to is taken for that
+    default, any other number for itself, in float32.
+    """
+    dtype = getattr(given, "dtype", jnp.float32)
+    if jnp.promote_types(dtype, jnp.float32) == dtype:
+        return given
+    return jnp.where(given == jnp.asarray(default, dtype), default, given.astype(jnp.float32))
+''',
+    "_in_state_dtype": '''\
+def _in_state_dtype(params: Any, dtype: Any) -> Any:
+    """The parameters in the dtype that the state is to have."""
+    if dtype is None:
+        return jax.tree.map(_at_least_float32, params)
+    return jax.tree.map(lambda p: jnp.asarray(p, dtype), params)
+''',
+    "_per_leaf": '''\
+def _per_leaf(function: Any, params: Any) -> Any:
+    """A tuple: one array for each leaf that is not empty, in the order of `jax.tree.leaves`.
+
+    Not a tree like the parameters, whose class may insist on their shapes. Without leaves it is an
+    empty array, by which `optax.tree_map_params` sees that these are no parameters.
+    """
+    return tuple(function(p) for p in jax.tree.leaves(params) if jnp.size(p)) or jnp.zeros([0])
+''',
+    "_states_of": '''\
+def _states_of(kind: Any, field: str, state: Any) -> list[Any]:
+    """The states of one rule inside that of an optimizer; a weight may belong to one of them."""
+    nodes = jax.tree.leaves(state, is_leaf=lambda node: isinstance(node, kind))
+    found = [node for node in nodes if isinstance(node, kind)]
+    if not found:
+        raise ValueError(f"Expected at least one {kind.__name__} in the state, found 0.")
+    held = set()
+    for path, _ in (pair for s in found for pair in jax.tree.leaves_with_path(getattr(s, field))):
+        name = f"params{jax.tree_util.keystr(path)}"
+        if name in held:
+            raise ValueError(f"Expected one {kind.__name__} for {name}, found two.")
+        held.add(name)
+    return found
+''',
+    "_map_held": '''\
+def _map_held(function: Any, params: Any, *states: Any) -> Any:
+    """Maps over the weights that the states hold, in float32 at least; masked ones stay."""
+
+    def leaf(held: Any, w: Any, *further: Any) -> Any:
+        if isinstance(held, optax.MaskedNode):
+            return w
+        leaves = (_at_least_float32(x) for x in (w, held, *further))
+        return jnp.asarray(function(*leaves), jnp.result_type(w))
+
+    def is_masked(node: Any) -> bool:
+        return isinstance(node, optax.MaskedNode)
+
+    return jax.tree.map(leaf, states[0], params, *states[1:], is_leaf=is_masked)
+''',
+    "_leaves": '''\
+def _leaves(*trees: Any) -> list[list[jax.Array]]:
+    """For each tree, all of one structure, the leaves but for empty ones, in float32 at least."""
+    first, structure = jax.tree.flatten(trees[0])
+    flat = [zip(structure.flatten_up_to(tree), first) for tree in trees]
+    return [[_at_least_float32(x) for x, like in pairs if jnp.size(like)] for pairs in flat]
 ''',
     "_map_leaves": '''\
-def _map_leaves(function: Any, outputs: int, *trees: Any) -> list[Any]:
-    """Maps a function over the leaves; returns one tree for each of its outputs."""
-    results = jax.tree.map(function, *trees)
-    return [jax.tree.map(lambda _, r, i=i: r[i], trees[0], results) for i in range(outputs)]
+def _map_leaves(function: Any, outputs: int, *leaves: Any) -> list[Any]:
+    """Maps a function over lists of leaves; returns one list for each of its outputs."""
+    results = [function(*group) for group in zip(*leaves, strict=True)]
+    return [[r[i] for r in results] for i in range(outputs)]
+''',
+    "_like": '''\
+def _like(tree: Any, new: Any) -> Any:
+    """The leaves of `new` in the structure and the dtypes of `tree`, whose empty leaves stay."""
+    old, structure = jax.tree.flatten(tree)
+    leaves = iter([x for x in jax.tree.leaves(new) if jnp.size(x)])
+    found = [next(leaves) if jnp.size(x) else x for x in old]
+    return structure.unflatten(map(jnp.asarray, found, map(jnp.result_type, old)))
+''',
+    "_at_least_float32": '''\
+def _at_least_float32(x: Any) -> jax.Array:
+    """As an array, with half precision as float32; float64 stays."""
+    return jnp.asarray(x, jnp.promote_types(jnp.asarray(x).dtype, jnp.float32))
 ''',
     "_row_shape": '''\
 def _row_shape(x: jax.Array) -> tuple[int, ...]:
@@ -100,15 +182,15 @@ def _as_matrix(x: jax.Array) -> jax.Array:
 }
 STATE_TYPES = {
     Kind.SCALAR: "jax.Array  # shape=()",
-    Kind.LAYER: "optax.Updates  # one number, shape=(), for each parameter",
-    Kind.VECTOR: "optax.Updates  # all of a vector, one number for any other parameter",
-    Kind.BLOCK: "optax.Updates  # one number for each matrix of each parameter",
-    Kind.ROW: "optax.Updates  # one number for each row of each parameter",
-    Kind.COLUMN: "optax.Updates  # one number for each column of each parameter",
+    Kind.LAYER: "tuple[jax.Array, ...]  # one number, shape=(), for each parameter",
+    Kind.VECTOR: "tuple[jax.Array, ...]  # all of a vector, one number for any other parameter",
+    Kind.BLOCK: "tuple[jax.Array, ...]  # one number for each matrix of each parameter",
+    Kind.ROW: "tuple[jax.Array, ...]  # one number for each row of each parameter",
+    Kind.COLUMN: "tuple[jax.Array, ...]  # one number for each column of each parameter",
     Kind.TENSOR: "optax.Updates  # like the parameters",
-    Kind.TRANSPOSED: "optax.Updates  # the shape of each parameter, as a matrix, transposed",
-    Kind.ROW_GRAM: "optax.Updates  # for each parameter a square matrix, rows by rows",
-    Kind.COLUMN_GRAM: "optax.Updates  # for each parameter a square matrix, columns by columns",
+    Kind.TRANSPOSED: "tuple[jax.Array, ...]  # each as large as its parameter, transposed",
+    Kind.ROW_GRAM: "tuple[jax.Array, ...]  # a (rows, rows) matrix for each parameter",
+    Kind.COLUMN_GRAM: "tuple[jax.Array, ...]  # a (columns, columns) matrix for each",
 }
 _SHAPES = {
     Kind.LAYER: "()",
@@ -133,7 +215,7 @@ def helpers_used(lines: list[str]) -> Iterator[str]:
     used: set[str] = set()
     waiting = ["\n".join(lines)]
     while waiting:
-        called = set(re.findall(r"\b_[a-z0-9_]+(?=\()", waiting.pop())) & HELPERS.keys()
+        called = set(re.findall(r"\b_[a-z0-9_]+(?=[(,])", waiting.pop())) & HELPERS.keys()
         waiting += [HELPERS[name] for name in called - used]
         used |= called
     for name, source in HELPERS.items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..program import LEARNING_RATE, Program
 from ..shapes import Kind
 from .jax_text import Text, name_values
@@ -9,6 +11,8 @@ from .naming import FreshNames, camel_case
 from .optax_helpers import HELPERS
 from .phases import plan
 
+# The list of the matrices of a linear system.
+MATRICES = "A_leaves"
 # What the generated file uses itself.
 _RESERVED = (
     *("jax", "jnp", "optax", "Any", "NamedTuple", *HELPERS),
@@ -20,6 +24,8 @@ _RESERVED = (
         "learning_rate",
         "total_steps",
         "roles",
+        "state_dtype",
+        MATRICES,
     ),
     *("state", "new_state", "updates", "new_updates", "params", "extra_args", "value", "count"),
 )
@@ -49,9 +55,15 @@ class Names:
       needs_params: whether a step reads the weights.
       eval_field: the field of the state that holds the evaluation point: one that starts as w and
         always holds it, or a field of its own; empty if the program assigns none.
+      recorded: the hyperparameters that the state records, for the evaluation.
+      has_large_state: whether the state holds more than numbers for a parameter or the model.
+
+    Args:
+      program: the rule.
+      recorded: names of hyperparameters in the program.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, recorded: Sequence[str] = ()) -> None:
         self.program = program
         self.plan = plan(program)
         self.rule = rule_name(program)
@@ -77,6 +89,9 @@ class Names:
         self.of = name_values(self.plan, given, self.bases, fresh)
         hyperparameters = {f"{h}@0" for h in program.defaults}
         self.texts = {i: Text(name, plain=i in hyperparameters) for i, name in self.of.items()}
+        kinds = {values[f"{s}@0"].kind for s in states} - {Kind.SCALAR, Kind.LAYER}
+        self.has_large_state = bool(kinds) or self.plan.eval_w is not None
+        self.recorded = [self.bases[name] for name in recorded]
         self.eval_field = self._eval_field()
 
     def reads(self, name: str) -> bool:

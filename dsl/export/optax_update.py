@@ -9,7 +9,7 @@ from ..shapes import Kind
 from .jax_text import Text, as_float, extent_text, to_text
 from .naming import bracketed, filled, indented, wrapped
 from .optax_helpers import shape_text
-from .optax_names import OWN_EVAL_FIELD, Names
+from .optax_names import MATRICES, OWN_EVAL_FIELD, Names
 from .phases import GRADIENT, Value
 
 # Optax's own words (`optax._src.base.NO_PARAMS_MSG`), which it does not export.
@@ -73,19 +73,31 @@ class UpdateFunction:
             )
 
     def tensor_inputs(self) -> Iterator[str]:
-        sources = {"w@0": "params", "g@0": "updates"}
-        sources |= {f"{s.name}@0": f"state.{self.names.bases[s.name]}" for s in self.program.state}
-        read = [i for i in self.plan.start if i in sources and i in self.names.read]
-        read = [i for i in read if self.plan.values[i].is_leafwise]
-        trees = ", ".join(sources[i] for i in read)
-        given = trees if len(read) == 1 else f"({trees})"
-        left = ", ".join(self.of[i] for i in read)
-        yield from wrapped(f"{left} = ", f"_at_least_float32({given})", "", _WIDTH)
-        if self.names.reads("role"):
-            yield "if roles is None:"
-            yield f"    {self.of['role@0']} = jax.tree.map(lambda _: jnp.ones([]), updates)"
-            yield "else:"
-            yield f"    {self.of['role@0']} = jax.tree.map(lambda r: jnp.asarray(r, float), roles)"
+        """The lists of leaves, from trees like the parameters and from tuples."""
+        own = {f"{s.name}@0": f"state.{self.names.bases[s.name]}" for s in self.program.state}
+        sources = {"w@0": "params", "g@0": "updates"} | own
+        # What the user made comes last; the first tree says what the others must look like.
+        given = {"role@0", "A@0"} & self.names.read & {*self.plan.start}
+        read = self.names.read | ({GRADIENT} if given else set())
+        found = [self.plan.values[i] for i in self.plan.start if i in read and i in sources]
+        found = [v for v in found if v.is_leafwise]
+        trees = [v.id for v in found if v.kind is Kind.TENSOR]
+        trees += [i for i in given if i == "A@0"]
+        sources["A@0"] = "A"
+        for ids in (trees, [v.id for v in found if v.kind is not Kind.TENSOR]):
+            if ids:
+                left = ", ".join(self.list_of(i) for i in ids)
+                left = left if len(ids) > 1 else f"({left},)"
+                right = f"_leaves({', '.join(sources[i] for i in ids)})"
+                yield from wrapped(f"{left} = ", right, "", _WIDTH)
+        if "role@0" in given:
+            ones = f"[jnp.ones([]) for _ in {self.of[GRADIENT]}]"
+            given_roles = "_leaves(updates, roles)[1]"
+            yield f"{self.of['role@0']} = {ones} if roles is None else {given_roles}"
+
+    def list_of(self, i: str) -> str:
+        """The name of the list of a value's leaves, each of which has the value's own name."""
+        return MATRICES if i == "A@0" and self.names.reads("A") else self.of[i]
 
     def scalar(self, value: Value) -> Iterator[str]:
         """`name = expression`, of a number for the whole model."""
@@ -119,10 +131,11 @@ class UpdateFunction:
             return
         values = self.plan.leafwise(phase)
         given = ", ".join(self.of[i] for i in self.plan.inputs(phase))
+        lists = ", ".join(self.list_of(i) for i in self.plan.inputs(phase))
         results = ", ".join(self.of[i] for i in outputs)
         if len(values) == 1:
             function = f"lambda {given}: {self.leafwise(values[0], leaves=True)}"
-            line = f"{results} = jax.tree.map({function}, {given})"
+            line = f"{results} = jax.tree.map({function}, {lists})"
             if len(line) <= _WIDTH:
                 yield line
                 return
@@ -135,9 +148,9 @@ class UpdateFunction:
         yield from wrapped("return ", results, "    ", _WIDTH)
         yield ""
         if len(outputs) == 1:
-            call, arguments = "jax.tree.map(", f"{function}, {given}"
+            call, arguments = "jax.tree.map(", f"{function}, {lists}"
         else:
-            call, arguments = "_map_leaves(", f"{function}, {len(outputs)}, {given}"
+            call, arguments = "_map_leaves(", f"{function}, {len(outputs)}, {lists}"
         if len(f"{results} = {call}{arguments})") <= _WIDTH:
             yield f"{results} = {call}{arguments})"
         else:
@@ -157,18 +170,13 @@ class UpdateFunction:
             yield from (f"    {f}," for f in fields)
             yield ")"
         like = "params" if self.names.needs_params else "updates"
-        yield f"new_updates = optax.tree.cast_like(new_updates, {like})"
-        yield "return new_updates, optax.tree.cast_like(new_state, state)"
+        yield f"return _like({like}, new_updates), _like(state, new_state)"
 
     def next_states(self) -> Iterator[str]:
         for name, i in self.plan.next_state.items():
             base = self.names.bases[name]
-            if i == f"{name}@0":
-                yield f"{base}=state.{base}"
-            elif self.plan.values[i].is_leafwise:
-                yield f"{base}={self.of[i]}"
-            else:
-                yield f"{base}=jnp.asarray({self.of[i]}, float)"
+            yield f"{base}=state.{base}" if i == f"{name}@0" else f"{base}={self.of[i]}"
+        yield from (f"{name}={name}" for name in self.names.recorded)
         if self.names.eval_field == OWN_EVAL_FIELD and self.plan.eval_w is not None:
             yield f"{OWN_EVAL_FIELD}={self.of[self.plan.eval_w]}"
 
