@@ -129,7 +129,7 @@ def schedule_free_sgd(w, g, z=w, lr_max=0, s=0, *, lr=1, beta=0.9, wd=0):
     z = z - lr * (g + wd * w)
     lr_max = maximum(lr_max, lr)
     s = s + square(lr_max)
-    c = square(lr_max) / where(s > 0, s, 1)
+    c = square(lr_max) / maximum(s, 1e-30)
     x = (1 - c) * x + c * z
     y = (1 - beta) * z + beta * x
     eval_w = (y - (1 - beta) * z) / beta
@@ -158,7 +158,7 @@ def schedule_free_adamw(
     z = z - lr * (g / (sqrt(v_hat) + eps) + wd * w)
     lr_max = maximum(lr_max, lr)
     s = s + square(lr_max)
-    c = square(lr_max) / where(s > 0, s, 1)
+    c = square(lr_max) / maximum(s, 1e-30)
     x = (1 - c) * x + c * z
     y = (1 - beta) * z + beta * x
     eval_w = (y - (1 - beta) * z) / beta
