@@ -22,7 +22,7 @@ def devices() -> list[jax.Device]:
     try:
         return jax.devices()
     except (RuntimeError, AssertionError) as error:  # the latter where a plugin is missing
-        asked = jax.config.jax_platforms
+        asked = getattr(jax.config, "jax_platforms", None)
         if not asked:
             raise UserError(f"JAX has no device to compute on: {error}") from error
         raise UserError(

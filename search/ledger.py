@@ -189,8 +189,11 @@ class Ledger:
         return default if row is None else json.loads(row[0])
 
     def hung(self) -> dict[str, str]:
-        """What workers hung at, with the task."""
-        return self.fact(HUNG, {})
+        """What workers hung at, with the task. Raises UserError where that is damaged."""
+        found = self.fact(HUNG, {})
+        if not isinstance(found, dict) or not all(isinstance(t, str) for t in found.values()):
+            raise UserError(f"this ledger is damaged: what workers hung at is {found!r}")
+        return found
 
     @property
     def is_trimmed(self) -> bool:
