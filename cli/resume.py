@@ -21,7 +21,7 @@ def add(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
-    from ..search.outcome import outcome_from_json
+    from ..search.outcome import read_outcome
     from ..search.runs import extend, find_run, stored_config
     from .search import carry_out, finish, started_workers
 
@@ -30,10 +30,10 @@ def run(args: argparse.Namespace) -> int:
         extend(found, budget)
     with closing(found.read()) as opened:
         config = stored_config(opened)
-        outcome = opened.fact("outcome")
+        outcome = read_outcome(opened)
     if outcome is not None:
         # Killed while it wrote its files, or merely asked again.
-        return finish(found, outcome_from_json(outcome))
+        return finish(found, outcome)
     if args.workers is not None:
         config = replace(config, workers=args.workers)
     with started_workers(config) as workers:

@@ -149,10 +149,11 @@ def carry_out(run: Run, config: SearchConfig, workers: Workers) -> int:
 
 def finish(run: Run, outcome: Outcome) -> int:
     """Writes a finished run's files and says what it found."""
+    from ..search.reporting.facts import read_facts
     from .summary import print_outcome
 
     write_files(run, outcome)
-    print_outcome(outcome, run)
+    print_outcome(outcome, read_facts(run))
     return 0
 
 

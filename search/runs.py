@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from . import ledger
 from .config import SearchConfig
 from .config_file import config_from_dict, config_to_dict, config_to_toml
 from .ledger import Ledger
+from .outcome import read_outcome
 from .reporting.overfitting import best_champion, read_rounds
 from .state import Status
 
@@ -128,7 +129,7 @@ def extend(run: Run, limits: Mapping[str, float]) -> SearchConfig:
         opened.set_fact("config", config_to_dict(config))
         opened.set_fact("outcome", None)
         # The last round may not have been whole.
-        opened.set_fact("rounds", opened.fact("rounds", [])[:-1])
+        opened.set_fact("rounds", [asdict(r) for r in read_rounds(opened)[:-1]])
     return config
 
 
@@ -139,11 +140,18 @@ def _fresh_name(runs_dir: Path) -> str:
 
 
 def stored_config(opened: Ledger) -> SearchConfig:
-    """The configuration that a run was started with."""
+    """The configuration that a run was started with.
+
+    Raises:
+      UserError: there is none, or something else in its place.
+    """
     stored = opened.fact("config")
     if stored is None:
         raise UserError("this ledger has no configuration; it was never started")
-    return config_from_dict(stored, where="the run's configuration")
+    try:
+        return config_from_dict(stored, where="fact 'config'")
+    except UserError as error:
+        raise opened.damaged(str(error)) from None
 
 
 def list_runs(runs_dir: Path) -> Iterator[Run]:
@@ -177,8 +185,8 @@ def ordinal_in_run(run: Run, which: str) -> int:
     """
     with closing(run.read()) as opened:
         if which == "best":
-            if outcome := opened.fact("outcome"):
-                return outcome["ordinal"]
+            if (outcome := read_outcome(opened)) is not None:
+                return outcome.ordinal
             rounds = read_rounds(opened)
             if (found := best_champion(rounds)) is not None:
                 return found[1].ordinal
@@ -205,8 +213,8 @@ def rule_of_run(run: Run, which: str) -> Program:
     """
     ordinal = ordinal_in_run(run, which)
     with closing(run.read()) as opened:
-        if which == "best" and (outcome := opened.fact("outcome")):
-            return parse(outcome["simplified"])
+        if which == "best" and (outcome := read_outcome(opened)) is not None:
+            return parse(outcome.simplified)
         candidate = opened.candidate(ordinal)
         assert candidate is not None
-        return parse(candidate.program)
+        return opened.program(candidate.program, f"candidate {ordinal}")

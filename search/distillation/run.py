@@ -23,7 +23,7 @@ from .. import ledger
 from ..config import SearchConfig
 from ..jobs import Stopped, Trials
 from ..ledger import Ledger
-from ..outcome import Outcome, outcome_from_json
+from ..outcome import Outcome, read_outcome
 from ..progress import Progress
 from ..runs import Run
 from ..state import Proposal, Status
@@ -65,8 +65,8 @@ def distil(
       UserError: the traces cannot be read, or the ledger cannot be continued.
     """
     with closing(ledger.open_to_write(run.ledger_path)) as opened:
-        if stored := opened.fact("outcome"):
-            return outcome_from_json(stored)
+        if (stored := read_outcome(opened)) is not None:
+            return stored
         opened.start_session()
         try:
             return _Strands(opened, config, workers, report, should_stop).run()
