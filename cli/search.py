@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..dsl.errors import UserError
+from ..evaluators.task_names import whole_task
 from ..known_algorithms.catalogue import get_known
 from .arguments import add_budget, add_runs_dir, budget_of, command
 from .signals import stop_on_signals
@@ -98,16 +99,9 @@ def configuration(args: argparse.Namespace) -> SearchConfig:
         options["traces"] = str(args.traces.resolve())
     if args.task:
         # Whole paths, so that the run can be resumed from another folder.
-        own = [f"{Path(path).resolve()}:{name}" for path, _, name in map(_split_task, args.task)]
+        own = [whole_task(task) for task in args.task]
         options["funnel"] = {"screen": {"tasks": [*config.funnel.screen.tasks, *own]}}
     return config_from_dict(options, config, where="command line")
-
-
-def _split_task(text: str) -> tuple[str, str, str]:
-    path, colon, name = text.rpartition(":")
-    if not colon:
-        raise UserError(f"--task {text}: accepted: FILE.py:NAME")
-    return path, colon, name
 
 
 @contextmanager

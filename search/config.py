@@ -74,7 +74,7 @@ class Stage:
     """Tasks and how thoroughly rules are tried on them.
 
     Attributes:
-      tasks: names of built-in tasks, or FILE.py:NAME.
+      tasks: names of built-in tasks, or FILE.py:NAME; in a file, from the folder of that file.
       learning_rates: the grid that every rule gets, moved until its best rate lies inside; empty
         for the default grid.
       seeds: how many seeds of the problem, its initial weights and minibatches.
@@ -85,6 +85,9 @@ class Stage:
     learning_rates: tuple[float, ...] = ()
     seeds: int = 1
     schedule: str = "cosine"
+
+
+STAGES = ("screen", "proxy", "validation", "target")
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,7 @@ class SearchConfig:
       rivals: further known rules in the final comparison.
       workers: processes that train candidates; 0 for one per core. Does not change the outcome.
       traces: file of traces to find a program for, in place of all training; the rest but the seed
-        and the budget means nothing then. See `distillation`.
+        and the budget means nothing then. See `distillation`. In a file, from that file's folder.
     """
 
     seed: int = 0

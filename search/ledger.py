@@ -35,6 +35,8 @@ SCHEMA = 2
 # The fact that says how many candidates there were, where not all are kept.
 _COUNTS = "counts"
 
+_SET_FACT = "insert or replace into facts values (?, ?)"
+
 _TABLES = """
 create table facts (key text primary key, value text not null);
 create table candidates (
@@ -86,8 +88,12 @@ class Ledger:
 
     def set_fact(self, key: str, value: Any) -> None:
         """Stores something about the run as JSON, replacing what was there."""
+        self.set_facts({key: value})
+
+    def set_facts(self, facts: Mapping[str, Any]) -> None:
+        """Stores several, all or none."""
         with self._db:
-            self._db.execute("insert or replace into facts values (?, ?)", [key, _dump(value)])
+            self._db.executemany(_SET_FACT, [(k, _dump(v)) for k, v in facts.items()])
 
     def propose(self, proposals: Iterable[Proposal]) -> dict[int, float | None]:
         """Stores proposals before they are trained.
@@ -138,6 +144,17 @@ class Ledger:
                 "update candidates set fitness = ? where ordinal = ?",
                 [(value, ordinal) for ordinal, value in fitness.items()],
             )
+
+    def rename_task(self, old: str, new: str, facts: Mapping[str, Any]) -> None:
+        """Gives a task another name in all results, and stores facts that name it, all at once."""
+        names = [f'"task": {json.dumps(name)}' for name in (old, new)]
+        with self._db:
+            self._db.execute(
+                "update or replace results set task = ?, scores = replace(scores, ?, ?)"
+                " where task = ?",
+                [new, *names, old],
+            )
+            self._db.executemany(_SET_FACT, [(k, _dump(v)) for k, v in facts.items()])
 
     def keep_only(self, ordinals: Collection[int]) -> None:
         """Drops all candidates but these, all training results, and the room they took.

@@ -12,7 +12,7 @@ from pathlib import Path
 from ..dsl.errors import UserError, did_you_mean
 from ..dsl.program import Program
 from ..dsl.syntax import parse
-from . import ledger
+from . import ledger, task_files
 from .config import SearchConfig
 from .config_file import config_from_dict, config_to_dict, config_to_toml
 from .ledger import Ledger
@@ -80,6 +80,8 @@ def create_run(runs_dir: Path, name: str | None, config: SearchConfig) -> Run:
     _write_config(run, config)
     with closing(ledger.create(run.ledger_path)) as created:
         created.set_fact("config", config_to_dict(config))
+        created.set_fact(task_files.FACT, task_files.checksums(config))
+    task_files.trust_tasks(task_files.own_tasks(config))  # who starts a run has named them
     return run
 
 
