@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import astuple
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
 from ..dsl.errors import UserError
@@ -25,8 +25,6 @@ from ..dsl.syntax import format_program, parse
 from .candidate import MOST_TEXT, SELECT, Candidate, candidate_of
 from .plain import Mismatch, from_json, shown, structured
 from .state import Proposal, Status
-
-T = TypeVar("T")
 
 FILE = "ledger.sqlite"
 APPLICATION_ID = 0x65766F70  # "evop", so that a foreign database is recognised
@@ -223,7 +221,7 @@ class Ledger:
         except Mismatch as error:
             raise self.damaged(f"fact '{key}': {error}") from None
 
-    def fact_as(self, key: str, kind: type[T] | Any, default: T | Any = None) -> T:
+    def fact_as(self, key: str, kind: Any, default: Any = None) -> Any:
         """Something stored about the run, as a value of a type; see `plain.structured`.
 
         Raises:
@@ -233,10 +231,9 @@ class Ledger:
         if stored is None:
             return default
         try:
-            found: T = structured(stored, kind)
+            return structured(stored, kind)
         except Mismatch as error:
             raise self.damaged(f"fact '{key}': {error}") from None
-        return found
 
     def program(self, text: str, whose: str) -> Program:
         """A program that this ledger holds.
@@ -306,7 +303,8 @@ class Ledger:
         for row in self._rows("select digest, task, fidelity, path, scores from results"):
             if not all(isinstance(text, str) for text in row):
                 raise self.damaged("a result holds something else than text")
-            yield row  # type: ignore[misc]
+            digest, task, fidelity, path, scores = row
+            yield digest, task, fidelity, path, scores
 
     def best_new(self) -> Iterator[Candidate]:
         """Those that were trained and did not diverge, the fittest first."""
@@ -329,7 +327,7 @@ class Ledger:
 
     def counts(self) -> dict[str, int]:
         """Number of candidates by status."""
-        counted = self.fact_as(_COUNTS, Mapping[str, int])
+        counted: dict[str, int] | None = self.fact_as(_COUNTS, Mapping[str, int])
         if counted is None:
             counted = dict(self._rows("select status, count(*) from candidates group by status"))
         known = dict.fromkeys((s.value for s in Status), 0)

@@ -9,12 +9,10 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, get_args, get_origin
 
 import cattrs
 from cattrs.gen import make_dict_structure_fn
-
-T = TypeVar("T")
 
 # What SQLite can hold.
 _MOST = 2**63 - 1
@@ -37,7 +35,7 @@ def from_json(text: Any) -> Any:
         raise Mismatch(f"expected JSON, got {shown(text)}") from None
 
 
-def structured(data: Any, kind: type[T] | Any) -> T:
+def structured(data: Any, kind: Any) -> Any:
     """Plain data as a value of a type: a dataclass, a tuple, a mapping, X | None, or one of those
     that JSON has. Nothing is converted but lists to tuples, and whole numbers to floats.
 
@@ -45,12 +43,11 @@ def structured(data: Any, kind: type[T] | Any) -> T:
       Mismatch: naming the place, what is there and what belongs there.
     """
     try:
-        found: T = _CONVERTER.structure(data, kind)
+        return _CONVERTER.structure(data, kind)
     except (cattrs.BaseValidationError, Mismatch, RecursionError) as error:
         words = cattrs.transform_error(error, format_exception=_words)[0]
         what, _, where = words.partition(" @ $")
         raise Mismatch(f"{where.removeprefix('.')}: {what}" if where else what) from None
-    return found
 
 
 def _words(error: BaseException, _: Any) -> str:

@@ -19,11 +19,15 @@ from unicodedata import category
 
 import pytest
 from damage import COMMANDS, TRAINING, assert_no_traceback, command_line, run_command
+from evoptax.dsl.canonical import program_digest
 from evoptax.dsl.errors import UserError
+from evoptax.known_algorithms.catalogue import get_known
+from evoptax.search import ledger
 from evoptax.search.config_file import config_from_dict
 from evoptax.search.ledger import SCHEMA
 from evoptax.search.reporting.report import report_html
 from evoptax.search.runs import Run
+from evoptax.search.state import Proposal, Status
 from small_ledger import finish, make_run
 
 # Those that need no training and no export, which compiles; `resume` of a finished run writes its
@@ -360,3 +364,26 @@ def test_edited_contents(case: str, runs_dir: Path, monkeypatch: pytest.MonkeyPa
         monkeypatch.setitem(COMMANDS, command, command)
     statuses = check_every_command(runs_dir, [*READING, *AT])
     assert statuses == {0} if is_readable else 2 in statuses
+
+
+# --- what a search goes on from ---------------------------------------------------------------
+
+GOES_ON = {
+    "fitness": column("fitness", "good", "ordinal = 0"),
+    "parent": column("parent", 9, "ordinal = 0"),
+    "result": sql("update results set scores = '[1]'"),
+    "result of text": sql("""update results set scores = replace(scores, '"scores": [[', '[["')"""),
+}
+
+
+@pytest.mark.parametrize("case", GOES_ON)
+def test_a_resumed_search_meets_no_damage(case: str, runs_dir: Path) -> None:
+    edit(runs_dir / "trial", GOES_ON[case])
+    start = get_known("adamw").program
+    digest = program_digest(start)
+    starter = Proposal(0, None, "start: adamw", start, digest, Status.NEW)
+    with closing(ledger.open_to_write(runs_dir / "trial" / "ledger.sqlite")) as opened:
+        (_, task, fidelity, path, _), *_ = opened.results()
+        with pytest.raises(UserError, match="the ledger of run 'trial' is damaged"):
+            opened.propose([starter])
+            opened.result(digest, task, 1, fidelity, path)

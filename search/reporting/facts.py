@@ -64,6 +64,7 @@ def read_facts(run: Run) -> Facts:
         rounds = read_rounds(opened)
         tally = read_tally(opened, config, rounds)
         outcome = asdict(found_outcome) if found_outcome else None
+        best: int | None
         if found_outcome:
             best, found = found_outcome.ordinal, found_outcome.finalists
         else:
