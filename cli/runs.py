@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import Any
 
 from ..dsl.errors import UserError
-from ..search.wording import percent
+from ..search.wording import percent, printable
 from .arguments import add_format, add_runs_dir, command
 from .output import print_json, print_table
 
@@ -43,23 +43,27 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _summary(found: Any) -> dict[str, Any]:
-    from ..search.reporting.overfitting import best_champion, read_rounds
-    from ..search.runs import stored_config
-
     nothing = {"confirmed": None, "rounds": 0, "trained": 0}
     nothing |= {"best": None, "held_out": None, "seconds": 0}
     try:
-        opened = found.read()
-    except UserError as error:
-        return {"run": found.name, "state": str(error), **nothing}
-    with closing(opened):
-        outcome, counts, rounds = opened.fact("outcome"), opened.counts(), read_rounds(opened)
+        return _read(found)
+    except UserError as error:  # of this run; the others are listed all the same
+        return {"run": found.name, "state": printable(str(error)), **nothing}
+
+
+def _read(found: Any) -> dict[str, Any]:
+    from ..search.outcome import read_outcome
+    from ..search.reporting.overfitting import best_champion, read_rounds
+    from ..search.runs import stored_config
+
+    with closing(found.read()) as opened:
+        outcome, counts, rounds = read_outcome(opened), opened.counts(), read_rounds(opened)
         champion = best_champion(rounds)
         traces = bool(stored_config(opened).traces)
         return {
             "run": found.name,
             "state": "done" if outcome else "unfinished",
-            "confirmed": outcome["confirmed"] if outcome else None,
+            "confirmed": outcome.confirmed if outcome else None,
             "rounds": len(rounds),
             "trained": counts["new"] + counts["again"],
             # The error of a distilled program is no loss relative to a baseline.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..dsl.errors import UserError
+from ..evaluators.task_names import whole_task
 from ..known_algorithms.catalogue import get_known
 from ..search.config import SearchConfig
 from .arguments import add_budget, add_runs_dir, add_setting, add_workers, budget_of, command
@@ -91,17 +92,10 @@ def configuration(args: argparse.Namespace) -> SearchConfig:
         options["traces"] = str(args.traces.resolve())
     if args.task:
         # Whole paths, so that the run can be resumed from another folder.
-        own = [f"{Path(path).resolve()}:{name}" for path, _, name in map(_split_task, args.task)]
+        own = [whole_task(task) for task in args.task]
         tasks = dict.fromkeys([*config.funnel.screen.tasks, *own])
         options["funnel"] = {"screen": {"tasks": list(tasks)}}
     return config_from_dict(options, config, where="command line")
-
-
-def _split_task(text: str) -> tuple[str, str, str]:
-    path, colon, name = text.rpartition(":")
-    if not colon:
-        raise UserError(f"--task {text}: accepted: FILE.py:NAME")
-    return path, colon, name
 
 
 @contextmanager
@@ -159,10 +153,11 @@ def _searched(run: Run, config: SearchConfig, workers: Workers) -> Outcome | Non
 
 def finish(run: Run, outcome: Outcome) -> int:
     """Writes a finished run's files and says what it found."""
+    from ..search.reporting.facts import read_facts
     from .summary import print_outcome
 
     write_files(run, outcome)
-    print_outcome(outcome, run)
+    print_outcome(outcome, read_facts(run))
     return 0
 
 

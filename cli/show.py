@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ..dsl.errors import UserError
+from ..dsl.files import printable
 from ..dsl.syntax import format_program
 from ..known_algorithms.catalogue import KNOWN
 from ..known_algorithms.raw import RAW
@@ -47,19 +49,19 @@ def run(args: argparse.Namespace) -> int:
 
         print(to_json(program))
     else:
-        print(format_program(program), end="")
+        print(printable(format_program(program)), end="")
     return 0
 
 
 def _show_run(found: Any, format: str) -> int:
-    from ..search.outcome import outcome_from_json
+    from ..search.outcome import read_outcome
     from ..search.reporting.facts import read_facts
     from .summary import print_outcome, print_unfinished, search_as_json
 
     with closing(found.read()) as opened:
-        stored, counts = opened.fact("outcome"), opened.counts()
+        outcome, counts = read_outcome(opened), opened.counts()
     if format == "json":
-        search = search_as_json(read_facts(found))
+        search, stored = search_as_json(read_facts(found)), outcome and asdict(outcome)
         print_json({"run": found.name, "counts": counts, "outcome": stored, **search})
     elif format == "latex":
         from ..dsl.export.latex import to_latex
@@ -67,9 +69,10 @@ def _show_run(found: Any, format: str) -> int:
 
         print(to_latex(rule_of_run(found, "best")))
     else:
-        print(f"run {found.name}: {'done' if stored else 'unfinished'}")
-        if stored:
-            print_outcome(outcome_from_json(stored), found)
+        facts = read_facts(found)  # before a word of it is said
+        print(f"run {found.name}: {'done' if outcome else 'unfinished'}")
+        if outcome:
+            print_outcome(outcome, facts)
         else:
-            print_unfinished(found)
+            print_unfinished(facts)
     return 0

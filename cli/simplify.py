@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..dsl.expressions import format_number
+from ..dsl.files import printable
 from ..dsl.program import Constant, Program, subexpressions
 from ..dsl.simplifier import explain
 from ..dsl.syntax import format_program
@@ -45,14 +46,14 @@ def run(args: argparse.Namespace) -> int:
         found = step.after
     if not args.exact:
         found = _pruned(found, _selected_on(args.rule, args.runs_dir))
-    print(format_program(found), end="")
+    print(printable(format_program(found)), end="")
     _say(f"{program.size} operations → {found.size}")
     _say(f"{nearest_known(found)}")
     return 0
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 def _sizes(before: Program, after: Program) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..search.outcome import Finalist, Outcome, Row
 from ..search.reporting.best import tuned_of
-from ..search.reporting.facts import Facts, read_facts
+from ..search.reporting.facts import Facts
 from ..search.reporting.fame import hall_of_fame
 from ..search.reporting.overfitting import judge_rounds
 from ..search.reporting.report import verdict_of
@@ -23,9 +23,9 @@ from .output import print_table
 _MOST_LINES = 12
 
 
-def print_outcome(outcome: Outcome, run: Run) -> None:
+def print_outcome(outcome: Outcome, facts: Facts) -> None:
     """Prints the best rule, its simplified form, the comparison and where the files are."""
-    facts = read_facts(run)
+    run = facts.run
     verdict = verdict_of(facts)
     print(f"\n{verdict.sentence}")
     for caveat in verdict.caveats:
@@ -61,9 +61,8 @@ def _print_files(run: Run) -> None:
             print(f"  {name:20} {what}")
 
 
-def print_unfinished(run: Run) -> None:
+def print_unfinished(facts: Facts) -> None:
     """Prints how a run that is not finished goes."""
-    facts = read_facts(run)
     verdict = verdict_of(facts)
     print(verdict.sentence)
     for caveat in verdict.caveats:

@@ -12,6 +12,7 @@ from ..dsl.canonical import program_digest
 from ..dsl.program import LEARNING_RATE, Program
 from .hurdles import Hurdle
 from .scoring import LEARNING_RATES, TaskScore, task_score
+from .task_names import short_task
 
 if TYPE_CHECKING:
     from .task import Task
@@ -147,7 +148,8 @@ class Evaluator:
             return self.score(program, task, fidelity, path)
         key = self.key(program, task, fidelity, path)
         if (known := self.cache.get(key)) is not None:
-            return score_from_json(known)
+            # Under the name it has here: the file of a user's task may have moved.
+            return replace(score_from_json(known), task=task)
         score = self.score(program, task, fidelity, path)
         self.cache.put(key, score_to_json(score))
         return score
@@ -165,7 +167,7 @@ class Evaluator:
         return json.dumps(
             [
                 program_digest(program),
-                task,
+                short_task(task),
                 self.trainers[task].task.version,
                 asdict(replace(fidelity, checkpoints=taken)),
                 path,

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 
 from ..dsl.errors import UserError, did_you_mean
 from .switches import firm_switches
+from .task_names import split_task, whole_path
 
 Params = Any  # a pytree of float32 arrays
 Batch = Any  # a pytree of arrays, the same shapes for every key and problem
@@ -75,38 +76,44 @@ def load_task_file(spec: str) -> Task:
       UserError: the file or the name is missing, the file fails to run, or what it defines is not
         a task; nothing is trained to find out, the functions are only traced for shapes.
     """
-    file, colon, name = spec.rpartition(":")
-    if not colon or not file or not name.isidentifier():
-        raise UserError(f"task '{spec}' is not of the form FILE.py:NAME, as in my_task.py:task")
-    path = Path(file).expanduser()
+    file, name = split_task(spec)
+    path = whole_path(file)
     if not path.is_file():
-        raise UserError(f"task '{spec}': there is no file '{file}'")
+        raise UserError(f"task '{spec}': there is no file '{path}'")
     if path.suffix != ".py":
         raise UserError(f"task '{spec}': '{file}' is not a Python file (its name must end in .py)")
-    found = _named(spec, path, _execute(spec, path), name)
-    task = _as_task(spec, found, name, version=zlib.crc32(path.read_bytes()))
+    try:
+        source = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"task '{spec}': cannot read '{path}': {error.strerror}") from None
+    found = _named(spec, path, _execute(spec, path, source), name)
+    task = _as_task(spec, found, name, version=zlib.crc32(source))
     _check_shapes(spec, path, task)
     return task
 
 
-def _execute(spec: str, path: Path) -> dict[str, Any]:
-    """Runs the file as a module of its own and returns its namespace."""
-    module_name = f"evoptax_task_{path.stem}_{zlib.crc32(str(path.resolve()).encode()):08x}"
+def _execute(spec: str, path: Path, source: bytes) -> dict[str, Any]:
+    """Runs the file as a module of its own and returns its namespace.
+
+    Just this source is run: Python's own loader would take a compiled file beside it, which may
+    come from somebody else, or be of the file before it was edited.
+    """
+    module_name = f"evoptax_task_{path.stem}_{zlib.crc32(str(path).encode()):08x}"
     module_spec = importlib.util.spec_from_file_location(module_name, path)
-    assert module_spec is not None and module_spec.loader is not None  # a .py file has a loader
+    assert module_spec is not None  # a .py file has one
     module = importlib.util.module_from_spec(module_spec)
     # Dataclasses look their module up by name, and a file may import its neighbours, as it can
     # when run with `python FILE.py`.
     sys.modules[module_name] = module
-    sys.path.insert(0, str(path.resolve().parent))
+    sys.path.insert(0, str(path.parent))
     try:
-        module_spec.loader.exec_module(module)
+        exec(compile(source, path, "exec", dont_inherit=True), vars(module))
     except (Exception, SystemExit) as error:
         del sys.modules[module_name]
         what = _brief(error, path)
         raise UserError(f"task '{spec}': '{path}' fails to import: {what}") from error
     finally:
-        sys.path.remove(str(path.resolve().parent))
+        sys.path.remove(str(path.parent))
     return vars(module)
 
 

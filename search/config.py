@@ -86,7 +86,7 @@ class Stage:
     """Tasks and how thoroughly rules are tried on them.
 
     Attributes:
-      tasks: names of built-in tasks, or FILE.py:NAME.
+      tasks: names of built-in tasks, or FILE.py:NAME; in a file, from the folder of that file.
       learning_rates: the grid that every rule gets, moved until its best rate lies inside; empty
         for the default grid.
       seeds: how many seeds of the problem, its initial weights and minibatches.
@@ -97,6 +97,9 @@ class Stage:
     learning_rates: Annotated[tuple[float, ...], Rising(LEARNING_RATE_RANGE, 100)] = ()
     seeds: Annotated[int, Range(1, 1000, "each is a training run of every rule")] = 1
     schedule: Annotated[str, OneOf(SCHEDULES)] = "cosine"
+
+
+STAGES = ("screen", "proxy", "validation", "target")
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,7 @@ class SearchConfig:
       rivals: further known rules in the final comparison.
       workers: processes that train candidates; 0 for one per core. Does not change the outcome.
       traces: file of traces to find a program for, in place of all training; the rest but the seed
-        and the budget means nothing then. See `distillation`.
+        and the budget means nothing then. See `distillation`. In a file, from that file's folder.
     """
 
     seed: Annotated[int, Range(0, 2**63 - 1, "64 bits")] = 0

@@ -12,6 +12,7 @@ from typing import Any
 import cattrs
 
 from ..dsl.errors import UserError, did_you_mean
+from ..evaluators.task_names import is_own, whole_path, whole_task
 from .accepted import Accepted, Range, accepted_by, shown
 from .config import STAGES, Budget, Evolution, Funnel, SearchConfig, Stage
 
@@ -36,7 +37,27 @@ def load_config(path: Path, base: SearchConfig) -> SearchConfig:
         raise UserError(f"'{path}' has a number of more than 4,300 digits") from None
     except RecursionError:
         raise UserError(f"'{path}' has lists or tables nested too deep to be read") from None
-    return config_from_dict(data, base, where=str(path))
+    return config_from_dict(_rooted(data, path.parent, str(path)), base, where=str(path))
+
+
+def _rooted(data: dict[str, Any], folder: Path, where: str) -> dict[str, Any]:
+    """The same with whole paths: the files that a configuration names belong to its folder."""
+    try:
+        rooted = dict(data)
+        if isinstance(traces := data.get("traces"), str) and traces:
+            rooted["traces"] = str(whole_path(traces, folder))
+        if isinstance(funnel := data.get("funnel"), dict):
+            rooted["funnel"] = {key: _rooted_stage(value, folder) for key, value in funnel.items()}
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    return rooted
+
+
+def _rooted_stage(stage: Any, folder: Path) -> Any:
+    if not isinstance(stage, dict) or not isinstance(tasks := stage.get("tasks"), list):
+        return stage
+    own = [whole_task(t, folder) if isinstance(t, str) and is_own(t) else t for t in tasks]
+    return {**stage, "tasks": own}
 
 
 def config_from_dict(

@@ -22,6 +22,11 @@ _PATIENCE = 30.0
 _TRIES, _PAUSE = 20, 0.05
 # Bytes that writing needs at least: the index of the log takes 32 kB.
 _LEAST_ROOM = 65536
+# What SQLite says of a file that is no database of ours (any more); all else is not its contents.
+_DAMAGE = (
+    *(sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FORMAT),
+    *(sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_SCHEMA),
+)
 
 
 def _in_sentences(method: Callable[..., Result]) -> Callable[..., Result]:
@@ -62,13 +67,19 @@ class Database(sqlite3.Connection):
     writes = False
     file: os.stat_result | None = None
 
-    execute = _in_sentences(sqlite3.Connection.execute)
-    executemany = _in_sentences(sqlite3.Connection.executemany)
     backup = _in_sentences(sqlite3.Connection.backup)
 
     def cursor(self, *_: Any) -> _Cursor:  # type: ignore[override]
         """A cursor whose errors are UserErrors too."""
         return super().cursor(_Cursor)
+
+    def execute(self, *statement: Any) -> _Cursor:
+        """Of such a cursor: SQLite's own makes one that is not."""
+        return self.cursor().execute(*statement)
+
+    def executemany(self, *statement: Any) -> _Cursor:
+        """Of such a cursor."""
+        return self.cursor().executemany(*statement)
 
     def __exit__(self, *error: Any) -> Any:
         """Commits, or takes back what was done if there was an error, or if the file is gone."""
@@ -212,10 +223,24 @@ def _is_full(path: Path, error: sqlite3.Error) -> bool:
         return False
 
 
+def damaged(path: Path, what: str) -> UserError:
+    """The error that says that a ledger holds what no run has written."""
+    return UserError(
+        f"the ledger of run '{path.absolute().parent.name}' is damaged: {what}; restore it from a"
+        " copy, or start a new run"
+    )
+
+
 def _sentence(path: Path, error: sqlite3.Error, *, writes: bool) -> UserError:
     if _is_full(path, error):
         return UserError(
             f"cannot write '{path}': the disk is full; what was stored before is kept, and"
             f" `evoptax resume {path.parent.name}` goes on from there once there is room"
         )
+    if getattr(error, "sqlite_errorcode", None) is None:
+        # Text that is no UTF-8 has no code, and all of the text in its message; so may an error of
+        # SQLite's own that quotes it.
+        return damaged(path, "it holds text that is not UTF-8")
+    if _kind(error) in _DAMAGE:
+        return damaged(path, str(error))
     return UserError(f"cannot {'write' if writes else 'read'} '{path}' as a ledger: {error}")

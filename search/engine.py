@@ -25,6 +25,7 @@ from .jobs import HUNG, Stopped, Trials, jobs_of, submit, succeeded
 from .ledger import Ledger
 from .outcome import Champion, Outcome, Round
 from .progress import Counts, Progress
+from .reporting.overfitting import read_rounds
 from .rounds import Standing, after_validation, champions
 from .runs import Run
 from .state import Batch, Individual, Population, SearchState, Status
@@ -194,7 +195,7 @@ class _Engine:
             )
         )
         # A resumed run comes by the rounds of earlier sessions again; who reads keeps seeing all.
-        if len(self.rounds) > len(self.ledger.fact("rounds", ())):
+        if len(self.rounds) > len(read_rounds(self.ledger)):
             self.ledger.set_fact("rounds", [asdict(r) for r in self.rounds])
         return fresh
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from ..dsl.canonical import program_digest
 from ..dsl.simplifier import simplify
-from ..dsl.syntax import format_program, parse
+from ..dsl.syntax import format_program
 from .config import SearchConfig
 from .ledger import Candidate, Ledger
 from .outcome import Finalist, Round
@@ -19,7 +19,7 @@ def finalists(config: SearchConfig, ledger: Ledger, rounds: Sequence[Round]) -> 
     seen: set[str] = set()
     found: list[Finalist] = []
     for candidate, fitness in _best(ledger, rounds):
-        program = simplify(parse(candidate.program))
+        program = simplify(ledger.program(candidate.program, f"candidate {candidate.ordinal}"))
         digest = program_digest(program)
         if digest in seen:
             continue

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from .finalists import finalists, is_on_front
 from .funnel import FINALIST_SEED, FRESH_SEED
 from .jobs import Job, Stopped, Trials, jobs_of
 from .ledger import Ledger
-from .outcome import Finalist, Outcome, Overall, Round, Row, outcome_from_json
+from .outcome import Finalist, Outcome, Overall, Round, Row, read_outcome
 from .pruning import MOST_COST, prune, tasks_for
 from .tuning.tune import Tuned, tune
 from .wording import percent
@@ -47,8 +47,8 @@ def decide(
     Raises:
       Stopped: when asked to stop before; a resumed run goes on from there.
     """
-    if stored := ledger.fact("outcome"):
-        return outcome_from_json(stored)
+    if (stored := read_outcome(ledger)) is not None:
+        return stored
     finals = _Finals(config, ledger, trials, say)
     found = finals.validated(finals.with_tuned(finalists(config, ledger, rounds)))
     found, winner, scores = finals.confirmed(found)
@@ -56,7 +56,8 @@ def decide(
         # Nothing was better than the baseline where it counts: say so by keeping the starter.
         starter = ledger.candidate(0)
         assert starter is not None
-        ordinal, fitness, program = 0, starter.fitness or 0.0, parse(starter.program)
+        ordinal, fitness = 0, starter.fitness or 0.0
+        program = ledger.program(starter.program, "candidate 0")
         scores, _ = finals.confirm(program)
     else:
         ordinal, fitness, program = winner.ordinal, winner.fitness, parse(winner.program)
@@ -83,6 +84,22 @@ def decide(
     return outcome
 
 
+@dataclass(frozen=True)
+class _TunedFact:
+    """A finalist with tuned constants, and what changed, in words."""
+
+    program: str
+    changes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _PrunedFact:
+    """The best rule without what training does not need, and the steps in words."""
+
+    program: str
+    steps: tuple[str, ...]
+
+
 class _Finals:
     """The stages after the evolution."""
 
@@ -105,7 +122,8 @@ class _Finals:
 
     def _tuned(self, finalist: Finalist, proxies: dict[str, None]) -> Finalist:
         key = f"tuned {finalist.ordinal}"
-        if (stored := self.ledger.fact(key)) is None:
+        stored = self.ledger.fact_as(key, _TunedFact)
+        if stored is None:
             self.say("tuning", f"the constants of candidate {finalist.ordinal}")
             result: Tuned = tune(
                 parse(finalist.program),
@@ -117,12 +135,13 @@ class _Finals:
                 most_gain=self.funnel.most_gain,
                 result=self.trials.result,
             )
-            stored = {
-                "program": format_program(result.program),
-                "changes": [f"{c.name}: {c.before:g} → {c.after:g}" for c in result.changes],
-            }
-            self.ledger.set_fact(key, stored)
-        return replace(finalist, program=stored["program"], tuned=tuple(stored["changes"]))
+            stored = _TunedFact(
+                format_program(result.program),
+                tuple(f"{c.name}: {c.before:g} → {c.after:g}" for c in result.changes),
+            )
+            self.ledger.set_fact(key, asdict(stored))
+        self.ledger.program(stored.program, f"candidate {finalist.ordinal}, tuned,")
+        return replace(finalist, program=stored.program, tuned=stored.changes)
 
     def validated(self, finalists: list[Finalist]) -> list[Finalist]:
         """Finalists with their validation score on the same seeds, best first."""
@@ -189,7 +208,8 @@ class _Finals:
         whole = program
         # Of this rule: a run that goes on may take another.
         key = f"pruned {program_digest(program)}"
-        if (stored := self.ledger.fact(key)) is None:
+        stored = self.ledger.fact_as(key, _PrunedFact)
+        if stored is None:
             steps = []
             name, doc = program.name, program.doc
 
@@ -204,16 +224,16 @@ class _Finals:
                 effect = "" if step.effect is None else f" ({percent(step.effect.mean)})"
                 steps.append(f"{step.name}{effect}")
             program = replace(program, name=name, doc=doc)
-            stored = {"program": format_program(program), "steps": steps}
-            self.ledger.set_fact(key, stored)
-        smaller = parse(stored["program"])
-        (again,) = self.validated([replace(winner, program=stored["program"])])
+            stored = _PrunedFact(format_program(program), tuple(steps))
+            self.ledger.set_fact(key, asdict(stored))
+        smaller = self.ledger.program(stored.program, "the best rule, pruned,")
+        (again,) = self.validated([replace(winner, program=stored.program)])
         if self.funnel.validation.tasks and again.validation > winner.validation + MOST_COST:
             return whole, ()
         scores, value = self.confirm(smaller)
         if value > 0:
             return whole, ()
-        return with_tuned_rate(smaller, scores), tuple(stored["steps"])
+        return with_tuned_rate(smaller, scores), stored.steps
 
     def comparison(self, program: Program) -> tuple[tuple[Row, ...], tuple[Overall, ...]]:
         """The best rule, the baseline and its rivals on the target tasks: by task, and overall."""

@@ -9,18 +9,22 @@ Clock times live in the table `sessions` alone, which `content` leaves out. Noth
 from __future__ import annotations
 
 import json
+import math
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 from ..dsl.errors import UserError
-from ..dsl.syntax import format_program
+from ..dsl.program import Program
+from ..dsl.syntax import format_program, parse
 from . import database
+from .candidate import MOST_TEXT, SELECT, Candidate, candidate_of
 from .database import Database
 from .lock import hold
+from .plain import Mismatch, from_json, shown, structured
 from .state import Proposal, Status
 
 FILE = "ledger.sqlite"
@@ -47,23 +51,6 @@ create table results (
 );
 create table sessions (id integer primary key, started real not null, seconds real not null);
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A row of the ledger. `fitness` is None until trained (or found a duplicate), inf when the
-    candidate diverged.
-    """
-
-    ordinal: int
-    parent: int | None
-    change: str
-    program: str
-    digest: str
-    status: str
-    reason: str
-    twin: int | None
-    fitness: float | None
 
 
 class Ledger:
@@ -136,10 +123,10 @@ class Ledger:
                 )
                 if added.rowcount:
                     continue
-                *stored, fitness = self._db.execute(
-                    "select * from candidates where ordinal = ?", [p.ordinal]
-                ).fetchone()
-                if tuple(stored) != row:
+                stored = self.candidate(p.ordinal)
+                assert stored is not None  # it stood in the way
+                *written, fitness = astuple(stored)
+                if tuple(written) != row:
                     raise UserError(
                         f"this run cannot be continued: candidate {p.ordinal} in its ledger is not"
                         " the one that this version of evoptax proposes; start a new run"
@@ -163,6 +150,17 @@ class Ledger:
                 [(value, ordinal) for ordinal, value in fitness.items()],
             )
 
+    def rename_task(self, old: str, new: str, facts: Mapping[str, Any]) -> None:
+        """Gives a task another name in all results, and stores facts that name it, all at once."""
+        names = [f'"task": {json.dumps(name)}' for name in (old, new)]
+        with self._db:
+            self._db.execute(
+                "update or replace results set task = ?, scores = replace(scores, ?, ?)"
+                " where task = ?",
+                [new, *names, old],
+            )
+            self._db.executemany(_SET_FACT, [(k, _dump(v)) for k, v in facts.items()])
+
     def keep_only(self, ordinals: Collection[int]) -> None:
         """Drops all candidates but these, all training results, and the room they took.
 
@@ -183,16 +181,68 @@ class Ledger:
         with closing(database.create(path, ())) as copy:
             self._db.backup(copy)
 
+    def damaged(self, what: str) -> UserError:
+        """The error that says that this ledger holds what no run has written."""
+        return database.damaged(self._db.path, what)
+
+    def _rows(self, query: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        """The rows that a query gives. All reading goes through here."""
+        yield from self._db.execute(query, values)
+
+    def _candidates(self, rest: str = "", values: Sequence[Any] = ()) -> Iterator[Candidate]:
+        """Candidates, each column being checked."""
+        for row in self._rows(f"{SELECT} {rest}", values):
+            try:
+                yield candidate_of(row)
+            except Mismatch as error:
+                raise self.damaged(str(error)) from None
+
     def fact(self, key: str, default: Any = None) -> Any:
-        """Something stored about the run."""
-        row = self._db.execute("select value from facts where key = ?", [key]).fetchone()
-        return default if row is None else json.loads(row[0])
+        """Something stored about the run, as plain data; `fact_as` checks what it is made of."""
+        found = [*self._rows("select value from facts where key = ?", [key])]
+        if not found:
+            return default
+        try:
+            return from_json(found[0][0])
+        except Mismatch as error:
+            raise self.damaged(f"fact '{key}': {error}") from None
+
+    def fact_as(self, key: str, kind: Any, default: Any = None) -> Any:
+        """Something stored about the run, as a value of a type; see `plain.structured`.
+
+        Raises:
+          UserError: something else is stored.
+        """
+        stored = self.fact(key)
+        if stored is None:
+            return default
+        try:
+            return structured(stored, kind)
+        except Mismatch as error:
+            raise self.damaged(f"fact '{key}': {error}") from None
+
+    def program(self, text: str, whose: str) -> Program:
+        """A program that this ledger holds.
+
+        Raises:
+          UserError: the text is none; `whose` says where it stands, as in "candidate 5".
+        """
+        try:
+            if len(text) > MOST_TEXT:
+                raise UserError(f"it is longer than {MOST_TEXT:,} characters")
+            return parse(text)
+        except UserError as error:
+            raise self.damaged(f"the program of {whose} cannot be read, {error}") from None
+
+    def check_ordinals(self, ordinals: Iterable[int], where: str) -> None:
+        """Raises UserError where one of these is no candidate."""
+        for ordinal in ordinals:
+            if not [*self._rows("select 1 from candidates where ordinal = ?", [ordinal])]:
+                raise self.damaged(f"{where} names candidate {ordinal}, which is not there")
 
     def hung(self) -> dict[str, str]:
-        """What workers hung at, with the task. Raises UserError where that is damaged."""
-        found = self.fact(HUNG, {})
-        if not isinstance(found, dict) or not all(isinstance(t, str) for t in found.values()):
-            raise UserError(f"this ledger is damaged: what workers hung at is {found!r}")
+        """What workers hung at, with the task."""
+        found: dict[str, str] = self.fact_as(HUNG, Mapping[str, str], {})
         return found
 
     @property
@@ -202,48 +252,79 @@ class Ledger:
 
     def seconds(self) -> float:
         """How long the run has searched, over all sessions."""
-        return self._db.execute("select coalesce(sum(seconds), 0) from sessions").fetchone()[0]
+        total = 0.0
+        for (seconds,) in self._rows("select seconds from sessions"):
+            if not isinstance(seconds, float) or not 0 <= seconds < math.inf:
+                raise self.damaged(f"a session took {shown(seconds)} seconds")
+            total += seconds
+        return total
 
     def result(self, digest: str, task: str, version: int, fidelity: str, path: str) -> str | None:
         """A stored training result."""
-        row = self._db.execute(
+        from ..evaluators.scoring import TaskScore  # NumPy, which only who trains needs
+
+        query = (
             "select scores from results where"
-            " digest = ? and task = ? and version = ? and fidelity = ? and path = ?",
-            [digest, task, version, fidelity, path],
-        ).fetchone()
-        return None if row is None else row[0]
+            " digest = ? and task = ? and version = ? and fidelity = ? and path = ?"
+        )
+        found = [*self._rows(query, [digest, task, version, fidelity, path])]
+        if not found:
+            return None
+        scores: str = found[0][0]
+        try:
+            structured(from_json(scores), TaskScore)
+        except Mismatch as error:
+            raise self.damaged(f"a result on {shown(task)}: {error}") from None
+        return scores
 
     def candidates(self) -> Iterator[Candidate]:
-        """All candidates by ordinal."""
-        for row in self._db.execute("select * from candidates order by ordinal"):
-            yield Candidate(*row)
+        """All candidates by ordinal; parents come before their children."""
+        seen: set[int | None] = {None}
+        for candidate in self._candidates("order by ordinal"):
+            if candidate.parent not in seen:
+                raise self.damaged(
+                    f"the parent of candidate {candidate.ordinal} is {candidate.parent}, which is"
+                    " not there"
+                )
+            seen.add(candidate.ordinal)
+            yield candidate
 
     def results(self) -> Iterator[tuple[str, str, str, str, str]]:
         """All training results: digest, task, fidelity, path and scores of each."""
-        yield from self._db.execute("select digest, task, fidelity, path, scores from results")
+        for row in self._rows("select digest, task, fidelity, path, scores from results"):
+            if not all(isinstance(text, str) for text in row):
+                raise self.damaged("a result holds something else than text")
+            digest, task, fidelity, path, scores = row
+            yield digest, task, fidelity, path, scores
 
     def best_new(self) -> Iterator[Candidate]:
         """Those that were trained and did not diverge, the fittest first."""
-        query = "select * from candidates where status = 'new' and fitness < 9e999"
-        for row in self._db.execute(f"{query} order by fitness, ordinal"):
-            yield Candidate(*row)
+        return self._candidates(
+            "where status = 'new' and fitness < 9e999 order by fitness, ordinal"
+        )
 
     def candidate(self, ordinal: int) -> Candidate | None:
         """One candidate."""
-        row = self._db.execute("select * from candidates where ordinal = ?", [ordinal]).fetchone()
-        return None if row is None else Candidate(*row)
+        found = [*self._candidates("where ordinal = ?", [ordinal])]
+        return found[0] if found else None
 
     def best_fitness(self) -> float | None:
         """The lowest fitness so far; None before anything was trained."""
-        return self._db.execute("select min(fitness) from candidates").fetchone()[0]
+        query = "select min(fitness), max(typeof(fitness) not in ('real', 'null')) from candidates"
+        ((best, wrong),) = self._rows(query)
+        if wrong:
+            raise self.damaged("the fitness of a candidate is no number")
+        return best
 
     def counts(self) -> dict[str, int]:
         """Number of candidates by status."""
-        counted = self.fact(_COUNTS)
+        counted: dict[str, int] | None = self.fact_as(_COUNTS, Mapping[str, int])
         if counted is None:
-            query = "select status, count(*) from candidates group by status"
-            counted = dict(self._db.execute(query).fetchall())
-        return dict.fromkeys((s.value for s in Status), 0) | counted
+            counted = dict(self._rows("select status, count(*) from candidates group by status"))
+        known = dict.fromkeys((s.value for s in Status), 0)
+        if unknown := counted.keys() - known:
+            raise self.damaged(f"the status of a candidate is {shown(next(iter(unknown)))}")
+        return known | counted
 
     def content(self) -> dict[str, list[tuple[Any, ...]]]:
         """Everything but clock times, in a fixed order; equal for equal runs."""
@@ -253,7 +334,7 @@ class Ledger:
             "results": "digest, task, path, fidelity",
         }
         return {
-            table: list(self._db.execute(f"select * from {table} order by {order}"))
+            table: [*self._rows(f"select * from {table} order by {order}")]
             for table, order in tables.items()
         }
 

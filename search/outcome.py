@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .ledger import Ledger
 
 
 @dataclass(frozen=True)
@@ -130,16 +133,17 @@ class Outcome:
     overall: tuple[Overall, ...] = ()
 
 
-def outcome_from_json(data: dict[str, Any]) -> Outcome:
-    """Reads back what `decide` stored."""
-    return Outcome(
-        **data
-        | {
-            "finalists": tuple(
-                Finalist(**f | {"tuned": tuple(f["tuned"])}) for f in data["finalists"]
-            ),
-            "comparison": tuple(Row(**r) for r in data["comparison"]),
-            "pruned": tuple(data["pruned"]),
-            "overall": tuple(Overall(**r) for r in data["overall"]),
-        }
-    )
+def read_outcome(opened: Ledger) -> Outcome | None:
+    """What a run has found; None before there is an outcome.
+
+    Raises:
+      UserError: the ledger holds something else in its place.
+    """
+    found: Outcome | None = opened.fact_as("outcome", Outcome)
+    if found is not None:
+        opened.check_ordinals([found.ordinal, *(f.ordinal for f in found.finalists)], "the outcome")
+        opened.program(found.program, "the outcome")
+        opened.program(found.simplified, "the outcome, simplified,")
+        for finalist in found.finalists:
+            opened.program(finalist.program, f"finalist {finalist.ordinal}")
+    return found

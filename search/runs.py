@@ -7,7 +7,7 @@ import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -15,11 +15,12 @@ from ..dsl.errors import UserError, did_you_mean
 from ..dsl.files import replace_text
 from ..dsl.program import Program
 from ..dsl.syntax import parse
-from . import ledger
+from . import ledger, task_files
 from .config import SearchConfig
 from .config_file import config_from_dict, config_to_dict, config_to_toml
 from .ledger import Ledger
 from .lock import hold
+from .outcome import read_outcome
 from .reporting.overfitting import best_champion, read_rounds
 from .state import Status
 
@@ -114,6 +115,7 @@ def create_run(runs_dir: Path, name: str | None, config: SearchConfig) -> Run:
       UserError: the name is taken or not usable, or the folder cannot be written.
     """
     new_run(runs_dir, name)
+    facts = {"config": config_to_dict(config), task_files.FACT: task_files.checksums(config)}
     try:
         runs_dir.mkdir(parents=True, exist_ok=True)
         with hold(runs_dir / _CREATING, f"a run is being created in '{runs_dir}'", wait=_PATIENCE):
@@ -124,7 +126,6 @@ def create_run(runs_dir: Path, name: str | None, config: SearchConfig) -> Run:
             try:
                 unfinished.folder.mkdir()
                 _write_config(unfinished, config)
-                facts = {"config": config_to_dict(config)}
                 ledger.create(unfinished.ledger_path, facts).close()
                 unfinished.folder.rename(run.folder)
             except BaseException:
@@ -132,6 +133,7 @@ def create_run(runs_dir: Path, name: str | None, config: SearchConfig) -> Run:
                 raise
     except OSError as error:
         raise UserError(f"cannot write to '{runs_dir}': {error.strerror}") from None
+    task_files.trust_tasks(task_files.own_tasks(config))  # who starts a run has named them
     return run
 
 
@@ -175,7 +177,7 @@ def extend(run: Run, limits: Mapping[str, float]) -> SearchConfig:
             raise UserError(f"run '{run.name}' was trimmed to its ancestry, and cannot go on")
         _write_config(run, config)
         # The last round may not have been whole.
-        rounds = opened.fact("rounds", [])[:-1]
+        rounds = [asdict(r) for r in read_rounds(opened)[:-1]]
         opened.set_facts({"config": config_to_dict(config), "outcome": None, "rounds": rounds})
     return config
 
@@ -187,11 +189,18 @@ def _fresh_name(runs_dir: Path) -> str:
 
 
 def stored_config(opened: Ledger) -> SearchConfig:
-    """The configuration that a run was started with."""
+    """The configuration that a run was started with.
+
+    Raises:
+      UserError: there is none, or something else in its place.
+    """
     stored = opened.fact("config")
     if stored is None:
         raise UserError("this ledger has no configuration; it was never started")
-    return config_from_dict(stored, where="the run's configuration")
+    try:
+        return config_from_dict(stored, where="fact 'config'")
+    except UserError as error:
+        raise opened.damaged(str(error)) from None
 
 
 def list_runs(runs_dir: Path) -> Iterator[Run]:
@@ -235,8 +244,8 @@ def ordinal_in_run(run: Run, which: str) -> int:
     """
     with closing(run.read()) as opened:
         if which == "best":
-            if outcome := opened.fact("outcome"):
-                return outcome["ordinal"]
+            if (outcome := read_outcome(opened)) is not None:
+                return outcome.ordinal
             rounds = read_rounds(opened)
             if (found := best_champion(rounds)) is not None:
                 return found[1].ordinal
@@ -263,8 +272,8 @@ def rule_of_run(run: Run, which: str) -> Program:
     """
     ordinal = ordinal_in_run(run, which)
     with closing(run.read()) as opened:
-        if which == "best" and (outcome := opened.fact("outcome")):
-            return parse(outcome["simplified"])
+        if which == "best" and (outcome := read_outcome(opened)) is not None:
+            return parse(outcome.simplified)
         candidate = opened.candidate(ordinal)
         assert candidate is not None
-        return parse(candidate.program)
+        return opened.program(candidate.program, f"candidate {ordinal}")

@@ -16,6 +16,7 @@ from ..dsl.errors import UserError
 from . import ledger
 from .ledger import Ledger
 from .lineage.ancestry import ancestry
+from .outcome import read_outcome
 from .reporting.overfitting import read_rounds
 from .reporting.tally import TALLY, read_tally
 from .runs import Run, stored_config
@@ -36,7 +37,7 @@ def trimmed(run: Run, folder: Path) -> Run:
     """
     copy = Run(folder)
     with closing(run.read()) as opened:
-        if not opened.fact("outcome"):
+        if read_outcome(opened) is None:
             raise UserError(f"run '{run.name}' is not finished; finish it before you trim it")
         if folder.exists():
             raise UserError(f"'{folder}' exists already")
@@ -55,8 +56,9 @@ def trimmed(run: Run, folder: Path) -> Run:
 
 def _kept(opened: Ledger) -> set[int]:
     """Those that held-out tasks have tried, their ancestors, and whom these were the same as."""
-    outcome = opened.fact("outcome")
-    far = {outcome["ordinal"], *(f["ordinal"] for f in outcome["finalists"])}
+    outcome = read_outcome(opened)
+    assert outcome is not None
+    far = {outcome.ordinal, *(f.ordinal for f in outcome.finalists)}
     far |= {c.ordinal for r in read_rounds(opened) for c in r.champions}
     kept: set[int] = set()
     while far:

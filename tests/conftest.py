@@ -17,6 +17,7 @@ os.environ["JAX_COMPILATION_CACHE_DIR"] = str(CACHE / "jax")
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["EVOPTAX_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["EVOPTAX_DATA_DIR"] = str(tmp_path_factory.mktemp("data"))
     from evoptax.evaluators.cache import enable_compilation_cache
 
     enable_compilation_cache()

@@ -278,7 +278,7 @@ def test_the_configuration_in_a_ledger_is_checked_too(
 ) -> None:
     with closing(create(tmp_path / "ledger.sqlite")) as opened:
         opened.set_fact("config", config_to_dict(SearchConfig()) | given)
-        with pytest.raises(UserError, match=f"the run's configuration: {next(iter(given))}"):
+        with pytest.raises(UserError, match=f"damaged: fact 'config': {next(iter(given))}"):
             stored_config(opened)
 
 

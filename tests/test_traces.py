@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import os
+import random
 import re
+import tracemalloc
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +17,7 @@ import pytest
 from evoptax.dsl.errors import UserError
 from evoptax.dsl.syntax import parse
 from evoptax.known_algorithms.catalogue import get_known
+from evoptax.search.distillation import archive
 from evoptax.search.distillation.recording import KINDS, record, record_rule, streams
 from evoptax.search.distillation.traces import read_traces, relative_error, write_traces
 
@@ -101,6 +107,89 @@ def test_what_is_no_archive_is_refused(content: bytes, tmp_path: Path) -> None:
     np.save(tmp_path / "one.npy", np.ones(3))
     with pytest.raises(UserError, match="one array"):
         read_traces(tmp_path / "one.npy")
+
+
+def claiming(shape: tuple[int, ...], dtype: str = "<f8", *, data: bytes = b"") -> bytes:
+    """An array as a file, whose header claims a shape and a type."""
+    file = io.BytesIO()
+    header = {"descr": dtype, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    return file.getvalue() + data
+
+
+# Members of an archive that lie about their size, and how they are packed.
+LIES: dict[str, tuple[bytes, int, str]] = {
+    "8 TB": (claiming((10**6, 10**6)), zipfile.ZIP_STORED, "claims 8,000,000,000,000 bytes"),
+    "8 TB of nothing": (claiming((10**12, 0, 8)), zipfile.ZIP_STORED, "lacks"),
+    "more than 64 bits": (claiming((2**40, 2**40)), zipfile.ZIP_DEFLATED, "claims"),
+    "a negative shape": (claiming((-1, 4), data=bytes(32)), zipfile.ZIP_STORED, "damaged"),
+    "one number more": (claiming((5,), data=bytes(32)), zipfile.ZIP_STORED, "claims 40 bytes"),
+    "one number less": (claiming((3,), data=bytes(32)), zipfile.ZIP_STORED, "claims 24 bytes"),
+    "long text": (claiming((4,), "<U1000000000"), zipfile.ZIP_DEFLATED, "claims"),
+    "objects": (claiming((4,), "|O", data=bytes(32)), zipfile.ZIP_STORED, "Python objects"),
+    "no array": (b"not an array", zipfile.ZIP_DEFLATED, "damaged"),
+    "a cut header": (claiming((4,))[:50], zipfile.ZIP_STORED, "damaged"),
+    "a header of code": (
+        claiming((4,)).replace(b"(4,)", b"f()("), zipfile.ZIP_STORED, "damaged"
+    ),
+    "packed otherwise": (claiming((4,), data=bytes(32)), zipfile.ZIP_LZMA, "damaged"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", LIES)
+def test_what_an_array_claims_is_checked_before_memory_is_taken(case: str, tmp_path: Path) -> None:
+    content, packed, words = LIES[case]
+    path = tmp_path / "bad.npz"
+    with zipfile.ZipFile(path, "w", packed) as file:
+        file.writestr("0/lr.npy", content)
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError, match=words) as caught:
+            read_traces(path)
+        assert tracemalloc.get_traced_memory()[1] < 10**7
+    finally:
+        tracemalloc.stop()
+    assert "bad.npz" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_an_archive_that_lies_about_its_members_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bad.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("0/lr.npy", claiming((10**6, 100)))
+        # What it says of itself in the directory, which is all that is read of it at first.
+        file.filelist[0].file_size = 8 * 10**8 + len(claiming((10**6, 100)))
+    with pytest.raises(UserError, match="claims 800,000,000 bytes"):
+        read_traces(path)
+
+
+def test_more_than_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "MOST_BYTES", 100)
+    np.savez(tmp_path / "plain.npz", **plain())
+    with pytest.raises(UserError, match="accepted: 100 in all"):
+        read_traces(tmp_path / "plain.npz")
+
+
+@pytest.mark.parametrize("place", ["/dev/zero", "pipe", "folder"])
+def test_what_is_no_file_is_refused(place: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UserError, match="no file"):
+        read_traces(tmp_path / place)
+
+
+def test_bits_flipped_anywhere_are_refused_or_read(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "plain.npz", **plain())
+    data = (tmp_path / "plain.npz").read_bytes()
+    rng = random.Random(0)
+    for _ in range(300):
+        damaged = bytearray(data)
+        for _ in range(rng.choice((1, 5, 50))):
+            damaged[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        (tmp_path / "bad.npz").write_bytes(damaged)
+        try:
+            read_traces(tmp_path / "bad.npz")
+        except UserError as error:
+            assert "bad.npz" in str(error)
 
 
 def test_a_rule_explains_its_own_traces_and_no_others() -> None:

@@ -22,7 +22,7 @@ from ...known_algorithms.nearest import nearest_known
 from ..config import SearchConfig
 from ..jobs import Stopped, Trials
 from ..ledger import Ledger
-from ..outcome import Outcome, outcome_from_json
+from ..outcome import Outcome, read_outcome
 from ..progress import Progress
 from ..runs import Run
 from ..state import Proposal, Status
@@ -65,8 +65,8 @@ def distil(
       UserError: the traces cannot be read, or the ledger cannot be continued.
     """
     with closing(run.write()) as opened:
-        if stored := opened.fact("outcome"):
-            return outcome_from_json(stored)
+        if (stored := read_outcome(opened)) is not None:
+            return stored
         keep_versions(opened, workers)
         opened.start_session()
         try:

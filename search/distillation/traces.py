@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import io
 import re
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +34,7 @@ from ...dsl.interpreter import interpret
 from ...dsl.kinds import kinds_of
 from ...dsl.program import LEARNING_RATE, Program
 from ...dsl.shapes import Kind
+from .archive import read_archive
 
 Array = np.ndarray[Any, Any]
 
@@ -103,7 +103,7 @@ def read_traces(path: Path | str) -> tuple[Trace, ...]:
       UserError: the file cannot be read, is no NumPy archive, or holds an array that is not
         accepted, which is named.
     """
-    arrays = _arrays(path)
+    arrays = read_archive(path)
     # By trace, part and tensor.
     found: dict[int, dict[str, dict[str, Array]]] = {}
     for key, array in arrays.items():
@@ -127,31 +127,6 @@ def read_traces(path: Path | str) -> tuple[Trace, ...]:
                 f" {traces[0].steps}; all need the same number"
             )
     return traces
-
-
-def _arrays(path: Path | str) -> dict[str, Array]:
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if not isinstance(loaded, np.lib.npyio.NpzFile):
-            raise UserError(f"'{path}' holds one array; a file of traces is an .npz archive")
-        with loaded as archive:
-            found = {}
-            for key in archive.files:
-                try:
-                    found[key] = archive[key]
-                except ValueError:
-                    raise UserError(
-                        f"'{path}': array '{key}' holds Python objects or is damaged;"
-                        " accepted: arrays of real numbers"
-                    ) from None
-            return found
-    except OSError as error:
-        reason = error.strerror or "it is no NumPy archive"
-        raise UserError(f"cannot read traces '{path}': {reason}") from None
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile):
-        raise UserError(
-            f"cannot read traces '{path}': it is no NumPy archive (.npz) of plain arrays"
-        ) from None
 
 
 def _numbers(path: Path | str, key: str, array: Any) -> Array:

@@ -73,18 +73,18 @@ def text_diff(old: str, new: str) -> tuple[str, ...]:
 
 
 def _upwards(ledger: Ledger, ordinal: int) -> Iterator[Candidate]:
-    at: int | None = ordinal
-    while at is not None:
-        candidate = ledger.candidate(at)
-        if candidate is None:
-            count = sum(ledger.counts().values())
-            numbers = f"0 to {count - 1}" if count else "none yet"
-            raise UserError(f"this run has no candidate {at}; its candidates: {numbers}")
-        # Parents come before children, so that a damaged ledger cannot lead in circles.
-        if candidate.parent is not None and candidate.parent >= at:
-            raise UserError(
-                f"the ledger is damaged: candidate {at} has {candidate.parent} as its parent,"
-                " but parents are proposed before their children"
+    candidate = ledger.candidate(ordinal)
+    if candidate is None:
+        count = sum(ledger.counts().values())
+        numbers = f"0 to {count - 1}" if count else "none yet"
+        raise UserError(f"this run has no candidate {ordinal}; its candidates: {numbers}")
+    yield candidate
+    while (parent := candidate.parent) is not None:
+        # A parent is an earlier candidate, or the ledger refuses to read it: this ends.
+        found = ledger.candidate(parent)
+        if found is None:
+            raise ledger.damaged(
+                f"candidate {candidate.ordinal} descends from {parent}, which is not there"
             )
+        candidate = found
         yield candidate
-        at = candidate.parent

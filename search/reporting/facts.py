@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ..config import SearchConfig
 from ..finalists import finalists
 from ..ledger import Ledger
 from ..lineage.ancestry import Ancestor, ancestry
-from ..outcome import Finalist, Round
+from ..outcome import Finalist, Round, read_outcome
 from ..runs import Run, stored_config
 from ..wording import printed_name
-from .fame import finalists_of
 from .overfitting import best_champion, read_rounds
 from .tally import Tally, read_tally
 
@@ -63,14 +62,18 @@ def read_facts(run: Run) -> Facts:
       UserError: the ledger cannot be read.
     """
     with closing(run.read()) as opened:
-        config, outcome = stored_config(opened), opened.fact("outcome")
+        config, found_outcome = stored_config(opened), read_outcome(opened)
         rounds = read_rounds(opened)
         tally = read_tally(opened, config, rounds)
-        if outcome:
-            best, found = outcome["ordinal"], finalists_of(outcome)
+        outcome = asdict(found_outcome) if found_outcome else None
+        best: int | None
+        if found_outcome:
+            best, found = found_outcome.ordinal, found_outcome.finalists
         else:
             best, found = _best_so_far(tally, rounds), _validated(config, opened, rounds)
         line = ancestry(opened, best) if best is not None else ()
+        if line:
+            opened.program(line[-1].candidate.program, f"candidate {best}")
         return Facts(
             run,
             config,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from ..finalists import is_on_front
 from ..outcome import Finalist
@@ -14,11 +13,6 @@ FAME_RULES = (
     " seeds of the proxies, it was no worse than the baseline. And no other confirmed rule is as"
     " good on held-out tasks, as short and as lean in state, and better in one of the three."
 )
-
-
-def finalists_of(outcome: Mapping[str, Any]) -> tuple[Finalist, ...]:
-    """The finalists of an outcome as the ledger stores it, best validation first."""
-    return tuple(Finalist(**f | {"tuned": tuple(f["tuned"])}) for f in outcome["finalists"])
 
 
 def is_confirmed(finalist: Finalist) -> bool:

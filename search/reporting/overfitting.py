@@ -11,7 +11,6 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 from statistics import median
-from typing import Any
 
 from ..ledger import Ledger
 from ..outcome import Champion, Round
@@ -26,11 +25,14 @@ FEWEST_CHAMPIONS = 8
 
 
 def read_rounds(opened: Ledger) -> tuple[Round, ...]:
-    """The rounds of a run that have ended, oldest first."""
-    stored: list[dict[str, Any]] = opened.fact("rounds", [])
-    return tuple(
-        Round(**r | {"champions": tuple(Champion(**c) for c in r["champions"])}) for r in stored
-    )
+    """The rounds of a run that have ended, oldest first.
+
+    Raises:
+      UserError: the ledger holds something else in their place.
+    """
+    found: tuple[Round, ...] = opened.fact_as("rounds", tuple[Round, ...], ())
+    opened.check_ordinals((c.ordinal for r in found for c in r.champions), "a round")
+    return found
 
 
 def best_champion(rounds: Sequence[Round]) -> tuple[Round, Champion] | None:

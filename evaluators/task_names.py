@@ -1,0 +1,49 @@
+"""What names a task of the user's own: FILE.py:NAME. Nothing here needs JAX."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..dsl.errors import UserError
+
+
+def is_own(task: str) -> bool:
+    """Whether this names a task in a file of the user's, not a built-in one."""
+    return ":" in task
+
+
+def split_task(task: str) -> tuple[str, str]:
+    """File and name of FILE.py:NAME.
+
+    Raises:
+      UserError: it is not of that form.
+    """
+    file, colon, name = task.rpartition(":")
+    if not colon or not file or not name.isidentifier():
+        raise UserError(f"task {task!r} is not of the form FILE.py:NAME, as in my_task.py:task")
+    return file, name
+
+
+def whole_path(file: str, folder: Path = Path()) -> Path:
+    """The whole path of a file that is named from a folder; `~` is the user's home.
+
+    Raises:
+      UserError: no file can have this name.
+    """
+    try:
+        # Unlike pathlib, these raise for no link, loop or home that is not there.
+        return Path(os.path.realpath(os.path.join(folder, os.path.expanduser(file))))
+    except ValueError as error:
+        raise UserError(f"{file!r} cannot be the name of a file: {error}") from None
+
+
+def whole_task(task: str, folder: Path = Path()) -> str:
+    """FILE.py:NAME with the whole path of the file, which is named from a folder."""
+    file, name = split_task(task)
+    return f"{whole_path(file, folder)}:{name}"
+
+
+def short_task(task: str) -> str:
+    """A task's name without the folder of its file, which changes nothing that is trained."""
+    return os.path.basename(task)
