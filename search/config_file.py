@@ -160,7 +160,8 @@ def _check_values(config: SearchConfig, where: str) -> None:
 
 def _check_table(table: Any, where: str, path: str) -> None:
     """Refuses, by name, a value that its field does not accept."""
-    for name, accepted in accepted_by(type(table)).items():
+    kind: type = type(table)
+    for name, accepted in accepted_by(kind).items():
         value = getattr(table, name)
         if value is not None and (refusal := accepted.refusal(value)):
             raise UserError(f"{where}: {path}{name} {refusal}")
