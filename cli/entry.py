@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from types import FrameType
 
 STOPPED = 130
 
@@ -48,10 +49,24 @@ def _on_ctrl_c(handler: object) -> None:
         signal.signal(signal.SIGINT, handler)  # type: ignore[arg-type]
 
 
-def _interrupt(*received: object) -> None:
+def _interrupt(number: int, frame: FrameType | None) -> None:
     """The first Ctrl-C lets `main` tidy up; a second one does not wait for that."""
+    if is_importing(frame):
+        _end()  # there is nothing to tidy up
     _on_ctrl_c(_end)
     raise KeyboardInterrupt
+
+
+def is_importing(frame: FrameType | None) -> bool:
+    """Whether a module is being imported, where an exception does harm.
+
+    A library written in C or C++ that meets it may abort the process, as JAX's do.
+    """
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _end(*received: object) -> None:

@@ -7,10 +7,16 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import Any
 
+from .entry import is_importing
+
+# Seconds after which it is looked again whether an import is over.
+AGAIN = 0.05
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -34,10 +40,14 @@ def stop_on_signals() -> Iterator[list[int]]:
 
 @contextmanager
 def interrupted_by_signals() -> Iterator[None]:
-    """Each of the signals is a KeyboardInterrupt."""
+    """Each of the signals is a KeyboardInterrupt, after the import that is under way if one is."""
 
-    def receive(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
+    def receive(number: int, frame: FrameType | None) -> None:
+        if not is_importing(frame):
+            raise KeyboardInterrupt
+        again = threading.Timer(AGAIN, os.kill, [os.getpid(), number])
+        again.daemon = True
+        again.start()
 
     with _handled(receive):
         yield

@@ -110,6 +110,34 @@ def test_ctrl_c_that_python_can_only_print_still_stops() -> None:
     assert (done.returncode, done.stderr) == (130, "evoptax: stopped\n")
 
 
+@pytest.mark.parametrize("handled", ["nullcontext", "interrupted_by_signals"])
+def test_no_exception_is_raised_in_the_middle_of_an_import(handled: str, tmp_path: Path) -> None:
+    """JAX aborts with "Critical nanobind error" where it meets one."""
+    module = tmp_path / "slowly_imported.py"
+    module.write_text(
+        "import os, signal, time\n"
+        "try:\n    os.kill(os.getpid(), signal.SIGINT)\n    time.sleep(0.5)\n"
+        "except KeyboardInterrupt:\n    print('raised')\n    raise\n"
+        "print('imported', flush=True)\n"
+    )
+    code = f"""
+        import sys, time
+        from contextlib import nullcontext
+        from evoptax.cli.signals import interrupted_by_signals
+        import evoptax.cli.known
+        sys.path.insert(0, {str(tmp_path)!r})
+        def run(args):
+            with {handled}():
+                import slowly_imported
+                time.sleep(60)
+        evoptax.cli.known.run = run
+    """
+    done = _run("known", code=code)
+    # What writes files ends after the import; the rest at once.
+    expected = "" if handled == "nullcontext" else "imported\n"
+    assert (done.returncode, done.stdout, done.stderr) == (130, expected, "evoptax: stopped\n")
+
+
 def _searching(tmp_path: Path, task: str, stream: int) -> subprocess.Popen[bytes]:
     config = tmp_path / "config.toml"
     config.write_text(config_to_toml(config_from_dict(settings(task, 10**6) | {"workers": 1})))

@@ -137,17 +137,17 @@ def test_slow_work_is_given_many_times_what_it_took_before() -> None:
 
 def test_a_long_training_run_gives_signs_of_life(tmp_path: Path) -> None:
     task = _task_file(tmp_path, "Quadratic.steps = 10_000")
-    stage = Stage((task,), (1e-3,), seeds=20)
+    stage = Stage((task,), (1e-3,), seeds=1000)
     (job,) = jobs_of(get_known("adamw").program, stage, "machine")
     worker = WorkerProcess()
     worker.send(json.dumps({"do": "load", "tasks": [task]}).encode() + b"\n")
     worker.send(json.dumps({"do": "score", "job": job.plain()}).encode() + b"\n")
     messages = (json.loads(line) for line in worker.lines() if line)
     loaded = next(message for message in messages if "value" in message)
-    signs = list(itertools.takewhile(lambda message: "at" in message, messages))
+    signs = list(itertools.islice(messages, 2))
     worker.end()
     assert list(loaded["value"]) == [task]
-    assert len(signs) > 1 and all(sign == {"at": task} for sign in signs)
+    assert signs == 2 * [{"at": task}]
 
 
 @pytest.mark.parametrize("text", ["soon", "0", "-1", "nan", "inf"])
@@ -186,7 +186,10 @@ def test_a_task_that_forks_does_not_delay_the_end(how: str, tmp_path: Path) -> N
         started = time.monotonic()
     assert time.monotonic() - started < 3
     living = ["pgrep", "-r", "R,S,D", "-g", note.read_text()]
-    assert not subprocess.run(living, capture_output=True).stdout
+    until = time.monotonic() + 10  # killed, they take a moment
+    while subprocess.run(living, capture_output=True).stdout:
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 def test_a_dead_worker_is_noticed_though_its_pipe_is_held_open(
