@@ -2,8 +2,8 @@
 
     python -m pytest -m slow tests/test_damage_campaign.py
 
-Here are deaths in a run's creation and kills of a search, which take minutes; the tables of damaged
-files and edited contents are those of `test_damaged.py`.
+Here are deaths in a run's creation, kills of a search, and every damaged file and edited content of
+`test_damaged.py` with all commands, also those that train: about half an hour on two cores.
 """
 
 from __future__ import annotations
@@ -16,11 +16,22 @@ from pathlib import Path
 
 import pytest
 from creation_deaths import deaths_in_creation
-from damage import assert_no_traceback, every_command, rows, run_command, start_command
+from damage import (
+    COMMANDS,
+    assert_no_traceback,
+    command_line,
+    every_command,
+    rows,
+    run_command,
+    start_command,
+)
 from evoptax.search.config_file import config_from_dict, config_to_toml
 from evoptax.search.ledger import read_content
 from evoptax.search.runs import Run, create_run, list_runs
 from small_search import run_small, settings
+from test_damaged import CONTENTS, FILES, edit, healthy, runs_dir
+
+__all__ = ["healthy", "runs_dir"]  # fixtures
 
 pytestmark = pytest.mark.slow
 
@@ -33,16 +44,16 @@ def test_deaths_in_creation(tmp_path: Path, small_task: str) -> None:
     (tmp_path / "deaths").mkdir()
     left = deaths_in_creation(tmp_path / "deaths", config)
     whole, _ = run_small(tmp_path, "whole", small_task, **settings(small_task, 8), workers=1)
-    for runs_dir in (left[len(left) * n // DEATHS] for n in range(DEATHS)):
-        is_made = bool([*list_runs(runs_dir)])
-        for line in every_command("made", runs_dir, training=is_made):
+    for folder in (left[len(left) * n // DEATHS] for n in range(DEATHS)):
+        is_made = bool([*list_runs(folder)])
+        for line in every_command("made", folder, training=is_made):
             answer = run_command(line)
             assert_no_traceback(*answer)
             assert answer[0] == 0 or not is_made or "no trained candidate" in answer[2], line
         if not is_made:
-            create_run(runs_dir, "made", config)
-            assert run_command(["resume", "made", "--runs-dir", str(runs_dir)])[0] == 0
-        assert read_content(runs_dir / "made" / "ledger.sqlite") == read_content(whole.ledger_path)
+            create_run(folder, "made", config)
+            assert run_command(["resume", "made", "--runs-dir", str(folder)])[0] == 0
+        assert read_content(folder / "made" / "ledger.sqlite") == read_content(whole.ledger_path)
 
 
 def test_kills_of_a_search(tmp_path: Path, small_task: str) -> None:
@@ -86,3 +97,36 @@ def test_kills_of_a_search(tmp_path: Path, small_task: str) -> None:
         status, _, stderr = run_command(["resume", run.name, "--runs-dir", str(runs_dir)])
         assert status == 0, stderr
         assert read_content(run.ledger_path) == read_content(whole.ledger_path)
+
+
+def check_all_commands(runs_dir: Path) -> None:
+    """Every command on a damaged run answers or refuses in one sentence, and nothing is lost.
+
+    `resume` alone may write to the run, and comes last.
+    """
+    trial, neighbour = (runs_dir / name / "ledger.sqlite" for name in ("trial", "neighbour"))
+    before, beside = _bytes(trial), read_content(neighbour)
+    for name in COMMANDS:
+        if name == "resume":
+            assert _bytes(trial) == before
+        assert_no_traceback(*run_command(command_line(name, "trial", runs_dir)))
+    assert list(COMMANDS)[-1] == "resume"
+    assert read_content(neighbour) == beside
+    left = [path for path in runs_dir.rglob(".*") if path.name.startswith(".evoptax")]
+    assert not left
+
+
+def _bytes(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
+
+
+@pytest.mark.parametrize("damage", FILES)
+def test_damaged_files(damage: str, runs_dir: Path) -> None:
+    FILES[damage](runs_dir / "trial" / "ledger.sqlite")
+    check_all_commands(runs_dir)
+
+
+@pytest.mark.parametrize("case", CONTENTS)
+def test_edited_contents(case: str, runs_dir: Path) -> None:
+    edit(runs_dir / "trial", CONTENTS[case][0])
+    check_all_commands(runs_dir)
