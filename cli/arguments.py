@@ -64,7 +64,7 @@ def read_rule(text: str, runs_dir: Path) -> Program:
         return get_known(text).program
     if text in RAW:
         return raw_program(text)
-    if Path(text).is_file():
+    if os.path.isfile(text):  # unlike a Path, it takes a name that is too long for none
         return read_program_file(Path(text))
     if ":" in text:
         from ..search.runs import find_run, rule_of_run
@@ -73,7 +73,7 @@ def read_rule(text: str, runs_dir: Path) -> Program:
         return rule_of_run(find_run(runs_dir, name), which)
     if text.endswith(".py") or os.sep in text:
         raise UserError(f"no file '{text}'; a rule file holds one program")
-    if (runs_dir / text).is_dir():
+    if os.path.isdir(runs_dir / text):
         raise UserError(f"'{text}' is a run; its best rule is {text}:best")
     raise UserError(
         f"no rule '{text}'{did_you_mean(text, KNOWN)}; accepted: a known name"
@@ -84,7 +84,7 @@ def read_rule(text: str, runs_dir: Path) -> Program:
 def read_program_file(path: Path) -> Program:
     """The program in a file. Raises UserError naming the file and what is wrong in it."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # with or without a byte-order mark
     except OSError as error:
         raise UserError(f"cannot read '{path}': {error.strerror}") from None
     except UnicodeDecodeError:
