@@ -13,6 +13,7 @@ from ..dsl.program import Program
 from ..dsl.syntax import parse
 from ..known_algorithms.catalogue import KNOWN, get_known
 from ..known_algorithms.raw import RAW, raw_program
+from .output import print_text
 
 
 def command(
@@ -100,22 +101,29 @@ def read_program_file(path: Path) -> Program:
         raise UserError(f"{path}: {error}") from None
 
 
+# Bytes of a file's name, on every system in use.
+_LONGEST_NAME = 255
+
+
 def check_output(path: Path | None) -> None:
     """Refuses, before any work, a file that cannot be written. Raises UserError."""
     if path is None:
         return
-    if path.is_dir():
+    if os.path.isdir(path):
         raise UserError(f"cannot write '{path}': it is a folder")
-    if not path.parent.is_dir():
+    if len(os.fsencode(path.name)) > _LONGEST_NAME:
+        raise UserError(f"cannot write '{path}': the name is too long")
+    if not os.path.isdir(path.parent):
         raise UserError(f"cannot write '{path}': there is no folder '{path.parent}'")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
+    if not os.access(path if os.path.exists(path) else path.parent, os.W_OK):
         raise UserError(f"cannot write '{path}': permission denied")
 
 
 def write_output(text: str, path: Path | None) -> None:
     """Writes to a file, or prints. Raises UserError if the file cannot be written."""
     if path is None:
-        print(text, end="" if text.endswith("\n") else "\n")
+        # What holds such characters as data (JSON, GraphML, program text) has escaped them.
+        print_text(text, end="" if text.endswith("\n") else "\n")
         return
     try:
         path.write_text(text, encoding="utf-8")

@@ -13,7 +13,7 @@ from ..evaluators.schedules import SCHEDULES
 from ..evaluators.tasks import list_tasks
 from .arguments import add_format, add_runs_dir, command, read_rule, split_names
 from .evaluation import Evaluation, as_json, print_evaluation
-from .output import print_json
+from .output import print_json, print_note
 from .search import STOPPED
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _trainable(
         reason = f"{name} solves linear systems A w = b and cannot train a model"
         if name == against[0] or all(rule in solvers for rule in asked):
             raise UserError(reason)
-        print(f"{reason}; it is left out", file=sys.stderr)
+        print_note(f"{reason}; it is left out")
     return {name: program for name, program in programs.items() if name not in solvers}
 
 

@@ -10,7 +10,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ..dsl.errors import UserError
 from . import (
@@ -26,6 +26,7 @@ from . import (
     simplify,
     tasks,
 )
+from .output import discard_output, one_line, take_any_text
 
 COMMANDS = (
     search,
@@ -48,6 +49,10 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message}; see `{self.prog} --help`")
 
+    def print_help(self, file: Any = None) -> None:
+        # argparse passes over a failure to write.
+        print(self.format_help(), end="", file=file)
+
 
 def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
@@ -68,19 +73,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
       The exit status: 0 done, 2 the user's mistake, 130 stopped by Ctrl-C after saving.
     """
+    take_any_text()
     try:
-        args = parser().parse_args(argv)
-        return args.run(args)
+        status = _run(argv)
+        sys.stdout.flush()
+        return status
     except UserError as error:
-        print(f"evoptax: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"evoptax: {one_line(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("evoptax: stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # The reader went away (`evoptax known | head`); what is buffered has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader went away (`evoptax known | head`).
+        discard_output()
         return 0
+    except OSError as error:
+        if error.filename is None:
+            discard_output()
+        what = f"cannot write the output: {error.strerror}"
+        if error.filename is not None:
+            what = f"cannot use '{os.fsdecode(error.filename)}': {error.strerror}"
+        print(f"evoptax: {one_line(what)}", file=sys.stderr)
+        return 2
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    for argument in sys.argv[1:] if argv is None else argv:
+        if "\0" in argument:  # no path holds it
+            raise UserError(f"'{argument}' holds a NUL character, which is not accepted")
+    try:
+        args = parser().parse_args(argv)
+    except SystemExit as end:  # of --help
+        return int(end.code or 0)
+    return int(args.run(args))
 
 
 if __name__ == "__main__":

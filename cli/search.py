@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..dsl.errors import UserError
 from ..known_algorithms.catalogue import get_known
 from .arguments import add_budget, add_runs_dir, budget_of, command
+from .output import print_note
 from .signals import stop_on_signals
 
 if TYPE_CHECKING:
@@ -130,16 +130,14 @@ def carry_out(run: Run, config: SearchConfig, workers: Workers) -> int:
     from ..search.engine import run_search
     from .progress import progress_display
 
-    print(f"run {run.name} in {run.folder}", file=sys.stderr)
+    print_note(f"run {run.name} in {run.folder}")
     search = distil if config.traces else run_search
     with stop_on_signals() as stop, progress_display() as report:
         outcome = search(run, config, workers, report=report, should_stop=lambda: bool(stop))
     if outcome is None:
-        print(
+        print_note(
             f"\nstopped and saved; continue with `evoptax resume {run.name}`"
-            + ("" if run.folder.parent == Path("runs") else f" --runs-dir {run.folder.parent}"),
-            file=sys.stderr,
-            flush=True,
+            + ("" if run.folder.parent == Path("runs") else f" --runs-dir {run.folder.parent}")
         )
         return STOPPED
     # The files need JAX in this process; the workers' memory is free before that.
@@ -171,5 +169,5 @@ def write_files(run: Run, outcome: Outcome) -> None:
         (run.folder / BEST_OPTAX).write_text(source, encoding="utf-8")
     except ExportError as error:
         # A search can find a rule that hangs on rounding errors; the rest of what it found stands.
-        print(f"no {BEST_OPTAX}: {error}", file=sys.stderr)
+        print_note(f"no {BEST_OPTAX}: {error}")
     write_report(run)

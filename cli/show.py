@@ -12,7 +12,7 @@ from ..dsl.syntax import format_program
 from ..known_algorithms.catalogue import KNOWN
 from ..known_algorithms.raw import RAW
 from .arguments import add_format, add_runs_dir, command, read_rule
-from .output import print_json
+from .output import print_json, print_text
 
 
 def add(subparsers: Any) -> None:
@@ -67,7 +67,7 @@ def _show_run(found: Any, format: str) -> int:
 
         print(to_latex(rule_of_run(found, "best")))
     else:
-        print(f"run {found.name}: {'done' if stored else 'unfinished'}")
+        print_text(f"run {found.name}: {'done' if stored else 'unfinished'}")
         if stored:
             print_outcome(outcome_from_json(stored), found)
         else:

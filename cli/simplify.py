@@ -7,7 +7,6 @@ import difflib
 import math
 import os
 import re
-import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -15,14 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..dsl.errors import UserError
 from ..dsl.expressions import format_number
-from ..dsl.files import printable
 from ..dsl.program import Constant, Program, subexpressions
 from ..dsl.simplifier import Step, explain
 from ..dsl.syntax import format_program
 from ..known_algorithms.catalogue import KNOWN
 from ..known_algorithms.nearest import nearest_known
 from .arguments import add_format, add_runs_dir, command, read_rule
-from .output import print_json
+from .output import print_json, print_note
 
 if TYPE_CHECKING:
     from ..evaluators.statistics import Estimate
@@ -72,10 +70,10 @@ def run(args: argparse.Namespace) -> int:
     steps = explain(program, deadline)
     found = steps[-1].after if steps else program
     for step in steps:
-        _say(f"{step.name}  ({_sizes(step.before, step.after)})")
+        print_note(f"{step.name}  ({_sizes(step.before, step.after)})")
         _say_difference(step.before, step.after)
     if deadline.reached:
-        _say(
+        print_note(
             f"stopped after {args.seconds:g} seconds: this is the simplest so far;"
             " a larger --seconds may find a simpler one"
         )
@@ -86,8 +84,8 @@ def run(args: argparse.Namespace) -> int:
         print_json(_as_json(program, steps, found, nearest, complete=not deadline.reached))
     else:
         print(format_program(found), end="")
-    _say(f"{program.size} operations → {found.size}")
-    _say(nearest)
+    print_note(f"{program.size} operations → {found.size}")
+    print_note(nearest)
     return 0
 
 
@@ -103,10 +101,6 @@ def _as_json(
     }
 
 
-def _say(text: str) -> None:
-    print(printable(text), file=sys.stderr, flush=True)
-
-
 def _sizes(before: Program, after: Program) -> str:
     if before.size == after.size:
         return f"{before.size} operations still"
@@ -118,11 +112,11 @@ def _say_difference(before: Program, after: Program) -> None:
     old, new = (format_program(p).splitlines() for p in (before, after))
     for line in difflib.ndiff(old, new):
         if line[0] in "+-":
-            _say(f"  {line[0]} {line[2:].strip()}")
+            print_note(f"  {line[0]} {line[2:].strip()}")
     held = _constants(before)
     long = [x for x in _constants(after) if x not in held and len(format_number(x)) > 8]
     if long:
-        _say(f"    {', '.join(f'{format_number(x)} is about {x:.5g}' for x in long)}")
+        print_note(f"    {', '.join(f'{format_number(x)} is about {x:.5g}' for x in long)}")
 
 
 def _constants(program: Program) -> list[float]:
@@ -140,12 +134,12 @@ def _pruned(program: Program, selected_on: tuple[str, ...]) -> Program:
 
     tasks = tasks_for(selected_on)
     if not tasks:
-        _say("by effect: nothing is tried, because the rule was selected on all tasks for it")
+        print_note("by effect: nothing is tried, because the rule was selected on all tasks for it")
         return program
-    _say(f"by effect on {', '.join(tasks)}, relative to the program before each step:")
+    print_note(f"by effect on {', '.join(tasks)}, relative to the program before each step:")
     with Workers(tasks) as workers:
         for step in prune(program, tasks, workers):
-            _say(f"{step.name}  ({_sizes(program, step.after)}; {_cost(step.effect)})")
+            print_note(f"{step.name}  ({_sizes(program, step.after)}; {_cost(step.effect)})")
             _say_difference(program, step.after)
             program = step.after
     return program

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import math
+import os
 import sys
 import zlib
 from collections.abc import Callable
@@ -73,7 +74,7 @@ def load_task_file(spec: str) -> Task:
     if not colon or not file or not name.isidentifier():
         raise UserError(f"task '{spec}' is not of the form FILE.py:NAME, as in my_task.py:task")
     path = Path(file).expanduser()
-    if not path.is_file():
+    if not os.path.isfile(path):  # a name that is too long is none
         raise UserError(f"task '{spec}': there is no file '{file}'")
     if path.suffix != ".py":
         raise UserError(f"task '{spec}': '{file}' is not a Python file (its name must end in .py)")

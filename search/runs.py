@@ -162,7 +162,7 @@ def find_run(runs_dir: Path, name: str) -> Run:
       UserError: naming the runs there are.
     """
     for folder in (runs_dir / name, Path(name)):
-        if (folder / ledger.FILE).is_file():
+        if os.path.isfile(folder / ledger.FILE):  # a name that is too long is none
             return Run(folder)
     names = [run.name for run in list_runs(runs_dir)]
     accepted = f"runs in '{runs_dir}': {', '.join(names)}" if names else f"'{runs_dir}' has no runs"
@@ -186,11 +186,12 @@ def ordinal_in_run(run: Run, which: str) -> int:
             if not trained:
                 raise UserError(f"run '{run.name}' has no trained candidate yet")
             return min(trained, key=lambda c: (c.fitness, c.ordinal)).ordinal
-        if not which.isdecimal():
+        if not (which.isascii() and which.isdecimal()):
             raise UserError(
                 f"'{which}' is no rule of run '{run.name}'; accepted: best, or a candidate's number"
             )
-        if opened.candidate(int(which)) is None:
+        # SQLite's numbers have 18 digits at least.
+        if len(which) > 18 or opened.candidate(int(which)) is None:
             raise UserError(
                 f"run '{run.name}' has no candidate {which}; it has {sum(opened.counts().values())}"
             )
