@@ -16,6 +16,7 @@ from ..known_algorithms.catalogue import KNOWN, get_known
 from ..known_algorithms.raw import RAW, raw_program
 from ..search.accepted import accepted_by
 from ..search.config import Budget, SearchConfig
+from .output import print_text
 
 DEBUG_HELP = "show errors with their traceback (or set EVOPTAX_DEBUG=1)"
 
@@ -106,7 +107,7 @@ def read_rule(text: str, runs_dir: Path) -> Program:
         return get_known(text).program
     if text in RAW:
         return raw_program(text)
-    if Path(text).is_file():
+    if os.path.isfile(text):  # unlike a Path, it takes a name that is too long for none
         return read_program_file(Path(text))
     if ":" in text:
         from ..search.runs import find_run, rule_of_run
@@ -115,7 +116,7 @@ def read_rule(text: str, runs_dir: Path) -> Program:
         return rule_of_run(find_run(runs_dir, name), which)
     if text.endswith(".py") or os.sep in text:
         raise UserError(f"no file '{text}'; a rule file holds one program")
-    if (runs_dir / text).is_dir():
+    if os.path.isdir(runs_dir / text):
         raise UserError(f"'{text}' is a run; its best rule is {text}:best")
     raise UserError(
         f"no rule '{text}'{did_you_mean(text, KNOWN)}; accepted: a known name"
@@ -126,7 +127,7 @@ def read_rule(text: str, runs_dir: Path) -> Program:
 def read_program_file(path: Path) -> Program:
     """The program in a file. Raises UserError naming the file and what is wrong in it."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # with or without a byte-order mark
     except OSError as error:
         raise UserError(f"cannot read '{path}': {error.strerror}") from None
     except UnicodeDecodeError:
@@ -142,22 +143,29 @@ def read_program_file(path: Path) -> Program:
         raise UserError(f"{path}: {error}") from None
 
 
+# Bytes of a file's name, on every system in use.
+_LONGEST_NAME = 255
+
+
 def check_output(path: Path | None) -> None:
     """Refuses, before any work, a file that cannot be written. Raises UserError."""
     if path is None:
         return
-    if path.is_dir():
+    if os.path.isdir(path):
         raise UserError(f"cannot write '{path}': it is a folder")
-    if not path.parent.is_dir():
+    if len(os.fsencode(path.name)) > _LONGEST_NAME:
+        raise UserError(f"cannot write '{path}': the name is too long")
+    if not os.path.isdir(path.parent):
         raise UserError(f"cannot write '{path}': there is no folder '{path.parent}'")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
+    if not os.access(path if os.path.exists(path) else path.parent, os.W_OK):
         raise UserError(f"cannot write '{path}': permission denied")
 
 
 def write_output(text: str, path: Path | None) -> None:
     """Writes to a file, or prints. Raises UserError if the file cannot be written."""
     if path is None:
-        print(text, end="" if text.endswith("\n") else "\n")
+        # What holds such characters as data (JSON, GraphML, program text) has escaped them.
+        print_text(text, end="" if text.endswith("\n") else "\n")
         return
     replace_text(path, text)
 

@@ -23,7 +23,7 @@ from .arguments import (
 )
 from .entry import STOPPED
 from .evaluation import Evaluation, as_json, print_evaluation
-from .output import print_json
+from .output import print_json, print_note
 from .signals import interrupted_by_signals
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def _trainable(
         reason = f"{name} solves linear systems A w = b and cannot train a model"
         if name == against[0] or all(rule in solvers for rule in asked):
             raise UserError(reason)
-        print(f"{reason}; it is left out", file=sys.stderr)
+        print_note(f"{reason}; it is left out")
     return {name: program for name, program in programs.items() if name not in solvers}
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..search.wording import number, percent, plural
-from .output import print_table
+from .output import print_table, print_text
 
 if TYPE_CHECKING:
     from ..evaluators.comparison import RuleResult, Speed
@@ -131,13 +131,13 @@ def _task_json(found: Evaluation, result: RuleResult, task: str) -> dict[str, An
 
 def print_evaluation(found: Evaluation) -> None:
     """What a reader asks first comes first: which is better, by how much, how sure, on how much."""
-    print(textwrap.fill(_verdict(found), WIDTH), end="\n\n")
+    print_text(textwrap.fill(_verdict(found), WIDTH), end="\n\n")
     _print_summary(found)
     for rules in _chunks(found):
         _print_losses(found, rules)
-    print()
+    print_text()
     for note in _notes(found):
-        print(textwrap.fill(note, WIDTH))
+        print_text(textwrap.fill(note, WIDTH))
 
 
 def _verdict(found: Evaluation) -> str:
@@ -218,7 +218,7 @@ def _chunks(found: Evaluation) -> Iterator[list[str]]:
 
 
 def _print_losses(found: Evaluation, rules: Sequence[str]) -> None:
-    print()
+    print_text()
     print_table(
         ["task", *rules],
         [[task, *(_at(found, rule, task) for rule in rules)] for task in found.tasks],

@@ -16,6 +16,7 @@ from ..evaluators.scoring import joined
 from ..evaluators.tasks.baselines import baselines
 from ..search.jobs import Job, submit
 from ..search.workers import Workers
+from .output import print_note
 from .signals import stop_on_signals
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def _progress() -> Iterator[_Show]:
 
         def show_done(running: Iterable[Run], to_go: str, done: Run | None = None) -> None:
             if done is not None:
-                print(f"{done.rule} on {done.task} done, {to_go}", file=sys.stderr, flush=True)
+                print_note(f"{done.rule} on {done.task} done, {to_go}")
 
         yield show_done
         return

@@ -25,7 +25,7 @@ def add(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
-    if args.name:
+    if args.name is not None:
         rule = get_known(args.name)
         if args.format == "json":
             print_json(_data(rule))

@@ -11,7 +11,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ..dsl.errors import UserError
 from . import (
@@ -29,6 +29,7 @@ from . import (
 )
 from .arguments import DEBUG_HELP
 from .entry import STOPPED
+from .output import discard_output, one_line, take_any_text
 
 COMMANDS = (
     search,
@@ -50,6 +51,10 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message}; see `{self.prog} --help`")
+
+    def print_help(self, file: Any = None) -> None:
+        # argparse passes over a failure to write.
+        print(self.format_help(), end="", file=file)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -80,25 +85,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
       Exception: evoptax itself is at fault; `entry.run` says so in a sentence.
     """
+    take_any_text()
     try:
-        args = parser().parse_args(argv)
-        status = args.run(args)
+        status = _run(argv)
         sys.stdout.flush()  # while it can still be said that there is no room
         return status
     except KeyboardInterrupt:
         print("evoptax: stopped", file=sys.stderr)
         return STOPPED
     except BrokenPipeError:
-        # The reader went away (`evoptax known | head`); what is buffered has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader went away (`evoptax known | head`).
+        discard_output()
         return 0
     except Exception as error:
         if (sentence := _sentence(error)) is None:
             raise
         if wants_debug(sys.argv[1:] if argv is None else argv):
             traceback.print_exception(error)
-        print(f"evoptax: {' '.join(sentence.split())}", file=sys.stderr)
+        print(f"evoptax: {one_line(sentence)}", file=sys.stderr)
         return 2
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    for argument in sys.argv[1:] if argv is None else argv:
+        if "\0" in argument:  # no path holds it
+            raise UserError(f"'{argument}' holds a NUL character, which is not accepted")
+    try:
+        args = parser().parse_args(argv)
+    except SystemExit as end:  # of --help
+        return int(end.code or 0)
+    return int(args.run(args))
 
 
 def _sentence(error: Exception) -> str | None:

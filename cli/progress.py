@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from ..dsl.files import printable
 from ..search.wording import percent
+from .output import print_note
 
 if TYPE_CHECKING:
     from ..search.progress import Progress
@@ -31,7 +33,7 @@ def progress_display() -> Iterator[Callable[[Progress], None]]:
 
         def show(progress: Progress) -> None:
             lines.show(progress)
-            live.update(Text(describe(progress)))
+            live.update(Text(printable(describe(progress))))
 
         yield show
 
@@ -50,7 +52,7 @@ class _Lines:
         due = progress.phase != self.phase or now - self.last >= SECONDS_BETWEEN_LINES
         if not due or self.quiet or (line := describe(progress)) == self.line:
             return
-        print(line, file=sys.stderr, flush=True)
+        print_note(line)
         self.phase, self.last, self.line = progress.phase, now, line
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
 from ..evaluators.task_names import whole_task
 from .arguments import add_budget, add_runs_dir, add_workers, budget_of, command
+from .output import print_note
 
 
 def add(subparsers: Any) -> None:
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     with found.writing():
         if args.task or args.traces is not None:
             for words in point_elsewhere(found, args.task, args.traces):
-                print(words, file=sys.stderr)
+                print_note(words)
         budget = budget_of(args)
         # To write, so that what a killed process left in the log becomes part of the ledger's file.
         with closing(found.write()) as opened:

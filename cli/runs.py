@@ -9,7 +9,7 @@ from typing import Any
 from ..dsl.errors import UserError
 from ..search.wording import percent, printable
 from .arguments import add_format, add_runs_dir, command
-from .output import print_json, print_table
+from .output import print_json, print_table, print_text
 
 
 def add(subparsers: Any) -> None:
@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     if args.format == "json":
         print_json(rows)
     elif not rows:
-        print(f"no runs in '{args.runs_dir}'; start one with `evoptax search --preset quick`")
+        print_text(f"no runs in '{args.runs_dir}'; start one with `evoptax search --preset quick`")
     else:
         print_table(
             ("run", "state", "rounds", "trained", "best on proxies", "held-out", "seconds"),

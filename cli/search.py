@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from ..known_algorithms.catalogue import get_known
 from ..search.config import SearchConfig
 from .arguments import add_budget, add_runs_dir, add_setting, add_workers, budget_of, command
 from .entry import STOPPED
+from .output import print_note
 from .signals import interrupted_by_signals, stop_on_signals
 
 if TYPE_CHECKING:
@@ -126,11 +126,9 @@ def carry_out(run: Run, config: SearchConfig, workers: Workers) -> int:
                 return finish(run, outcome)
         except KeyboardInterrupt:
             pass  # the ledger holds all that was finished
-    print(
+    print_note(
         f"\nstopped and saved; continue with `evoptax resume {run.name}`"
-        + ("" if run.folder.parent == Path("runs") else f" --runs-dir {run.folder.parent}"),
-        file=sys.stderr,
-        flush=True,
+        + ("" if run.folder.parent == Path("runs") else f" --runs-dir {run.folder.parent}")
     )
     return STOPPED
 
@@ -142,10 +140,10 @@ def _searched(run: Run, config: SearchConfig, workers: Workers) -> Outcome | Non
     from ..search.versions import changed_versions
     from .progress import progress_display
 
-    print(f"run {run.name} in {run.folder}", file=sys.stderr)
+    print_note(f"run {run.name} in {run.folder}")
     with closing(run.read()) as opened:
         if changed := changed_versions(opened, workers):
-            print(changed, file=sys.stderr)
+            print_note(changed)
     search = distil if config.traces else run_search
     with stop_on_signals() as stop, progress_display() as report:
         return search(run, config, workers, report=report, should_stop=lambda: bool(stop))
@@ -177,5 +175,5 @@ def write_files(run: Run, outcome: Outcome) -> None:
         replace_text(run.folder / BEST_OPTAX, export_optax(parse(outcome.simplified)))
     except ExportError as error:
         # A search can find a rule that hangs on rounding errors; the rest of what it found stands.
-        print(f"no {BEST_OPTAX}: {error}", file=sys.stderr)
+        print_note(f"no {BEST_OPTAX}: {error}")
     write_report(run)

@@ -14,7 +14,7 @@ from ..dsl.syntax import format_program
 from ..known_algorithms.catalogue import KNOWN
 from ..known_algorithms.raw import RAW
 from .arguments import add_format, add_runs_dir, command, read_rule
-from .output import print_json
+from .output import print_json, print_text
 
 
 def add(subparsers: Any) -> None:
@@ -70,7 +70,7 @@ def _show_run(found: Any, format: str) -> int:
         print(to_latex(rule_of_run(found, "best")))
     else:
         facts = read_facts(found)  # before a word of it is said
-        print(f"run {found.name}: {'done' if outcome else 'unfinished'}")
+        print_text(f"run {found.name}: {'done' if outcome else 'unfinished'}")
         if outcome:
             print_outcome(outcome, facts)
         else:

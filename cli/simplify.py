@@ -5,23 +5,28 @@ from __future__ import annotations
 import argparse
 import difflib
 import math
+import os
 import re
-import sys
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..dsl.errors import UserError
 from ..dsl.expressions import format_number
-from ..dsl.files import printable
 from ..dsl.program import Constant, Program, subexpressions
-from ..dsl.simplifier import explain
+from ..dsl.simplifier import Step, explain
 from ..dsl.syntax import format_program
 from ..known_algorithms.catalogue import KNOWN
 from ..known_algorithms.nearest import nearest_known
-from .arguments import add_runs_dir, command, read_rule
+from .arguments import add_format, add_runs_dir, command, read_rule
+from .output import print_json, print_note, print_text
 
 if TYPE_CHECKING:
     from ..evaluators.statistics import Estimate
+
+# Most rules take two seconds, one of a hundred operations twenty.
+SECONDS = 60.0
 
 
 def add(subparsers: Any) -> None:
@@ -33,27 +38,67 @@ def add(subparsers: Any) -> None:
         action="store_true",
         help="only what is the same rule (otherwise also what trains as well, which takes minutes)",
     )
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=SECONDS,
+        metavar="S",
+        help=f"of exact simplification; then the best so far is it (default: {SECONDS:g})",
+    )
+    add_format(parser, "text", "json")
     add_runs_dir(parser)
+
+
+class _Deadline:
+    """Whether the time is up, and whether anything had to be left for that."""
+
+    def __init__(self, seconds: float) -> None:
+        self.end = time.monotonic() + seconds
+        self.reached = False
+
+    def __call__(self) -> bool:
+        self.reached = self.reached or time.monotonic() >= self.end
+        return self.reached
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command. The program goes to stdout, the steps to stderr."""
+    if not 0 < args.seconds < math.inf:
+        raise UserError(f"--seconds is {args.seconds:g}; accepted: a positive number")
     program = read_rule(args.rule, args.runs_dir)
-    found = program
-    for step in explain(program):
-        _say(f"{step.name}  ({_sizes(step.before, step.after)})")
+    deadline = _Deadline(args.seconds)
+    steps = explain(program, deadline)
+    found = steps[-1].after if steps else program
+    for step in steps:
+        print_note(f"{step.name}  ({_sizes(step.before, step.after)})")
         _say_difference(step.before, step.after)
-        found = step.after
+    if deadline.reached:
+        print_note(
+            f"stopped after {args.seconds:g} seconds: this is the simplest so far;"
+            " a larger --seconds may find a simpler one"
+        )
     if not args.exact:
         found = _pruned(found, _selected_on(args.rule, args.runs_dir))
-    print(printable(format_program(found)), end="")
-    _say(f"{program.size} operations → {found.size}")
-    _say(f"{nearest_known(found)}")
+    nearest = str(nearest_known(found))
+    if args.format == "json":
+        print_json(_as_json(program, steps, found, nearest, complete=not deadline.reached))
+    else:
+        print_text(format_program(found), end="")
+    print_note(f"{program.size} operations → {found.size}")
+    print_note(nearest)
     return 0
 
 
-def _say(text: str) -> None:
-    print(printable(text), file=sys.stderr, flush=True)
+def _as_json(
+    program: Program, steps: list[Step], found: Program, nearest: str, *, complete: bool
+) -> dict[str, Any]:
+    return {
+        "program": format_program(found),
+        "operations": {"before": program.size, "after": found.size},
+        "complete": complete,
+        "steps": [{"name": s.name, "program": format_program(s.after)} for s in steps],
+        "nearest": nearest,
+    }
 
 
 def _sizes(before: Program, after: Program) -> str:
@@ -67,11 +112,11 @@ def _say_difference(before: Program, after: Program) -> None:
     old, new = (format_program(p).splitlines() for p in (before, after))
     for line in difflib.ndiff(old, new):
         if line[0] in "+-":
-            _say(f"  {line[0]} {line[2:].strip()}")
+            print_note(f"  {line[0]} {line[2:].strip()}")
     held = _constants(before)
     long = [x for x in _constants(after) if x not in held and len(format_number(x)) > 8]
     if long:
-        _say(f"    {', '.join(f'{format_number(x)} is about {x:.5g}' for x in long)}")
+        print_note(f"    {', '.join(f'{format_number(x)} is about {x:.5g}' for x in long)}")
 
 
 def _constants(program: Program) -> list[float]:
@@ -89,12 +134,12 @@ def _pruned(program: Program, selected_on: tuple[str, ...]) -> Program:
 
     tasks = tasks_for(selected_on)
     if not tasks:
-        _say("by effect: nothing is tried, because the rule was selected on all tasks for it")
+        print_note("by effect: nothing is tried, because the rule was selected on all tasks for it")
         return program
-    _say(f"by effect on {', '.join(tasks)}, relative to the program before each step:")
+    print_note(f"by effect on {', '.join(tasks)}, relative to the program before each step:")
     with Workers(tasks) as workers:
         for step in prune(program, tasks, workers):
-            _say(f"{step.name}  ({_sizes(program, step.after)}; {_cost(step.effect)})")
+            print_note(f"{step.name}  ({_sizes(program, step.after)}; {_cost(step.effect)})")
             _say_difference(program, step.after)
             program = step.after
     return program
@@ -113,7 +158,7 @@ def _cost(effect: Estimate | None) -> str:
 
 def _selected_on(text: str, runs_dir: Path) -> tuple[str, ...]:
     """The tasks of the run that a rule comes from."""
-    if text in KNOWN or Path(text).is_file() or not re.search(":", text):
+    if text in KNOWN or os.path.isfile(text) or not re.search(":", text):
         return ()
     from ..search.runs import find_run, stored_config
 

@@ -38,7 +38,7 @@ class Output(_Stream):
     """Stdout. What cannot be written is the user's to know.
 
     Raises:
-      UserError: there is no room, or the encoding lacks a character.
+      UserError: there is no room.
       BrokenPipeError: nobody reads it any more.
     """
 
@@ -46,12 +46,6 @@ class Output(_Stream):
         """Writes, or raises."""
         try:
             return self._stream.write(text)
-        except UnicodeEncodeError as error:
-            lacking = ascii(error.object[error.start])
-            raise UserError(
-                f"cannot write the output: the encoding {error.encoding} lacks {lacking};"
-                " set PYTHONIOENCODING=utf-8"
-            ) from error
         except OSError as error:
             raise self._failure(error) from error
 

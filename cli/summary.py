@@ -16,8 +16,8 @@ from ..search.reporting.overfitting import judge_rounds
 from ..search.reporting.report import verdict_of
 from ..search.reporting.tally import cache_words, floor_words, funnel_words
 from ..search.runs import BEST_OPTAX, BEST_RULE, REPORT, Run
-from ..search.wording import percent, plural, printable
-from .output import print_table
+from ..search.wording import percent, plural
+from .output import print_table, print_text
 
 # Lines of a list before the rest is counted.
 _MOST_LINES = 12
@@ -27,20 +27,20 @@ def print_outcome(outcome: Outcome, facts: Facts) -> None:
     """Prints the best rule, its simplified form, the comparison and where the files are."""
     run = facts.run
     verdict = verdict_of(facts)
-    print(f"\n{verdict.sentence}")
+    print_text(f"\n{verdict.sentence}")
     for caveat in verdict.caveats:
-        print(caveat)
+        print_text(caveat)
     if facts.config.traces:
-        print(f"\n{outcome.simplified}\nKinship: {printable(outcome.kinship)}.")
+        print_text(f"\n{outcome.simplified}\nKinship: {outcome.kinship}.")
         _print_files(run)
         return
     confirmed = ", confirmed by the compiled path on fresh seeds" if outcome.confirmed else ""
-    print(f"\nBest rule: candidate {outcome.ordinal}{confirmed}.\n")
-    print(outcome.program)
-    print("Simplified:\n")
-    print(outcome.simplified)
+    print_text(f"\nBest rule: candidate {outcome.ordinal}{confirmed}.\n")
+    print_text(outcome.program)
+    print_text("Simplified:\n")
+    print_text(outcome.simplified)
     if outcome.kinship:
-        print(f"Kinship: {printable(outcome.kinship)}.\n")
+        print_text(f"Kinship: {outcome.kinship}.\n")
     _print_list("Constants tuned on the proxies:", tuned_of(facts))
     _print_list("Removed, because training goes the same without it:", outcome.pruned)
     print_comparison(outcome.comparison)
@@ -50,7 +50,7 @@ def print_outcome(outcome: Outcome, facts: Facts) -> None:
 
 
 def _print_files(run: Run) -> None:
-    print(f"\nFiles in {run.folder}:")
+    print_text(f"\nFiles in {run.folder}:")
     for name, what in (
         (BEST_RULE, "the rule as program text"),
         (BEST_OPTAX, "the rule as an Optax optimizer"),
@@ -58,17 +58,17 @@ def _print_files(run: Run) -> None:
         ("ledger.sqlite", "everything that was tried"),
     ):
         if (run.folder / name).exists():
-            print(f"  {name:20} {what}")
+            print_text(f"  {name:20} {what}")
 
 
 def print_unfinished(facts: Facts) -> None:
     """Prints how a run that is not finished goes."""
     verdict = verdict_of(facts)
-    print(verdict.sentence)
+    print_text(verdict.sentence)
     for caveat in verdict.caveats:
-        print(caveat.replace("`", ""))
+        print_text(caveat.replace("`", ""))
     if facts.finalists:
-        print("\nThe best on held-out tasks so far; none is confirmed:\n")
+        print_text("\nThe best on held-out tasks so far; none is confirmed:\n")
         _print_finalists(facts.finalists, best=None)
     print_search(facts)
 
@@ -77,13 +77,13 @@ def print_search(facts: Facts) -> None:
     """Prints how many candidates came how far, and whether what they learned carries over."""
     if not facts.tally.proposed:
         return
-    print(f"\n{funnel_words(facts.tally)}")
-    print(cache_words(facts.tally))
+    print_text(f"\n{funnel_words(facts.tally)}")
+    print_text(cache_words(facts.tally))
     if words := floor_words(facts.tally):
-        print(printable(words))
+        print_text(words)
     if any(r.champions for r in facts.rounds):
         verdict = judge_rounds(facts.rounds)
-        print(" ".join([verdict.sentence, *verdict.caveats]))
+        print_text(" ".join([verdict.sentence, *verdict.caveats]))
 
 
 def search_as_json(facts: Facts) -> dict[str, Any]:
@@ -107,7 +107,9 @@ def print_comparison(rows: Sequence[Row]) -> None:
     if not rows:
         return
     seeds = rows[0].seeds
-    print(f"On tasks the search never saw ({seeds} seeds, learning rate tuned for each rule):\n")
+    print_text(
+        f"On tasks the search never saw ({seeds} seeds, learning rate tuned for each rule):\n"
+    )
     by_task: Mapping[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_task[row.task].append(row)
@@ -130,7 +132,9 @@ def _print_fame(facts: Facts) -> None:
     members = hall_of_fame(facts.finalists)
     if members:
         others = plural(len(facts.finalists) - len(members), "other finalist")
-        print(f"\nHall of fame: confirmed, and none simpler is as good; {others} in the report.\n")
+        print_text(
+            f"\nHall of fame: confirmed, and none simpler is as good; {others} in the report.\n"
+        )
         _print_finalists(members, best=facts.best)
 
 
@@ -152,9 +156,9 @@ def _print_finalists(finalists: Sequence[Finalist], best: int | None) -> None:
 def _print_list(title: str, items: Sequence[str]) -> None:
     if not items:
         return
-    print(title)
+    print_text(title)
     for item in items[:_MOST_LINES]:
-        print(f"  {printable(item)}")
+        print_text(f"  {item}")
     if len(items) > _MOST_LINES:
-        print(f"  and {len(items) - _MOST_LINES} more")
-    print()
+        print_text(f"  and {len(items) - _MOST_LINES} more")
+    print_text()

@@ -99,12 +99,29 @@ def _refined(
 
 def _colored(term: Term, colors: Mapping[str, bytes], memo: dict[int, bytes]) -> bytes:
     """The digest of a term in which state symbols are replaced by their colours."""
-    if term.symbols.isdisjoint(colors):
-        return term.digest
-    if term.head == SYMBOL:
-        return colors[term.name]
+    found = _known_color(term, colors, memo)
+    if found is not None:
+        return found
+    stack = [term]
+    while stack:
+        part = stack[-1]
+        digests = [_known_color(arg, colors, memo) for arg in part.args]
+        missing = [a for a, d in zip(part.args, digests, strict=True) if d is None]
+        if missing:
+            stack += missing
+        else:
+            memo[part.serial] = call_digest(part.head, [d for d in digests if d is not None])
+            stack.pop()
+    return memo[term.serial]
+
+
+def _known_color(
+    term: Term, colors: Mapping[str, bytes], memo: Mapping[int, bytes]
+) -> bytes | None:
+    """The digest where nothing below the term has to be looked at; otherwise None."""
     known = memo.get(term.serial)
-    if known is None:
-        parts = [_colored(arg, colors, memo) for arg in term.args]
-        memo[term.serial] = known = call_digest(term.head, parts)
+    if known is None and term.symbols.isdisjoint(colors):
+        return term.digest
+    if known is None and term.head == SYMBOL:
+        return colors[term.name]
     return known

@@ -31,7 +31,7 @@ from .program import (
     substitute,
 )
 from .rewriting import Level
-from .terms import CONSTANT, SYMBOL, Term
+from .terms import CONSTANT, SYMBOL, Term, postorder
 
 
 @dataclass(frozen=True)
@@ -143,19 +143,17 @@ def evaluate(
     """
     table = np.zeros(shape)
     known: dict[int, Any] = {}
-
-    def value(term: Term) -> Any:
-        if term.head == CONSTANT:
-            return term.value
-        if term.head == SYMBOL:
-            return np.asarray(hyperparameters[term.name], np.float64)
-        if term.serial not in known:
-            define = PRIMITIVES[term.head].define
-            assert define is not None  # derived primitives were expanded
-            known[term.serial] = define(np, *(np.float64(value(arg)) for arg in term.args))
-        return known[term.serial]
-
     with np.errstate(all="ignore"):
+        for term in postorder(terms):
+            if term.head == CONSTANT:
+                known[term.serial] = term.value
+            elif term.head == SYMBOL:
+                known[term.serial] = np.asarray(hyperparameters[term.name], np.float64)
+            else:
+                define = PRIMITIVES[term.head].define
+                assert define is not None  # derived primitives were expanded
+                args = [np.float64(known[arg.serial]) for arg in term.args]
+                known[term.serial] = define(np, *args)
         for column, term in enumerate(terms):
-            table[:, column] = value(term)
+            table[:, column] = known[term.serial]
     return table

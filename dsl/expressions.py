@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 import warnings
 from collections.abc import Collection
 
@@ -14,6 +15,7 @@ from .program import Call, Constant, Expr, Name
 # Deeper nesting than any readable rule; keeps every recursive analysis within Python's stack.
 MAX_DEPTH = 60
 
+TOO_DEEP = f"expressions may nest {MAX_DEPTH} deep; give inner parts statements of their own"
 _FINITE = "constants must be finite and below 1.8e308"
 
 _BINARY: dict[type[ast.AST], str] = {
@@ -62,7 +64,7 @@ class Reader:
     def __init__(self, source: str, rules: Collection[str] = ()) -> None:
         self.source = source
         self._rules = rules  # names of rules, which statements may call but expressions may not
-        self._lines = source.splitlines()
+        self._lines = re.split("\r\n|\r|\n", source)  # as Python does
         # By identity: two equal expressions at two places are two nodes. The expressions are kept
         # alive by the second element.
         self._places: dict[int, tuple[ast.AST, Expr]] = {}
@@ -94,10 +96,7 @@ class Reader:
     def expression(self, node: ast.AST, depth: int = 0) -> Expr:
         """The expression of a node. Raises ProgramError for what the language lacks."""
         if depth > MAX_DEPTH:
-            raise self.error(
-                node,
-                f"expressions may nest {MAX_DEPTH} deep; give inner parts statements of their own",
-            )
+            raise self.error(node, TOO_DEEP)
         expr = self._expression(node, depth + 1)
         self._places[id(expr)] = (node, expr)
         return expr
@@ -133,8 +132,9 @@ class Reader:
 
     def number(self, node: ast.AST) -> float:
         """The value of a number literal, with an optional sign."""
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-            return -self.number(node.operand)
+        sign = 1.0
+        while isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+            sign, node = -sign, node.operand
         value = node.value if isinstance(node, ast.Constant) else None
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self.error(node, "expected a number, such as 0.9 or 1e-8")
@@ -144,7 +144,7 @@ class Reader:
             number = math.inf
         if not math.isfinite(number):
             raise self.error(node, _FINITE)
-        return number
+        return sign * number
 
     def _unary(self, node: ast.UnaryOp, depth: int) -> Expr:
         if isinstance(node.op, ast.USub):
@@ -254,6 +254,17 @@ def format_number(value: float) -> str:
     if len(scientific) < len(plain) or (one_digit and len(scientific) == len(plain)):
         return scientific
     return plain
+
+
+def extent(expr: Expr) -> tuple[int, int]:
+    """How deep an expression nests, and of how many parts it is; it stops beyond `MAX_DEPTH`."""
+    depth, size = -1, 0
+    level = [expr]
+    while level and depth <= MAX_DEPTH:
+        depth += 1
+        size += len(level)
+        level = [arg for part in level if type(part) is Call for arg in part.args]
+    return depth, size
 
 
 def format_expression(expr: Expr) -> str:

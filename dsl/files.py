@@ -12,8 +12,9 @@ from .errors import UserError
 
 # A file until it is whole and takes its name.
 _BESIDE = ".evoptax-{}.tmp"
-
+# What turns the direction of writing, ends a line, or is refused by XML.
 _TURNS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+_HIDDEN = frozenset(f"{_TURNS}\u2028\u2029\ufffe\uffff")
 
 
 def replace_text(path: Path, text: str) -> None:
@@ -76,12 +77,13 @@ def printable(text: str) -> str:
 
     Line feed and tab stay. What comes from a program, a name, a file or an error goes through this.
     """
+    if text.isprintable():
+        return text
     return "".join(c if c in "\n\t" or not _is_control(c) else _escaped(c) for c in text)
 
 
 def _is_control(character: str) -> bool:
-    # Control characters, lone surrogates, and those that turn the direction of writing.
-    return unicodedata.category(character) in ("Cc", "Cs") or character in _TURNS
+    return unicodedata.category(character) in ("Cc", "Cs") or character in _HIDDEN
 
 
 def _escaped(character: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 from . import operations as ops
 from .selection import SPREAD_SCALAR, TooLarge, Value, Values, select
-from .terms import CONSTANT, SYMBOL, Term, constant, symbol
+from .terms import CONSTANT, SYMBOL, Term, constant, postorder, symbol
 
 
 class Scalars:
@@ -27,24 +27,32 @@ class Scalars:
 
     def register(self, term: Term) -> int:
         """The register that holds a term."""
-        if term.head == CONSTANT or (term.symbols and term.symbols <= self._hyperparameters):
+        for part in postorder([term], lambda x: x in self._registers or self._is_constant(x)):
+            if part not in self._registers:
+                self._registers[part] = self._register(part)
+        return self._registers[term]
+
+    def _register(self, term: Term) -> int:
+        """A register for a term whose arguments have theirs."""
+        if self._is_constant(term):
             return self._constant(term)
         if term.head == SYMBOL:
             # Training minimizes: every tensor's role is 1.
             return self._constant(constant(1)) if term.name == "role" else self._home[term.name]
-        if term not in self._registers:
-            operands = [self.register(arg) for arg in term.args]
-            opcode = ops.S_OPCODE[term.head, "S" * len(operands)]
-            emitted = len(self.schedule) + len(self.code)
-            if emitted == ops.MAX_S_TEMPORARIES:
-                raise TooLarge(f"the rule needs more than {emitted} scalar operations")
-            register = ops.S_TEMPORARY + emitted
-            varies = not self._varying.isdisjoint(operands)
-            if varies:
-                self._varying.add(register)
-            (self.code if varies else self.schedule).append(row(opcode, register, operands))
-            self._registers[term] = register
-        return self._registers[term]
+        operands = [self._registers[arg] for arg in term.args]
+        opcode = ops.S_OPCODE[term.head, "S" * len(operands)]
+        emitted = len(self.schedule) + len(self.code)
+        if emitted == ops.MAX_S_TEMPORARIES:
+            raise TooLarge(f"the rule needs more than {emitted} scalar operations")
+        register = ops.S_TEMPORARY + emitted
+        varies = not self._varying.isdisjoint(operands)
+        if varies:
+            self._varying.add(register)
+        (self.code if varies else self.schedule).append(row(opcode, register, operands))
+        return register
+
+    def _is_constant(self, term: Term) -> bool:
+        return term.head == CONSTANT or bool(term.symbols and term.symbols <= self._hyperparameters)
 
     def _constant(self, term: Term) -> int:
         if term not in self.constants:

@@ -1,8 +1,8 @@
 """Rewriting rules over terms, applied as terms are built.
 
-A rule is EXACT when it changes no result in IEEE arithmetic, NaN and infinities included, except
-that constants are folded in float64 before they are rounded to the training precision. A rule is
-REAL when it holds for real numbers, where the two sides may differ in rounding, overflow or NaN.
+A rule is exact when it changes no result in IEEE arithmetic, NaN and infinities included, except
+that constants are folded in float64 before they are rounded to the training precision. What holds
+for real numbers alone is in `simplification.identities`.
 """
 
 from __future__ import annotations
@@ -18,23 +18,22 @@ from .terms import CONSTANT, Term, call, constant, keep
 
 
 class Level(IntEnum):
-    """Which rules apply: none, those that are exact, or all that hold for real numbers."""
+    """Which rules apply: none, or those that are exact."""
 
     NONE = 0
     EXACT = 1
-    REAL = 2
 
 
 # A rule sees the argument terms and a function that builds (and rewrites) further terms.
 Build = Callable[..., Term]
 RewriteRule = Callable[[tuple[Term, ...], Build], Term | None]
-_RULES: dict[str, list[tuple[Level, RewriteRule]]] = {}
+_RULES: dict[str, list[RewriteRule]] = {}
 
 
-def _rule(level: Level, *primitives: str) -> Callable[[RewriteRule], RewriteRule]:
+def _rule(*primitives: str) -> Callable[[RewriteRule], RewriteRule]:
     def register(function: RewriteRule) -> RewriteRule:
         for name in primitives:
-            _RULES.setdefault(name, []).append((level, function))
+            _RULES.setdefault(name, []).append(function)
         return function
 
     return register
@@ -70,8 +69,8 @@ class TermDomain:
         folded = fold(PRIMITIVES[primitive], args)
         if folded is not None:
             return folded
-        for level, rule in _RULES.get(primitive, ()):
-            if level <= self.level and (rewritten := rule(args, self.build)) is not None:
+        for rule in _RULES.get(primitive, ()):
+            if (rewritten := rule(args, self.build)) is not None:
                 return rewritten
         return call(primitive, args)
 
@@ -98,10 +97,7 @@ def _is(term: Term, head: str) -> bool:
     return term.head == head
 
 
-# --- exact -----------------------------------------------------------------------------------
-
-
-@_rule(Level.EXACT, "add")
+@_rule("add")
 def _add(args: tuple[Term, ...], build: Build) -> Term | None:
     x, y = args
     if x.is_constant(0):
@@ -118,7 +114,7 @@ def _add(args: tuple[Term, ...], build: Build) -> Term | None:
     return None
 
 
-@_rule(Level.EXACT, "subtract")
+@_rule("subtract")
 def _subtract(args: tuple[Term, ...], build: Build) -> Term | None:
     x, y = args
     if y.is_constant(0):
@@ -130,7 +126,7 @@ def _subtract(args: tuple[Term, ...], build: Build) -> Term | None:
     return None
 
 
-@_rule(Level.EXACT, "multiply")
+@_rule("multiply")
 def _multiply(args: tuple[Term, ...], build: Build) -> Term | None:
     for x, y in (args, args[::-1]):
         if x.is_constant(1):
@@ -140,7 +136,7 @@ def _multiply(args: tuple[Term, ...], build: Build) -> Term | None:
     return build("square", args[0]) if args[0] == args[1] else None
 
 
-@_rule(Level.EXACT, "divide")
+@_rule("divide")
 def _divide(args: tuple[Term, ...], build: Build) -> Term | None:
     x, y = args
     if y.is_constant(1):
@@ -150,7 +146,7 @@ def _divide(args: tuple[Term, ...], build: Build) -> Term | None:
     return build("negative", x) if y.is_constant(-1) else None
 
 
-@_rule(Level.EXACT, "power")
+@_rule("power")
 def _power(args: tuple[Term, ...], build: Build) -> Term | None:
     x, y = args
     if y.is_constant(1):
@@ -158,12 +154,12 @@ def _power(args: tuple[Term, ...], build: Build) -> Term | None:
     return constant(1) if y.is_constant(0) or x.is_constant(1) else None
 
 
-@_rule(Level.EXACT, "negative")
+@_rule("negative")
 def _negative(args: tuple[Term, ...], build: Build) -> Term | None:
     return args[0].args[0] if _is(args[0], "negative") else None
 
 
-@_rule(Level.EXACT, "abs")
+@_rule("abs")
 def _abs(args: tuple[Term, ...], build: Build) -> Term | None:
     (x,) = args
     if _is(x, "negative"):
@@ -171,12 +167,12 @@ def _abs(args: tuple[Term, ...], build: Build) -> Term | None:
     return x if x.head in ("abs", "square", "norm", "global_norm", "exp") else None
 
 
-@_rule(Level.EXACT, "square")
+@_rule("square")
 def _square(args: tuple[Term, ...], build: Build) -> Term | None:
     return build("square", args[0].args[0]) if args[0].head in ("abs", "negative") else None
 
 
-@_rule(Level.EXACT, "sign")
+@_rule("sign")
 def _sign(args: tuple[Term, ...], build: Build) -> Term | None:
     (x,) = args
     if _is(x, "sign"):
@@ -184,12 +180,12 @@ def _sign(args: tuple[Term, ...], build: Build) -> Term | None:
     return build("negative", build("sign", x.args[0])) if _is(x, "negative") else None
 
 
-@_rule(Level.EXACT, "maximum", "minimum")
+@_rule("maximum", "minimum")
 def _extremum(args: tuple[Term, ...], build: Build) -> Term | None:
     return args[0] if args[0] == args[1] else None
 
 
-@_rule(Level.EXACT, "where")
+@_rule("where")
 def _where(args: tuple[Term, ...], build: Build) -> Term | None:
     condition, x, y = args
     if x == y:
@@ -197,138 +193,3 @@ def _where(args: tuple[Term, ...], build: Build) -> Term | None:
     if condition.head == CONSTANT:
         return x if condition.value != 0 else y
     return None
-
-
-# --- true of real numbers --------------------------------------------------------------------
-
-
-@_rule(Level.REAL, "subtract")
-def _subtract_real(args: tuple[Term, ...], build: Build) -> Term | None:
-    x, y = args
-    if x == y:
-        return constant(0)
-    return build("negative", y) if x.is_constant(0) else None
-
-
-@_rule(Level.REAL, "multiply")
-def _multiply_real(args: tuple[Term, ...], build: Build) -> Term | None:
-    for x, y in (args, args[::-1]):
-        if x.is_constant(0):
-            return constant(0)
-        if x.head == CONSTANT and _is(y, "multiply"):
-            for a, b in (y.args, y.args[::-1]):
-                if a.head == CONSTANT:
-                    return build("multiply", constant(a.value * x.value), b)
-        if _is(x, "reciprocal"):
-            return build("divide", y, x.args[0])
-        if _is(x, "negative"):
-            return build("negative", build("multiply", x.args[0], y))
-    return None
-
-
-@_rule(Level.REAL, "add")
-def _add_real(args: tuple[Term, ...], build: Build) -> Term | None:
-    for x, y in (args, args[::-1]):
-        if x.head == CONSTANT and _is(y, "add"):
-            for a, b in (y.args, y.args[::-1]):
-                if a.head == CONSTANT:
-                    return build("add", b, constant(a.value + x.value))
-    return build("multiply", constant(2), args[0]) if args[0] == args[1] else None
-
-
-@_rule(Level.REAL, "divide")
-def _divide_real(args: tuple[Term, ...], build: Build) -> Term | None:
-    x, y = args
-    if x == y:
-        return constant(1)
-    if x.is_constant(0):
-        return x
-    if _is(y, "abs") and y.args[0] == x:
-        return build("sign", x)
-    if _is(x, "abs") and x.args[0] == y:
-        return build("sign", y)
-    if _is(y, "reciprocal"):
-        return build("multiply", x, y.args[0])
-    if _is(x, "negative"):
-        return build("negative", build("divide", x.args[0], y))
-    return None
-
-
-@_rule(Level.REAL, "power")
-def _power_real(args: tuple[Term, ...], build: Build) -> Term | None:
-    x, y = args
-    known = {2.0: "square", 3.0: "cube", 0.5: "sqrt", -1.0: "reciprocal"}
-    return build(known[y.value], x) if y.head == CONSTANT and y.value in known else None
-
-
-@_rule(Level.REAL, "reciprocal")
-def _reciprocal(args: tuple[Term, ...], build: Build) -> Term | None:
-    (x,) = args
-    if _is(x, "reciprocal"):
-        return x.args[0]
-    return build("divide", x.args[1], x.args[0]) if _is(x, "divide") else None
-
-
-@_rule(Level.REAL, "lerp")
-def _lerp(args: tuple[Term, ...], build: Build) -> Term | None:
-    x, y, a = args
-    if x == y or a.is_constant(0):
-        return x
-    return y if a.is_constant(1) else None
-
-
-@_rule(Level.REAL, "sign")
-def _sign_real(args: tuple[Term, ...], build: Build) -> Term | None:
-    (x,) = args
-    if x.head in ("multiply", "divide"):
-        for a, b in (x.args, x.args[::-1]):
-            if a.head == CONSTANT and a.value > 0:
-                return build("sign", b)
-    return None
-
-
-@_rule(Level.REAL, "clip")
-def _clip(args: tuple[Term, ...], build: Build) -> Term | None:
-    x, low, high = args
-    if _is(x, "clip") and x.args[1:] == (low, high):
-        return x
-    return None
-
-
-# f(h(x)) is x (or |x|) for real x.
-_INVERSES = {
-    ("sqrt", "square"): "abs",
-    ("square", "sqrt"): "",
-    ("cube", "cbrt"): "",
-    ("cbrt", "cube"): "",
-    ("exp", "log"): "",
-    ("log", "exp"): "",
-    ("exp2", "log2"): "",
-    ("log2", "exp2"): "",
-    ("exp10", "log10"): "",
-    ("log10", "exp10"): "",
-    ("expm1", "log1p"): "",
-    ("log1p", "expm1"): "",
-    ("tan", "arctan"): "",
-    ("sin", "arcsin"): "",
-    ("cos", "arccos"): "",
-    ("tanh", "arctanh"): "",
-    ("arctanh", "tanh"): "",
-    ("sinh", "arcsinh"): "",
-    ("arcsinh", "sinh"): "",
-    ("cosh", "arccosh"): "",
-}
-
-
-def _cancel(outer: str) -> RewriteRule:
-    def cancel(args: tuple[Term, ...], build: Build) -> Term | None:
-        left = _INVERSES.get((outer, args[0].head))
-        if left is None:
-            return None
-        return build(left, args[0].args[0]) if left else args[0].args[0]
-
-    return cancel
-
-
-for _outer in dict.fromkeys(outer for outer, _ in _INVERSES):
-    _rule(Level.REAL, _outer)(_cancel(_outer))

@@ -18,7 +18,7 @@ from .errors import ProgramError
 from .primitives import PRIMITIVES, Scope
 from .program import INPUTS
 from .shapes import Kind
-from .terms import CONSTANT, SYMBOL, Term
+from .terms import CONSTANT, SYMBOL, Term, postorder
 
 # What a register can hold: a term, or a scalar or a number per tensor spread over more numbers.
 Value = Term | tuple[str, Term]
@@ -112,7 +112,8 @@ class _Selection:
         self.kinds = values.kinds
         self.tensors = values.tensors
         roots = [value for value in outputs if isinstance(value, Term)]
-        work = [t for t in postorder(roots) if t in self.tensors and t.args]
+        terms = dict.fromkeys(postorder(roots))  # of equal ones, the first
+        work = [t for t in terms if t in self.tensors and t.args]
         self.readers = Counter(arg for term in work for arg in term.args)
         self.readers.update(roots)
         self.chosen: dict[Value, tuple[bool, int, tuple[tuple[str, Value], ...]]] = {}
@@ -167,18 +168,17 @@ class _Selection:
 
     def _dependent_order(self) -> list[Value]:
         found: dict[Value, None] = {}
-
-        def visit(value: Value) -> None:
-            if value in found or value not in self.chosen:
-                return
-            for letter, operand in self.chosen[value][2]:
-                if letter != "S":
-                    visit(operand)
-            found[value] = None
-
-        # Choices were made from the outputs down, so that the depth of `visit` stays small.
-        for value in reversed(list(self.chosen)):
-            visit(value)
+        # Choices were made from the outputs down: the last ones have the fewest operands to come.
+        stack = list(self.chosen)
+        while stack:
+            value = stack[-1]
+            operands = [v for x, v in self.chosen[value][2] if x != "S" and v in self.chosen]
+            missing = [v for v in operands if v not in found]
+            if value in found or not missing:
+                found[value] = None
+                stack.pop()
+            else:
+                stack += missing[::-1]
         return list(found)
 
     # --- elementwise ---
@@ -269,21 +269,3 @@ def _by_root() -> dict[str, list[tuple[int, ops.Pattern]]]:
 
 
 _BY_ROOT = _by_root()
-
-
-def postorder(roots: Iterable[Term]) -> list[Term]:
-    """All terms under some roots, arguments before what uses them."""
-    found: dict[Term, None] = {}
-    stack = list(roots)[::-1]
-    while stack:
-        term = stack[-1]
-        if term in found:
-            stack.pop()
-            continue
-        missing = [arg for arg in term.args if arg not in found]
-        if missing:
-            stack += missing[::-1]
-        else:
-            found[term] = None
-            stack.pop()
-    return list(found)

@@ -4,16 +4,18 @@ Dead code goes first. Then states that hold nothing of their own are merged (`re
 equality saturation finds the cheapest form of all values together (`saturation`, `extraction`),
 until neither finds anything more. A step counts only if the program before it and the program
 after it agree in float64 on several steps of evolving state (`agreement`).
+
+Whoever has no time to wait for that says when to stop; the best program so far is the answer then.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from .errors import ProgramError
 from .expressions import format_expression
-from .kinds import kinds_of
 from .liveness import without_dead_code
 from .primitives import PRIMITIVES
 from .program import Call, Constant, Expr, Name, Program
@@ -22,10 +24,18 @@ from .simplification.agreement import agree
 from .simplification.extraction import Cost, cost_of, extract
 from .simplification.identities import ORDER, Identity, identities
 from .simplification.recurrences import merged_states, rescaled_states
-from .simplification.saturation import EGraph, saturate
-from .simplification.values import Values, values_of
+from .simplification.saturation import Stopped, saturate
+from .simplification.values import values_of
 from .simplification.writing import without_unread, write
-from .terms import Term, constant
+from .syntax import check
+from .terms import constant
+
+# Asked before each piece of work, of a second at most unless the program is very large.
+ShouldStop = Callable[[], bool]
+
+
+def _never() -> bool:
+    return False
 
 
 @dataclass(frozen=True)
@@ -42,22 +52,23 @@ class Step:
     after: Program
 
 
-def simplify(program: Program) -> Program:
-    """The simplest program that is found for the same rule.
+def simplify(program: Program, should_stop: ShouldStop = _never) -> Program:
+    """The simplest program that is found for the same rule, until it should stop.
 
     "Simplest" is the least `rank`. The result computes the same for real numbers; in floating
     point it differs by rounding alone, and may lose a NaN where the original divides zero by zero.
 
     Returns:
-      A program that is never larger; simplifying it again changes nothing more.
+      A program that is never larger; simplifying it again changes nothing more, unless it was
+      stopped.
     """
-    steps = _simplified(program, explain=False)
+    steps = _simplified(program, should_stop, explain=False)
     return steps[-1].after if steps else program
 
 
-def explain(program: Program) -> list[Step]:
+def explain(program: Program, should_stop: ShouldStop = _never) -> list[Step]:
     """`simplify` step by step: the first step starts from the program, the last ends simplest."""
-    return _simplified(program, explain=True)
+    return _simplified(program, should_stop, explain=True)
 
 
 def measure(program: Program) -> Cost:
@@ -65,12 +76,23 @@ def measure(program: Program) -> Cost:
     return cost_of(values_of(program).outputs)
 
 
-def _simplified(program: Program, *, explain: bool) -> list[Step]:
+def _simplified(program: Program, should_stop: ShouldStop, *, explain: bool) -> list[Step]:
     steps: list[Step] = []
+    with suppress(Stopped):
+        _simplify(program, steps, should_stop, explain=explain)
+    return steps
+
+
+def _simplify(
+    program: Program, steps: list[Step], should_stop: ShouldStop, *, explain: bool
+) -> None:
+    """Adds one step after the other. Raises `Stopped` between two of them."""
 
     def take(name: str, after: Program | None) -> bool:
         before = steps[-1].after if steps else program
-        if after is None or after == before or not agree(before, after):
+        if after is None or after == before or not _is_well_formed(after):
+            return False
+        if not agree(before, after):
             return False
         steps.append(Step(name, before, after))
         return True
@@ -82,22 +104,24 @@ def _simplified(program: Program, *, explain: bool) -> list[Step]:
         take("copies dropped", plain)
     while True:
         current = steps[-1].after if steps else program
-        for name, after in merged_states(current):
-            if rank(_saturated(after) or after) < rank(current) and take(name, after):
+        for name, after in merged_states(current, should_stop):
+            shorter = _saturated(after, should_stop) or after
+            if rank(shorter) < rank(current) and take(name, after):
                 break
         else:
-            found = _saturated(current)
+            found = _saturated(current, should_stop)
             if found is not None:
-                steps += _named(current, found) if explain else [Step("", current, found)]
+                named = _named(current, found, should_stop) if explain else None
+                steps += named or [Step("", current, found)]
                 continue
             for name, after in rescaled_states(current):
-                found = _saturated(after)
+                found = _saturated(after, should_stop)
                 if found is not None and rank(found) < rank(current) and take(name, found):
                     break
             else:
                 # Last, because sqrt(2) * sqrt(2) is 2, but 1.4142135623730951 twice is not.
                 if not take("constants computed", _computed(current)):
-                    return steps
+                    return
 
 
 def rank(program: Program) -> tuple[int, int, Cost, int]:
@@ -145,7 +169,9 @@ def _dead(program: Program, alive: Program) -> str:
 # --- equality saturation ---------------------------------------------------------------------
 
 
-def _saturated(program: Program, used: Iterable[Identity] | None = None) -> Program | None:
+def _saturated(
+    program: Program, should_stop: ShouldStop, used: Iterable[Identity] | None = None
+) -> Program | None:
     """The program in its cheapest form under some identities; None if it is that already.
 
     What holds for real numbers only may go wrong, as where 0 / 0 is called 1, or where a tensor
@@ -156,52 +182,57 @@ def _saturated(program: Program, used: Iterable[Identity] | None = None) -> Prog
     shrinking = tuple(i for i in used if i.shrinks)
     for chosen in (shrinking, used):
         for tried in (chosen, tuple(i for i in chosen if i.safe)):
-            found = _cheapest(program, tried)
+            found = _cheapest(program, tried, should_stop)
             if found is None:
                 break
-            if found != program and _is_well_kinded(found) and agree(program, found):
+            if found != program and _is_well_formed(found) and agree(program, found):
                 return found
     return None
 
 
-def _cheapest(program: Program, used: Sequence[Identity]) -> Program | None:
+def _cheapest(
+    program: Program, used: Sequence[Identity], should_stop: ShouldStop
+) -> Program | None:
     """The cheapest form, not verified yet; None if nothing is cheaper.
 
     Where identities contradict each other, it is the program itself.
     """
     values = values_of(program)
-    graph = saturate([*values.outputs, *(value for _, value in values.statements)], used)
+    terms = [*values.outputs, *(value for _, value in values.statements)]
+    graph = saturate(terms, used, should_stop=should_stop)
+    if not graph.fired:
+        return None
     if graph.contradicts:
         return program
     outputs, class_of = extract(graph, values.outputs)
     if cost_of(outputs) >= cost_of(values.outputs):
         return None
-    found = _written(program, values, graph, values.replaced(outputs), class_of)
+    found = write(program, values.replaced(outputs), class_of, graph.class_of)
     return found if rank(found) < rank(program) else None
 
 
-def _written(
-    program: Program, values: Values, graph: EGraph, found: Values, class_of: Mapping[Term, int]
-) -> Program:
-    def same(new: Term, old: Term) -> bool:
-        return class_of.get(new, -1) == graph.class_of.get(old, -2)
-
-    return write(program, found, same)
-
-
-def _named(program: Program, found: Program) -> list[Step]:
+def _named(program: Program, found: Program, should_stop: ShouldStop) -> list[Step]:
     """The way from a program to its cheapest form, one identity after the other.
 
     Only what is needed to get there is named: identities are left out, many at once and then one
-    by one, as long as the end is as simple.
+    by one, as long as the end is as simple. If it should stop before that is known, it is one step.
     """
+    try:
+        return _told_apart(program, found, should_stop)
+    except Stopped:
+        return [Step("identities applied, which ones was not looked into", program, found)]
+
+
+def _told_apart(program: Program, found: Program, should_stop: ShouldStop) -> list[Step]:
     values = values_of(program)
-    fired = saturate([*values.outputs, *(value for _, value in values.statements)]).fired
+    terms = [*values.outputs, *(value for _, value in values.statements)]
+    fired = saturate(terms, should_stop=should_stop).fired
     order = tuple(i for i in identities() if i.family == ORDER)
     rest = {i.name: i.family for i in identities() if i.family != ORDER and i.name in fired}
 
     def reached(names: Sequence[str], start: Program) -> Program | None:
-        return _saturated(start, (*order, *(i for i in identities() if i.name in names)))
+        used = (*order, *(i for i in identities() if i.name in names))
+        return _saturated(start, should_stop, used)
 
     def suffices(names: Sequence[str], start: Program, goal: Program) -> bool:
         end = reached(names, start)
@@ -255,9 +286,9 @@ def _title(names: Sequence[str], families: Mapping[str, str]) -> str:
     )
 
 
-def _is_well_kinded(program: Program) -> bool:
+def _is_well_formed(program: Program) -> bool:
     try:
-        kinds_of(program)
+        check(program)
     except ProgramError:
         return False
     return True

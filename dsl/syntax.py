@@ -12,8 +12,17 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import NoReturn
 
+from .docstrings import docstring_lines, read_docstring
 from .errors import ProgramError, did_you_mean
-from .expressions import Reader, format_expression, format_number, parse_syntax_tree
+from .expressions import (
+    MAX_DEPTH,
+    TOO_DEEP,
+    Reader,
+    extent,
+    format_expression,
+    format_number,
+    parse_syntax_tree,
+)
 from .inlining import inline
 from .kinds import kinds_of
 from .primitives import PRIMITIVES
@@ -26,8 +35,13 @@ from .program import (
     Statement,
 )
 
+# The largest program: statements, the return among them; characters of its text; characters of a
+# name. Its expressions nest `MAX_DEPTH` deep.
 MAX_STATEMENTS = 500
 MAX_CHARACTERS = 100_000
+MAX_NAME = 255
+# No part of an expression, and no character of a docstring, takes more when it is written out.
+_LONGEST_PART, _LONGEST_ESCAPE = MAX_NAME + 20, 10
 
 _ANNOTATION = "type annotations are not in the language; write plain names, as in m=0"
 _PLAIN = "write target = value"
@@ -63,6 +77,7 @@ def parse(text: str, rules: Mapping[str, Program] | None = None) -> Program:
     Raises:
       ProgramError: naming the offending text with its line and column and what is accepted.
     """
+    text = text.removeprefix("\ufeff")  # a byte-order mark
     if len(text) > MAX_CHARACTERS:
         raise ProgramError(
             f"the program has {len(text)} characters; at most {MAX_CHARACTERS} are accepted",
@@ -104,14 +119,18 @@ class _ProgramReader:
                 function.decorator_list[0],
                 "decorators are not in the language; a rule is one plain function",
             )
+        if parameters := getattr(function, "type_params", None):  # from Python 3.12 on
+            self.fail(parameters[0], "type parameters are not in the language; write a plain name")
         if function.returns is not None:
             self.fail(function.returns, _ANNOTATION)
         self.check_name(function, function.name)
         inputs, state = self.positional()
         hyperparameters = self.keyword_only()
         statements = function.body
-        doc = ast.get_docstring(function, clean=True) or ""
+        doc = ""
         if _is_docstring(statements[0]):
+            assert isinstance(statements[0], ast.Expr)
+            doc = read_docstring(self.reader.source, statements[0])
             statements = statements[1:]
         if len(statements) > MAX_STATEMENTS:
             self.fail(
@@ -133,9 +152,13 @@ class _ProgramReader:
         hyperparameters += tuple(self.called_hyperparameters)
         program = Program(function.name, inputs, state, hyperparameters, body, result, doc)
         try:
+            _check_size(program)  # as it is written out, with the rules that it calls
             kinds_of(program)
         except ProgramError as error:
-            raise self.reader.located(error) from None
+            located = self.reader.located(error)
+            if located.line is None:
+                self.fail(function, error.reason)
+            raise located from None
         return program
 
     def check_name(self, node: ast.AST, name: str) -> None:
@@ -145,6 +168,11 @@ class _ProgramReader:
             self.fail(node, f"'{name}': names may not start with two underscores")
         if not name.isascii():
             self.fail(node, f"'{name}': names are ASCII letters, digits and underscores")
+        if len(name) > MAX_NAME:
+            self.fail(
+                node,
+                f"a name has {len(name)} characters; at most {MAX_NAME} are accepted",
+            )
 
     def positional(self) -> tuple[tuple[str, ...], tuple[State, ...]]:
         """Inputs (no default) and state (default)."""
@@ -253,7 +281,7 @@ def check(program: Program) -> None:
     own = [*(s.name for s in program.state), *(h.name for h in program.hyperparameters)]
     for name in (program.name, *own, *(s.target for s in program.body)):
         if not _can_be_a_name(name):
-            raise ProgramError(f"'{name}' cannot be a name in a program")
+            raise ProgramError(f"'{name[:60]}' cannot be a name in a program")
     parameters = {*program.inputs}
     for name in own:
         if name in INPUTS or name == EVAL_W or name in parameters:
@@ -262,14 +290,38 @@ def check(program: Program) -> None:
     for s in program.state:
         if not isinstance(s.init, str) and not math.isfinite(s.init):
             raise ProgramError(f"constants must be finite, not {s.init}")
-    if len(program.body) > MAX_STATEMENTS:
-        raise ProgramError(f"the program has {len(program.body)} statements, over {MAX_STATEMENTS}")
+    _check_size(program)
     kinds_of(program)
+
+
+def _check_size(program: Program) -> None:
+    """Refuses what `parse` would not read back for its size. Raises ProgramError."""
+    count = len(program.body) + 1
+    if count > MAX_STATEMENTS:
+        raise ProgramError(
+            f"the program has {count} statements; at most {MAX_STATEMENTS} are accepted"
+        )
+    parts = 2 * count + len(program.state) + len(program.hyperparameters)
+    for root in program.expressions():
+        depth, size = extent(root)
+        if depth > MAX_DEPTH:
+            raise ProgramError(TOO_DEEP, node=root)
+        parts += size
+    # Most are so small that there is no need to write them out.
+    if _LONGEST_PART * parts + _LONGEST_ESCAPE * len(program.doc) > MAX_CHARACTERS:
+        characters = len(format_program(program))
+        if characters > MAX_CHARACTERS:
+            raise ProgramError(
+                f"written out, the program has {characters} characters;"
+                f" at most {MAX_CHARACTERS} are accepted"
+            )
 
 
 @lru_cache(maxsize=4096)
 def _can_be_a_name(name: str) -> bool:
-    return name.isidentifier() and not keyword.iskeyword(name) and name not in PRIMITIVES
+    is_word = name.isidentifier() and name.isascii() and not keyword.iskeyword(name)
+    is_free = name not in PRIMITIVES and not name.startswith("__")
+    return is_word and is_free and len(name) <= MAX_NAME
 
 
 def format_program(program: Program) -> str:
@@ -280,7 +332,7 @@ def format_program(program: Program) -> str:
 def _lines(program: Program) -> Iterator[str]:
     yield f"def {program.name}({_signature(program)}):"
     if program.doc:
-        yield from _docstring(program.doc)
+        yield from docstring_lines(program.doc)
     for statement in program.body:
         yield f"    {statement.target} = {format_expression(statement.value)}"
     yield f"    return {format_expression(program.result)}"
@@ -294,15 +346,3 @@ def _signature(program: Program) -> str:
         parts.append("*")
         parts += [f"{h.name}={format_number(h.default)}" for h in program.hyperparameters]
     return ", ".join(parts)
-
-
-def _docstring(doc: str) -> Iterator[str]:
-    escaped = doc.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
-    if escaped.endswith('"'):
-        escaped = escaped[:-1] + '\\"'
-    first, *rest = escaped.split("\n")
-    yield f'    """{first}' + ('"""' if not rest else "")
-    for line in rest:
-        yield f"    {line}" if line else ""
-    if rest:
-        yield '    """'

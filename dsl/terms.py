@@ -2,7 +2,8 @@
 
 Two variables that hold the same term hold the same number. A program of n statements has at most
 n distinct terms, however large they would be when written out, so nothing here walks a term as a
-tree without remembering what it has seen.
+tree without remembering what it has seen. Nor does anything recurse into a term, which may be as
+deep as a program is long: `postorder` lists its parts, and a loop does the rest.
 
 A search meets the same terms again and again, since a child differs from its parent in one place.
 So terms are kept in a table and found there instead of being made and hashed anew.
@@ -11,7 +12,7 @@ So terms are kept in a table and found there instead of being made and hashed an
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
 from itertools import count
 from typing import TypeVar, final
@@ -70,7 +71,8 @@ class Term:
             return str(self.value)
         if self.head == SYMBOL:
             return self.name
-        return f"{self.head}({', '.join(map(repr, self.args))})"
+        # Written out it could be exponentially long.
+        return f"{self.head}({', '.join('…' if arg.args else repr(arg) for arg in self.args)})"
 
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, Term) and self.digest == other.digest)
@@ -149,3 +151,26 @@ def _union(args: Sequence[Term]) -> frozenset[str]:
         if not arg.symbols <= union:
             union = arg.symbols if union <= arg.symbols else union | arg.symbols
     return _unions.get(union) or keep(_unions, union, union)
+
+
+def postorder(
+    roots: Iterable[Term], is_leaf: Callable[[Term], object] = lambda term: False
+) -> list[Term]:
+    """All terms under some roots, arguments before what uses them, each object once.
+
+    Args:
+      roots: themselves listed.
+      is_leaf: whether nothing below a term is listed.
+    """
+    found: dict[int, Term] = {}
+    stack = list(roots)[::-1]
+    while stack:
+        term = stack[-1]
+        if term.serial not in found:
+            missing = [] if is_leaf(term) else [a for a in term.args if a.serial not in found]
+            if missing:
+                stack += missing[::-1]
+                continue
+            found[term.serial] = term
+        stack.pop()
+    return list(found.values())

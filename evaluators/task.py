@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import math
+import os
 import re
 import sys
 import traceback
@@ -78,7 +79,7 @@ def load_task_file(spec: str) -> Task:
     """
     file, name = split_task(spec)
     path = whole_path(file)
-    if not path.is_file():
+    if not os.path.isfile(path):  # a name that is too long is none
         raise UserError(f"task '{spec}': there is no file '{path}'")
     if path.suffix != ".py":
         raise UserError(f"task '{spec}': '{file}' is not a Python file (its name must end in .py)")

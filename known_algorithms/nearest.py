@@ -13,7 +13,7 @@ from ..dsl.program import LEARNING_RATE, Constant, Program, Statement, substitut
 from ..dsl.simplification.saturation import EGraph, saturate
 from ..dsl.simplification.values import Values, values_of
 from ..dsl.simplifier import simplify
-from ..dsl.terms import CONSTANT, SYMBOL, Term, call_digest, digest
+from ..dsl.terms import CONSTANT, SYMBOL, Term, call_digest, digest, postorder
 from .catalogue import KNOWN
 
 
@@ -119,6 +119,8 @@ def _heads(values: Values) -> set[str]:
     return found
 
 
+# Of a constant's text; written out, it could be exponentially long.
+_LONGEST = 80
 # The class of each hyperparameter that is bound, and what stands for a class of 1.
 Bound = dict[str, int]
 _ONE = -1
@@ -209,7 +211,8 @@ def _closed(graph: EGraph, defaults: Mapping[str, float]) -> dict[int, str]:
                 continue
             for node in nodes:
                 if node.args and all(arg in texts for arg in node.args):
-                    texts[number] = _infix(node.head, [texts[arg] for arg in node.args])
+                    text = _infix(node.head, [texts[arg] for arg in node.args])
+                    texts[number] = text if len(text) <= _LONGEST else "…"
                     changed = True
                     break
     return texts
@@ -228,20 +231,14 @@ def _shape(values: Values, program: Program) -> set[bytes]:
     """The values that a program computes, with blanks for constants and for states."""
     blank, state = digest(b"constant"), digest(b"state")
     known: dict[int, bytes] = {}
-    states = {s.name for s in program.state}
-
-    def visit(term: Term) -> bytes:
-        if term.serial not in known:
-            if term.symbols <= set(program.defaults):
-                known[term.serial] = blank
-            elif term.head == SYMBOL:
-                known[term.serial] = state if term.name in states else term.digest
-            else:
-                known[term.serial] = call_digest(term.head, [visit(arg) for arg in term.args])
-        return known[term.serial]
-
-    for term in values.outputs:
-        visit(term)
+    states, blanks = {s.name for s in program.state}, frozenset(program.defaults)
+    for term in postorder(values.outputs, lambda x: x.symbols <= blanks):
+        if term.symbols <= blanks:
+            known[term.serial] = blank
+        elif term.head == SYMBOL:
+            known[term.serial] = state if term.name in states else term.digest
+        else:
+            known[term.serial] = call_digest(term.head, [known[a.serial] for a in term.args])
     return set(known.values())
 
 

@@ -253,11 +253,12 @@ def ordinal_in_run(run: Run, which: str) -> int:
             if not trained:
                 raise UserError(f"run '{run.name}' has no trained candidate yet")
             return min(trained, key=lambda c: (c.fitness, c.ordinal)).ordinal
-        if not which.isdecimal():
+        if not (which.isascii() and which.isdecimal()):
             raise UserError(
                 f"'{which}' is no rule of run '{run.name}'; accepted: best, or a candidate's number"
             )
-        if opened.candidate(int(which)) is None:
+        # SQLite's numbers have 18 digits at least.
+        if len(which) > 18 or opened.candidate(int(which)) is None:
             raise UserError(
                 f"run '{run.name}' has no candidate {which}; it has {sum(opened.counts().values())}"
             )

@@ -7,11 +7,10 @@ hold characters that break a terminal or a file format, so it is shown through `
 from __future__ import annotations
 
 import math
-import re
+
+from ..dsl.files import printable as printable
 
 MINUS = "\N{MINUS SIGN}"
-# Control characters, lone surrogates and what XML 1.0 refuses; tab and newline may stay.
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 # Names as they are printed in papers; any other rule goes by its own.
 _PRINTED = {"adamw": "AdamW", "adam": "Adam", "lion": "Lion", "sgd": "SGD"}
 
@@ -66,11 +65,6 @@ def p_value(p: float) -> str:
 def printed_name(rule: str) -> str:
     """A known rule's name as papers print it."""
     return _PRINTED.get(rule, rule)
-
-
-def printable(text: str) -> str:
-    r"""The text with control characters and lone surrogates written out, as in \x1b."""
-    return _UNPRINTABLE.sub(lambda m: ascii(m[0])[1:-1], text)
 
 
 def clipped(text: str, width: int) -> str:

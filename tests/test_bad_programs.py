@@ -103,6 +103,19 @@ BAD: dict[str, tuple[str, int, int, list[str]]] = {
         *(rule("return lr * g", "w, g, *, lr=10**400"), 1, 22),
         ["10**400", "expected a number"],
     ),
+    "1e400": (returning("1e400 * g"), 2, 12, ["1e400", "finite and below 1.8e308"]),
+    "5,001 digits as a default": (
+        *(rule("return lr * g", f"w, g, *, lr={'1' * 5001}"), 1, 1),
+        ["11111", "finite and below 1.8e308"],
+    ),
+    "5,000 hexadecimal digits": (returning("0x" + "f" * 5000), 2, 12, ["0xfff", "finite"]),
+    "nan as a default": (rule("return m", "w, g, m=nan"), 1, 18, ["'nan'", "a number, or w"]),
+    "minus True": (rule("return m", "w, g, m=-True"), 1, 19, ["True", "expected a number"]),
+    "minus nothing": (rule("return m", "w, g, m=--'1'"), 1, 20, ["'1'", "expected a number"]),
+    "900 minus signs in a default": (
+        *(rule("return m", f"w, g, m={'-' * 900}x"), 1, 18 + 900),
+        ["x", "expected a number"],
+    ),
     # Statements.
     "for": (rule("for i in g:\n    u = g\nreturn u"), 2, 5, ["loops", "a rule is one step"]),
     "while": (rule("while g:\n    u = g\nreturn u"), 2, 5, ["loops", "a rule is one step"]),

@@ -204,27 +204,19 @@ def test_a_search_goes_on_when_nobody_reads_its_progress(
 
 # --- streams ---
 
-UNWRITABLE = {
-    "no room": ({"stdout": "/dev/full"}, os.strerror(errno.ENOSPC)),
-    "no such character": ({"PYTHONIOENCODING": "ascii"}, r"the encoding ascii lacks '\u2212'"),
-}
 
-
-@pytest.mark.parametrize("why", UNWRITABLE)
 @pytest.mark.parametrize("wrapped", ["print", "rich"])
-def test_output_that_cannot_be_written_is_one_sentence(why: str, wrapped: str) -> None:
-    options, expected = UNWRITABLE[why]
+def test_output_that_cannot_be_written_is_one_sentence(wrapped: str) -> None:
     code = f"""
         import evoptax.cli.known, evoptax.cli.output
         table = evoptax.cli.output.print_table
         show = {{"print": print, "rich": lambda text: table(["a"], [[text]])}}[{wrapped!r}]
         evoptax.cli.known.run = lambda args: show("\\u2212") or 0
     """
-    done = _run("known", code=code, **options)
+    done = _run("known", code=code, stdout="/dev/full")
     assert done.returncode == 2
-    assert done.stderr.startswith("evoptax: cannot write the output: ")
-    assert expected in done.stderr
-    assert done.stderr.count("\n") == 1
+    no_room = os.strerror(errno.ENOSPC)
+    assert done.stderr == f"evoptax: cannot write the output: {no_room}\n"
 
 
 @pytest.mark.parametrize("closed", [0, 1, 2])

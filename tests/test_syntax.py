@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
+from evoptax.cli.arguments import read_program_file
 from evoptax.dsl.expressions import format_expression, format_number, parse_expression
 from evoptax.dsl.program import Call, Constant, Expr, Name, Program
 from evoptax.dsl.syntax import check, format_program, parse
 from evoptax.known_algorithms.catalogue import KNOWN
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from programs import programs
 
@@ -43,11 +45,60 @@ def test_random_programs_read_back_as_themselves(program: Program) -> None:
 
 
 @settings(max_examples=200, derandomize=True, deadline=None, database=None)
-@given(st.text("ab \"'\\\n{}é", min_size=1).map(lambda text: "x" + text + "x"))
-def test_docstrings_read_back_as_themselves(text: str) -> None:
-    doc = "\n".join(line.strip() for line in text.splitlines())
+@given(
+    st.one_of(
+        st.text(st.characters(exclude_categories=[])),  # lone surrogates too
+        st.text("a \"'\\\n\r\t\0\x0b\x0c\x1b\x85\xa0\u2028\u2029\u3000\ufeff\ud800{}é"),
+        st.text("a \n"),
+    )
+)
+@example('closing """')
+@example('""""')
+@example('\\"')
+@example("ends in a backslash\\")
+@example("\n\nblank lines around\n\n")
+@example("first\n    indented\n      more")
+@example("first\n\tby a tab")
+@example("\u202eturned")
+def test_docstrings_read_back_as_themselves(doc: str) -> None:
     program = Program("rule", ("w", "g"), (), (), (), Name("g"), doc)
+    text = format_program(program)
+    assert parse(text) == program
+    assert format_program(parse(text)) == text
+    shown = text.replace("\n", "").replace("\u3000", "").replace("\xa0", "")
+    assert "\u2028" not in text and not any(c < " " or "\x7f" <= c < "\xa0" for c in shown)
+    text.encode("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("literal", "doc"),
+    [
+        ('"""a\\tb"""', "a\tb"),
+        ("'one quote'", "one quote"),
+        ('"two " "parts"', "two parts"),
+        ('r"""raw \\d"""', "raw \\d"),
+        ('"""  blanks around  \n\n    """', "blanks around  "),
+        ('"""One line.\n    """', "One line."),
+        ('"""a \\\n    continued"""', "a continued"),
+        ('"""ends in a continued line\\\n    """', "ends in a continued line    "),
+        ('"""\n    Below.\n\n      More.\n    """', "Below.\n\n  More."),
+        ('""""""', ""),
+        ('"\\x1b[31m\\N{BULLET}\\ud800"', "\x1b[31m•\ud800"),
+        ('"""a\r\n    b\\n"""', "a\nb\n"),
+    ],
+)
+def test_docstrings_as_people_write_them(literal: str, doc: str) -> None:
+    program = parse(f"def f(w, g):\n    {literal}\n    return g\n")
+    assert program.doc == doc
     assert parse(format_program(program)) == program
+
+
+def test_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    assert parse("\ufeff" + ADAMW) == parse(ADAMW)
+    for encoding in ("utf-8", "utf-8-sig"):
+        path = tmp_path / f"{encoding}.py"
+        path.write_text(ADAMW, encoding=encoding)
+        assert read_program_file(path) == parse(ADAMW)
 
 
 def test_docstrings_may_be_several_lines() -> None:

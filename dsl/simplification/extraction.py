@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ..expressions import format_number
 from ..primitives import PRIMITIVES
-from ..terms import CONSTANT, SYMBOL, Term, call, constant, symbol
+from ..terms import CONSTANT, SYMBOL, Term, call, constant, postorder, symbol
 from .saturation import EGraph, Node
 
 
@@ -18,8 +18,8 @@ class Cost(NamedTuple):
 
     Attributes:
       calls: primitive calls, a shared value counted once.
-      written: primitive calls if every value were written out, up to a bound.
-      flops: floating-point operations per number, roughly.
+      written: primitive calls if every value were written out: as large as 2**500.
+      flops: floating-point operations per number if it were written out, roughly.
       digits: of all constants, written out.
     """
 
@@ -29,29 +29,28 @@ class Cost(NamedTuple):
     digits: int
 
 
-# What is written out may be exponentially long.
-_MOST = 10**6
-
-
 def cost_of(terms: Sequence[Term]) -> Cost:
     """The cost of computing some terms."""
     known: dict[Term, tuple[int, int, int]] = {}
-
-    def visit(term: Term) -> tuple[int, int, int]:
+    calls = 0
+    for term in postorder(terms):
+        if term in known:
+            continue
         if term.head == CONSTANT:
-            return 0, 0, digits(term.value)
-        if term.head == SYMBOL:
-            return 0, 0, 0
-        if term not in known:
-            parts = [visit(arg) for arg in term.args]
-            row = PRIMITIVES[term.head]
-            own = (1, row.cost, 0)
-            written, flops, length = (sum(column) for column in zip(own, *parts, strict=True))
-            known[term] = min(written, _MOST), min(flops, _MOST), min(length, _MOST)
-        return known[term]
+            known[term] = 0, 0, digits(term.value)
+        elif term.head == SYMBOL:
+            known[term] = 0, 0, 0
+        else:
+            calls += 1
+            known[term] = _summed((1, PRIMITIVES[term.head].cost, 0), [known[a] for a in term.args])
+    return Cost(calls, *_summed((0, 0, 0), [known[term] for term in terms]))
 
-    totals = [sum(column) for column in zip((0, 0, 0), *map(visit, terms), strict=True)]
-    return Cost(len(known), *totals)
+
+def _summed(
+    own: tuple[int, int, int], parts: Sequence[tuple[int, int, int]]
+) -> tuple[int, int, int]:
+    written, flops, length = (sum(column) for column in zip(own, *parts, strict=True))
+    return written, flops, length
 
 
 @lru_cache(maxsize=4096)
@@ -134,20 +133,25 @@ def _terms(selections: Sequence[_Selection]) -> list[Term]:
 def _build(selection: _Selection, class_of: dict[Term, int]) -> Term:
     """The term of a root; notes the classes of its parts."""
     built: dict[int, Term] = {}
-
-    def build(number: int) -> Term:
-        if number not in built:
-            node = selection.choices[number].node
-            if node.head == CONSTANT:
-                built[number] = constant(node.value)
-            elif node.head == SYMBOL:
-                built[number] = symbol(node.name)
-            else:
-                built[number] = call(node.head, [build(arg) for arg in node.args])
-            class_of.setdefault(built[number], number)
-        return built[number]
-
-    return build(selection.root)
+    stack = [selection.root]
+    while stack:
+        number = stack[-1]
+        node = selection.choices[number].node
+        missing = [arg for arg in node.args if arg not in built]
+        if number not in built and missing:
+            stack += missing[::-1]
+            continue
+        stack.pop()
+        if number in built:
+            continue
+        if node.head == CONSTANT:
+            built[number] = constant(node.value)
+        elif node.head == SYMBOL:
+            built[number] = symbol(node.name)
+        else:
+            built[number] = call(node.head, [built[arg] for arg in node.args])
+        class_of.setdefault(built[number], number)
+    return built[selection.root]
 
 
 class _Table:
@@ -210,7 +214,5 @@ def _choice(entry: _Entry, best: Mapping[int, _Choice], free: int) -> _Choice | 
         flops += part.cost[2]
         length += part.cost[3]
         new += part.cost[4]
-    if written > _MOST:
-        return None
     calls = (nodes & ~free).bit_count()
     return _Choice((calls, written, flops, length, new), nodes, node)

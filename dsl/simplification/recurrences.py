@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 import numpy as np
 
@@ -27,11 +28,16 @@ _ROUNDING = 1e-11
 _MOST_FACTORS = 8
 
 
-def merged_states(program: Program) -> Iterator[tuple[str, Program]]:
+def merged_states(
+    program: Program, should_stop: Callable[[], bool] = lambda: False
+) -> Iterator[tuple[str, Program]]:
     """Programs with fewer states, each with what was done in words.
 
     Runs on probes suggest what a state may be; equality saturation then proves it by induction
     over the steps: it holds at the start, and if it holds before a step, it holds after it.
+
+    Raises:
+      Stopped: as soon as it should stop.
     """
     if not program.state:
         return
@@ -42,7 +48,7 @@ def merged_states(program: Program) -> Iterator[tuple[str, Program]]:
     # A state may only stand for others if it stays; the first of several equals does.
     while guesses:
         replaced = {name: guess.term for name, guess in guesses.items()}
-        failed = _unproven(values, replaced)
+        failed = _unproven(values, replaced, should_stop)
         if not failed:
             break
         guesses = {name: guess for name, guess in guesses.items() if name not in failed}
@@ -106,11 +112,15 @@ def _starts_as(state: State, other: State, ratio: float) -> bool:
     return math.isclose(state.init, ratio * other.init, rel_tol=1e-12)
 
 
-def _unproven(values: Values, replaced: Mapping[str, Term]) -> set[str]:
+def _unproven(
+    values: Values, replaced: Mapping[str, Term], should_stop: Callable[[], bool]
+) -> set[str]:
     """The states that are not what they were taken for after one more step."""
-    after = {name: substituted(term, replaced) for name, term in values.state.items()}
-    claims = {name: (after[name], substituted(guess, after)) for name, guess in replaced.items()}
-    graph = saturate([term for pair in claims.values() for term in pair])
+    nexts = substituted([*values.state.values()], replaced)
+    after = dict(zip(values.state, nexts, strict=True))
+    guessed = substituted([*replaced.values()], after)
+    claims = {name: (after[name], x) for name, x in zip(replaced, guessed, strict=True)}
+    graph = saturate([x for pair in claims.values() for x in pair], should_stop=should_stop)
     if graph.contradicts:
         return set(replaced)
     return {name for name, (a, b) in claims.items() if graph.class_of[a] != graph.class_of[b]}
@@ -127,16 +137,9 @@ def rescaled_states(program: Program) -> Iterator[tuple[str, Program]]:
             continue
         for ratio in _factors(values):
             own = {state.name: call("multiply", [constant(ratio), symbol(state.name)])}
-            new = [substituted(term, own) for term in values.outputs]
-            outputs = values.replaced(new)
-            scaled = call("divide", [outputs.state[state.name], constant(ratio)])
-            statements = tuple((name, substituted(x, own)) for name, x in values.statements)
-            rescaled = Values(
-                outputs.result,
-                {**outputs.state, state.name: scaled},
-                outputs.eval_w,
-                statements,
-            )
+            new = values.mapped(partial(substituted, values=own))
+            scaled = call("divide", [new.state[state.name], constant(ratio)])
+            rescaled = dataclasses.replace(new, state={**new.state, state.name: scaled})
             renamed = dataclasses.replace(
                 program,
                 state=tuple(
@@ -170,15 +173,9 @@ def _factors(values: Values) -> list[float]:
 
 def _without(program: Program, values: Values, replaced: Mapping[str, Term]) -> Program:
     """The program in which some states are replaced by what they always are."""
-    kept = {
-        name: substituted(term, replaced)
-        for name, term in values.state.items()
-        if name not in replaced
-    }
-    result = substituted(values.result, replaced)
-    eval_w = None if values.eval_w is None else substituted(values.eval_w, replaced)
-    statements = tuple((name, substituted(term, replaced)) for name, term in values.statements)
+    new = values.mapped(partial(substituted, values=replaced))
+    kept = {name: term for name, term in new.state.items() if name not in replaced}
     shorter = dataclasses.replace(
         program, state=tuple(s for s in program.state if s.name not in replaced)
     )
-    return write(shorter, Values(result, kept, eval_w, statements))
+    return write(shorter, dataclasses.replace(new, state=kept))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ..dependencies import update_depends_on
 from ..errors import ProgramError
@@ -18,8 +18,8 @@ from ..program import (
     Statement,
     subexpressions,
 )
-from ..terms import CONSTANT, Term, call, constant, symbol
-from .values import Values, values_of
+from ..terms import CONSTANT, Term, call, constant, postorder, symbol
+from .values import values_of
 from .writing import write
 
 
@@ -90,46 +90,31 @@ def with_plain_rate(program: Program) -> tuple[float, Program] | None:
     """
     values = values_of(program)
     rate = symbol(LEARNING_RATE)
-    factors: set[float] = set()
-    seen: set[int] = set()
 
-    def visit(term: Term) -> bool:
-        """Whether lr is read as C * lr alone."""
-        if term.serial in seen or LEARNING_RATE not in term.symbols:
-            return True
-        seen.add(term.serial)
-        if term == rate:
-            return False
-        if term.head == "multiply" and rate in term.args:
-            other = term.args[term.args[0] == rate]
-            factors.add(other.value if other.head == CONSTANT else 0.0)
-            return other.head == CONSTANT and other.value > 0
-        return all(visit(arg) for arg in term.args)
+    def is_scaled_rate(term: Term) -> bool:
+        return term.head == "multiply" and rate in term.args
 
-    if not all(map(visit, values.outputs)) or len(factors) != 1:
+    read = postorder(values.outputs, is_scaled_rate)
+    others = [term.args[term.args[0] == rate] for term in read if is_scaled_rate(term)]
+    factors = {other.value for other in others}
+    is_plain = all(other.head == CONSTANT and other.value > 0 for other in others)
+    if rate in read or not is_plain or len(factors) != 1:
         return None
     (factor,) = factors
     scaled = call("multiply", [constant(factor), rate])
-    outputs = [_swapped(term, scaled, rate) for term in values.outputs]
-    statements = tuple((name, _swapped(x, scaled, rate)) for name, x in values.statements)
-    new = values.replaced(outputs)
     default = float(f"{program.defaults[LEARNING_RATE] * factor:.12g}")
     program = program.with_defaults(**{LEARNING_RATE: default})
-    found = Values(new.result, new.state, new.eval_w, statements)
-    return factor, write(program, found)
+    return factor, write(program, values.mapped(lambda terms: _swapped(terms, scaled, rate)))
 
 
-def _swapped(term: Term, old: Term, new: Term) -> Term:
-    """The term with one part replaced by another."""
+def _swapped(terms: Sequence[Term], old: Term, new: Term) -> list[Term]:
+    """The terms with one part replaced by another."""
     done: dict[int, Term] = {}
-
-    def visit(term: Term) -> Term:
-        if term == old:
-            return new
-        if not term.args:
-            return term
-        if term.serial not in done:
-            done[term.serial] = call(term.head, [visit(arg) for arg in term.args])
-        return done[term.serial]
-
-    return visit(term)
+    for part in postorder(terms, lambda x: x == old):
+        if part == old:
+            done[part.serial] = new
+        elif part.args:
+            done[part.serial] = call(part.head, [done[arg.serial] for arg in part.args])
+        else:
+            done[part.serial] = part
+    return [done[term.serial] for term in terms]

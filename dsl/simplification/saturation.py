@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from ..primitives import PRIMITIVES
 from ..program import Call, Constant, Expr, Name
-from ..terms import CONSTANT, SYMBOL, Term
+from ..terms import CONSTANT, SYMBOL, Term, postorder
 from .identities import CONSTANTS, ORDER, Identity, facts, identities, variables
 
 # Rounds of all identities, and the number of nodes after which none is begun.
 ROUNDS = 6
 MOST_NODES = 1500
+# A round may explode: what it leaves is looked at if it has at most so many times as many nodes.
+_EXPLODED = 4
 
 # Inputs that are positive in every step.
 _POSITIVE_INPUTS = ("t", "T")
@@ -79,12 +81,17 @@ class EGraph:
         return False
 
 
+class Stopped(Exception):
+    """Whoever asked for a simplification has no more time for it."""
+
+
 def saturate(
     terms: Sequence[Term],
     used: Iterable[Identity] | None = None,
     *,
     rounds: int = ROUNDS,
     most_nodes: int = MOST_NODES,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> EGraph:
     """Applies identities to terms until nothing new is found, or the e-graph is large.
 
@@ -92,7 +99,16 @@ def saturate(
       terms: what a program computes.
       used: the identities; all unless given.
       rounds, most_nodes: when to stop.
+      should_stop: asked before every round.
+
+    Raises:
+      Stopped: as soon as it should.
     """
+    if should_stop():
+        raise Stopped
+    parts = postorder(terms)
+    if len(parts) > _EXPLODED * most_nodes:
+        return _unsaturated(parts)
     # Half a second to import, which only who simplifies pays.
     from egglog import bindings
 
@@ -100,13 +116,15 @@ def saturate(
     graph = bindings.EGraph()
     graph.run_program(*_language())
     graph.run_program(*(command for i in used for command in _compiled(i)))
-    parts = _parts(terms)
-    graph.run_program(*graph.parse_program(_definitions(parts)))
+    for text in _definitions(parts):
+        graph.run_program(*graph.parse_program(text))
     steps = [graph.parse_program(f"(run-schedule (saturate facts) (run {r}))") for r in _RULESETS]
     fired: set[str] = set()
     nodes = _serialized(graph)
     grown, idle = False, 0
     for step in steps * rounds:
+        if should_stop():
+            raise Stopped
         (output,) = graph.run_program(*step)
         assert isinstance(output, bindings.RunScheduleOutput)
         matches = output.report.num_matches_per_rule
@@ -114,8 +132,8 @@ def saturate(
         idle = 0 if output.report.updated else idle + 1
         found = _serialized(graph)
         grown = len(found) > most_nodes
-        # One round may explode; then what was known before has to do.
-        if len(found) <= 4 * most_nodes:
+        # Otherwise what was known before has to do.
+        if len(found) <= _EXPLODED * most_nodes:
             nodes = found
         if grown or idle == len(steps):
             break
@@ -123,6 +141,17 @@ def saturate(
     classes, roots = _read(nodes)
     class_of = {term: roots[place] for place, term in enumerate(parts)}
     return EGraph(classes, class_of, frozenset(names[r] for r in fired if r in names), grown)
+
+
+def _unsaturated(parts: Sequence[Term]) -> EGraph:
+    """The terms as they are, each in a class of its own: they are too many."""
+    class_of: dict[Term, int] = {}
+    classes: dict[int, list[Node]] = {}
+    for place, term in enumerate(parts):
+        if term not in class_of:
+            args = tuple([class_of[arg] for arg in term.args])
+            class_of[term], classes[place] = place, [Node(term.head, args, term.value, term.name)]
+    return EGraph(classes, class_of, frozenset(), grown=True)
 
 
 def _serialized(graph: Any) -> Mapping[str, Any]:
@@ -223,24 +252,11 @@ def _condition(expr: Expr) -> str:
     return f"({_COMPARED[expr.primitive]} {left} {right})"
 
 
-def _parts(terms: Sequence[Term]) -> list[Term]:
-    """The terms and everything inside them, arguments first."""
-    found: dict[int, Term] = {}
+def _definitions(parts: Sequence[Term]) -> Iterator[str]:
+    """One global for each value, so that what terms share stays shared.
 
-    def visit(term: Term) -> None:
-        if term.serial not in found:
-            for arg in term.args:
-                visit(arg)
-            found[term.serial] = term
-
-    for term in terms:
-        visit(term)
-    return list(found.values())
-
-
-def _definitions(parts: Sequence[Term]) -> str:
-    """One global for each value, so that what terms share stays shared."""
-    lines: list[str] = []
+    Each text apart, because every command that egglog reads keeps the whole text it stood in.
+    """
     names: dict[int, str] = {}
     for place, term in enumerate(parts):
         if term.head == CONSTANT:
@@ -250,8 +266,7 @@ def _definitions(parts: Sequence[Term]) -> str:
         else:
             text = f"({' '.join([_call(term.head), *(names[a.serial] for a in term.args)])})"
         names[term.serial] = name = f"$n{place}"
-        lines += [f"(let {name} {text})", f"(Root {place} {name})"]
-    return "\n".join(lines)
+        yield f"(let {name} {text}) (Root {place} {name})"
 
 
 # --- and back --------------------------------------------------------------------------------

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from ..program import EVAL_W, Call, Constant, Expr, Name, Program
-from ..terms import Term, call, constant, symbol
+from ..terms import Term, call, constant, postorder, symbol
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,14 @@ class Values:
         """Everything that a step must compute: result, states, evaluation point."""
         found = [self.result, *self.state.values()]
         return found if self.eval_w is None else [*found, self.eval_w]
+
+    def mapped(self, function: Callable[[Sequence[Term]], Sequence[Term]]) -> Values:
+        """Other values in the place of each, outputs and statements, which are mapped together."""
+        names = [name for name, _ in self.statements]
+        mapped = function([*self.outputs, *(value for _, value in self.statements)])
+        count = len(mapped) - len(names)
+        statements = tuple(zip(names, mapped[count:], strict=True))
+        return replace(self.replaced(list(mapped[:count])), statements=statements)
 
     def replaced(self, outputs: list[Term]) -> Values:
         """The same outputs computed otherwise, in the order of `outputs`."""
@@ -69,17 +77,14 @@ def term_of(expr: Expr, env: Mapping[str, Term]) -> Term:
     return call(expr.primitive, [term_of(arg, env) for arg in expr.args])
 
 
-def substituted(term: Term, values: Mapping[str, Term]) -> Term:
-    """The term with symbols replaced by terms."""
+def substituted(terms: Sequence[Term], values: Mapping[str, Term]) -> list[Term]:
+    """The terms with symbols replaced by terms."""
     done: dict[int, Term] = {}
-
-    def visit(term: Term) -> Term:
-        if term.symbols.isdisjoint(values):
-            return term
-        if not term.args:
-            return values[term.name]
-        if term.serial not in done:
-            done[term.serial] = call(term.head, [visit(arg) for arg in term.args])
-        return done[term.serial]
-
-    return visit(term)
+    for part in postorder(terms, lambda x: x.symbols.isdisjoint(values)):
+        if part.symbols.isdisjoint(values):
+            done[part.serial] = part
+        elif part.args:
+            done[part.serial] = call(part.head, [done[arg.serial] for arg in part.args])
+        else:
+            done[part.serial] = values[part.name]
+    return [done[term.serial] for term in terms]

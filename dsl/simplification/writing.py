@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from ..expressions import format_expression
+from ..expressions import MAX_DEPTH, format_expression
 from ..primitives import PRIMITIVES
 from ..program import (
     EVAL_W,
@@ -21,7 +21,7 @@ from ..program import (
     names_in,
     subexpressions,
 )
-from ..terms import CONSTANT, SYMBOL, Term, symbol
+from ..terms import CONSTANT, SYMBOL, Term, postorder, symbol
 from .values import Values
 
 # What a value is called that no variable of the author's held.
@@ -47,25 +47,33 @@ class _Assignment:
 
 
 def write(
-    program: Program, values: Values, same: Callable[[Term, Term], bool] | None = None
+    program: Program,
+    values: Values,
+    new_class: Mapping[Term, int] | None = None,
+    old_class: Mapping[Term, int] | None = None,
 ) -> Program:
     """A program that computes some values.
 
     Args:
       program: the author's, which gives name, signature, variables and order.
       values: what to compute; `statements` are the author's values.
-      same: whether a value to be computed is one of the author's; equality unless given.
+      new_class, old_class: a value to be computed and one of the author's are the same if these
+        say the same of them; unless given, if they are equal.
     """
-    return _Writer(program, values, same or (lambda new, old: new == old)).write()
+    return _Writer(program, values, new_class, old_class).write()
 
 
 class _Writer:
     def __init__(
-        self, program: Program, values: Values, same: Callable[[Term, Term], bool]
+        self,
+        program: Program,
+        values: Values,
+        new_class: Mapping[Term, int] | None,
+        old_class: Mapping[Term, int] | None,
     ) -> None:
         self.program = program
         self.values = values
-        self.same = same
+        self.new_class, self.old_class = new_class, old_class
         self.states = {s.name for s in program.state}
         self.uses = _uses(values.outputs)
         self.assignments = self._assignments()
@@ -78,19 +86,14 @@ class _Writer:
         if self.values.eval_w is not None:
             finals[EVAL_W] = self.values.eval_w
         last = len(self.values.statements)
-        authors: dict[Term, tuple[int, str]] = {}
-        for term in self.uses:
-            if not term.args:
-                continue
-            for place, (name, value) in enumerate(self.values.statements):
-                if self.same(term, value):
-                    authors.setdefault(term, (place, name))
-                    break
+        authors = self._authors()
         owner: dict[Term, str] = {}
         for name, term in finals.items():
             if term.args:
                 owner.setdefault(term, name)
+        height: dict[Term, int] = {}  # of a value as text, what has a variable being its name
         for term, count in self.uses.items():
+            height[term] = 1 + max((height[arg] for arg in term.args), default=-1)
             if not term.args or (term == self.values.result and count == 1 and term not in authors):
                 continue
             if term in owner:
@@ -99,32 +102,47 @@ class _Writer:
             elif term in authors:
                 place, name = authors[term]
                 found[term] = _Assignment(term, place, name)
-            elif count > 1:
+            elif count > 1 or height[term] >= MAX_DEPTH:
                 found[term] = _Assignment(term, -1.0, "")
+            if term in found:
+                height[term] = 0
         for assignment in found.values():
             for arg in assignment.term.args:
                 self._note_reads(arg, assignment, found)
         self._place_unnamed(found, last)
         return found
 
+    def _authors(self) -> dict[Term, tuple[int, str]]:
+        """The first place where the author computed a value, and the variable that held it."""
+        first: dict[Term | int | None, tuple[int, str]] = {}
+        for place, (name, value) in enumerate(self.values.statements):
+            key = value if self.old_class is None else self.old_class.get(value)
+            first.setdefault(key, (place, name))
+        first.pop(None, None)
+        keys = {t: t if self.new_class is None else self.new_class.get(t) for t in self.uses}
+        return {t: first[key] for t, key in keys.items() if t.args and key in first}
+
     def _note_reads(
         self, term: Term, reader: _Assignment, found: Mapping[Term, _Assignment]
     ) -> None:
-        if term in found:
-            reader.reads.add(term)
-        elif term.head == SYMBOL:
-            reader.symbols.add(term.name)
-        else:
-            for arg in term.args:
-                self._note_reads(arg, reader, found)
+        stack = [term]
+        while stack:
+            term = stack.pop()
+            if term in found:
+                reader.reads.add(term)
+            elif term.head == SYMBOL:
+                reader.symbols.add(term.name)
+            else:
+                stack += term.args
 
     def _place_unnamed(self, found: Mapping[Term, _Assignment], last: int) -> None:
         """A value without an author stands right before its first reader."""
-        unnamed = [a for a in found.values() if not a.name]
-        for _ in unnamed:
-            for a in unnamed:
-                readers = [r.place for r in found.values() if a.term in r.reads and r.place >= 0]
-                a.place = min(readers, default=float(last)) - 0.5
+        places: dict[Term, float] = {}  # of the first reader so far
+        for a in reversed(found.values()):  # readers come before what they read
+            if not a.name:
+                a.place = places.get(a.term, float(last)) - 0.5
+            for term in a.reads:
+                places[term] = min(places.get(term, a.place), a.place)
 
     # --- in which order, under which names ---
 
@@ -247,19 +265,10 @@ def _renamed(expr: Expr, old: str, new: str) -> Expr:
 
 def _uses(outputs: list[Term]) -> Counter[Term]:
     """How often each value is read, outputs included; arguments come before what reads them."""
-    uses: Counter[Term] = Counter()
-    order: dict[Term, None] = {}
-
-    def visit(term: Term) -> None:
-        uses[term] += 1
-        if term in order:
-            return
-        for arg in term.args:
-            visit(arg)
-        order[term] = None
-
-    for term in outputs:
-        visit(term)
+    order = dict.fromkeys(postorder(outputs))
+    uses = Counter(outputs)
+    for term in order:
+        uses.update(term.args)
     return Counter({term: uses[term] for term in order})
 
 

@@ -21,7 +21,7 @@ from ...dsl.primitives import PRIMITIVES, Primitive, Scope
 from ...dsl.program import INPUTS, LEARNING_RATE, Program
 from ...dsl.rewriting import Level
 from ...dsl.shapes import Kind
-from ...dsl.terms import CONSTANT, SYMBOL, Term
+from ...dsl.terms import CONSTANT, SYMBOL, Term, postorder
 from .by_tensor import TensorByTensor
 
 Array = np.ndarray[Any, Any]
@@ -142,17 +142,17 @@ class _InPlace:
 
     def _register(self, term: Term) -> Array:
         """The array of a term; adds the code that fills it at each step."""
-        known = self._registers.get(term.serial)
-        if known is not None:
-            return known
-        if term.head == SYMBOL:
-            array = self._symbol(term.name)
-        elif term.head == CONSTANT:
-            array = self._filled(term.value)
-        else:
-            array = self._call(term)
-        self._registers[term.serial] = array
-        return array
+        for part in postorder([term], lambda x: x.serial in self._registers):
+            if part.serial in self._registers:
+                continue
+            if part.head == SYMBOL:
+                array = self._symbol(part.name)
+            elif part.head == CONSTANT:
+                array = self._filled(part.value)
+            else:
+                array = self._call(part)
+            self._registers[part.serial] = array
+        return self._registers[term.serial]
 
     def _symbol(self, name: str) -> Array:
         if name in self.state:
@@ -165,7 +165,7 @@ class _InPlace:
         row = PRIMITIVES[term.head]
         if not row.searched:
             raise _NeedsShapes
-        args = [self._register(arg) for arg in term.args]
+        args = [self._registers[arg.serial] for arg in term.args]
         array = np.empty_like(self._like)
         if row.scope is Scope.PER_TENSOR:
             function = _REDUCTIONS[row.name]
@@ -223,18 +223,20 @@ class _InPlace:
         return all(self._kind(term) is Kind.LAYER for term in terms)
 
     def _kind(self, term: Term) -> Kind:
-        if not term.args:
-            return self._symbol_kinds.get(term.name, Kind.SCALAR)
-        kind = self._kinds.get(term.serial)
-        if kind is None:
-            row = PRIMITIVES[term.head]
+        kinds = self._kinds
+        for part in postorder([term], lambda x: x.serial in kinds):
+            if part.serial in kinds:
+                continue
+            if not part.args:
+                kinds[part.serial] = self._symbol_kinds.get(part.name, Kind.SCALAR)
+                continue
+            row = PRIMITIVES[part.head]
             try:
-                kind = row.kind([self._kind(arg) for arg in term.args])
+                kinds[part.serial] = row.kind([kinds[arg.serial] for arg in part.args])
             except ProgramError:
                 # Rewriting may have left a reduction with a scalar, as in sum(g**0) = sum(1).
-                kind = Kind.SCALAR if row.scope is Scope.MODEL else Kind.LAYER
-            self._kinds[term.serial] = kind
-        return kind
+                kinds[part.serial] = Kind.SCALAR if row.scope is Scope.MODEL else Kind.LAYER
+        return kinds[term.serial]
 
 
 class _LastAxis:
