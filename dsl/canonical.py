@@ -105,12 +105,15 @@ def _colored(term: Term, colors: Mapping[str, bytes], memo: dict[int, bytes]) ->
     stack = [term]
     while stack:
         part = stack[-1]
-        digests = [_known_color(arg, colors, memo) for arg in part.args]
-        missing = [a for a, d in zip(part.args, digests, strict=True) if d is None]
-        if missing:
-            stack += missing
-        else:
-            memo[part.serial] = call_digest(part.head, [d for d in digests if d is not None])
+        digests = []
+        for arg in part.args:
+            known = _known_color(arg, colors, memo)
+            if known is None:
+                stack.append(arg)
+            else:
+                digests.append(known)
+        if stack[-1] is part:
+            memo[part.serial] = call_digest(part.head, digests)
             stack.pop()
     return memo[term.serial]
 

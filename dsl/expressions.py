@@ -263,7 +263,11 @@ def extent(expr: Expr) -> tuple[int, int]:
     while level and depth <= MAX_DEPTH:
         depth += 1
         size += len(level)
-        level = [arg for part in level if type(part) is Call for arg in part.args]
+        below: list[Expr] = []
+        for part in level:
+            if type(part) is Call:
+                below += part.args
+        level = below
     return depth, size
 
 

@@ -18,7 +18,7 @@ from evoptax.search.runs import Run
 from small_ledger import finish, make_run
 
 # What a change may hold, and a docstring, which may also hold what UTF-8 cannot.
-HOSTILE = "\x1b[2J\0\x9b]]><script>alert('&')</script>\u202e\r\u2028"
+HOSTILE = "\x7f\x1b[2J\0\x9b]]><script>alert('&')</script>\u202e\r\u2028"
 DOC = f"{HOSTILE}\ud800"
 NAMES = {
     "256 characters": "a" * 256,

@@ -54,7 +54,8 @@ def to_json(program: Program) -> str:
         "body": [{"target": s.target, "value": _written(s.value)} for s in program.body],
         "result": _written(program.result),
     }
-    return json.dumps(data, indent=2, allow_nan=False) + "\n"
+    # The one control character that JSON leaves as it is.
+    return json.dumps(data, indent=2, allow_nan=False).replace("\x7f", r"\u007f") + "\n"
 
 
 def _written(expr: Expr) -> dict[str, Any]:

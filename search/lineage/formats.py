@@ -30,7 +30,7 @@ def to_json(graph: nx.DiGraph) -> str:
             for a, b, attributes in graph.edges(data=True)
         ],
     }
-    return json.dumps(data, indent=1, allow_nan=False) + "\n"
+    return json.dumps(data, indent=1, allow_nan=False).replace("\x7f", r"\u007f") + "\n"
 
 
 def to_graphml(graph: nx.DiGraph) -> str:
