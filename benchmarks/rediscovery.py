@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -109,7 +111,7 @@ def rediscover(rule: str, seed: int, seconds: float) -> Result:
 
 
 def report(results: Sequence[Result], seconds: float) -> str:
-    """Markdown: the environment, a table, and the answers."""
+    """Markdown: the environment, a table, and an answer for each rule that was found."""
     rules = list(dict.fromkeys(r.rule for r in results))
     lines = [
         f"{environment()}, NumPy {version('numpy')}; two processes, each with one run at a time,"
@@ -133,9 +135,8 @@ def report(results: Sequence[Result], seconds: float) -> str:
     lines += ["", f"Found by most seeds: {count} of {len(rules)}.", ""]
     for rule in rules:
         run = next((r for r in results if r.rule == rule and r.found), None)
-        run = run or next(r for r in results if r.rule == rule)
-        lines += [f"{rule}, seed {run.seed}{'' if run.found else ' (not found)'}:", ""]
-        lines += ["```python", run.text.rstrip(), "```", ""]
+        if run is not None:
+            lines += [f"{rule}, seed {run.seed}:", "", "```python", run.text.rstrip(), "```", ""]
     return "\n".join(lines)
 
 
@@ -145,7 +146,7 @@ Each rule is hidden in a black box, its hyperparameters at their defaults. The s
 traces of it, gradients in and updates out, and starts from the empty program,
 `def distilled(w, g, *, lr=1e-3): return 0`. A rule counts as found where the answer's largest
 relative error over tensors (‖û - u‖ / ‖u‖) is at most 1e-4 on fresh traces: other streams of
-gradients, 60 steps instead of 24. How it works is in [distill.md](distill.md).
+gradients, 60 steps instead of 36. How it works is in [distill.md](distill.md).
 From `python benchmarks/rediscovery.py --docs`:
 
 """
@@ -177,6 +178,8 @@ def main() -> None:
     print("\n" + text)
     if args.docs:
         DOCS.write_text(PAGE + text, encoding="utf-8")
+        # Lines of programs may be longer than the repository's.
+        subprocess.run([sys.executable, "-m", "ruff", "format", "--quiet", str(DOCS)], check=True)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,11 +24,17 @@ from evoptax.search.distillation.distill import (
 )
 from evoptax.search.distillation.fitting import Fitted, assess, fit, score
 from evoptax.search.distillation.recorder import CannotBind
-from evoptax.search.distillation.recording import record_rule
+from evoptax.search.distillation.recording import record, record_rule
 from evoptax.search.distillation.rounding import rounded
 from evoptax.search.distillation.table import table
 from evoptax.search.distillation.tidying import tidied
-from evoptax.search.distillation.traces import Stepper, Trace, relative_error
+from evoptax.search.distillation.traces import (
+    Stepper,
+    Trace,
+    read_traces,
+    relative_error,
+    write_traces,
+)
 from evoptax.search.distillation.values import Bound, literals, with_literals
 from evoptax.search.distillation.variation import vary
 from programs import random_program
@@ -45,7 +56,7 @@ def reference(program: Program, traces: list[Trace]) -> np.ndarray:
 
 
 def test_values_over_traces_are_those_of_the_reference() -> None:
-    traces = record_rule(get_known("sgd").program, 0, count=6)
+    traces = record_rule(get_known("sgd").program, 0, count=6, steps=24)
     shown = table(traces)
     compared = 0
     for seed in range(700):
@@ -90,7 +101,7 @@ def test_literals_are_fitted_and_rounded() -> None:
     hidden = parse(
         "def f(w, g, m=0, *, lr=1e-3):\n    m = lerp(g, m, 0.97)\n    return lr * (m + 0.3 * g)\n"
     )
-    traces = record_rule(hidden, 0)
+    traces = record_rule(hidden, 0, steps=24)
     shown = table(traces)
     start, bound = assess(with_literals(hidden, [0.8, 1.0]), shown)
     assert bound is not None
@@ -140,8 +151,9 @@ def test_a_seed_repeats_exactly_however_it_is_cut() -> None:
     assert programs(once.population) != programs(other.population)
 
 
+# Signs are all the same for many constants: those of Lion show on further traces and steps alone.
 @pytest.mark.parametrize(
-    "program", [get_known("sgd").program, get_known("momentum").program, SIGNSGD]
+    "program", [SIGNSGD, *(get_known(name).program for name in ("sgd", "momentum", "lion"))]
 )
 def test_simple_rules_are_found_from_an_empty_program(program: Program) -> None:
     problem = pose(record_rule(program, 0))
@@ -152,6 +164,70 @@ def test_simple_rules_are_found_from_an_empty_program(program: Program) -> None:
     fresh = record_rule(program, 1000, steps=40)
     assert relative_error(answer, fresh) < 1e-9, format_program(answer)
     assert answer.size <= 6
+
+
+def found_in(traces: Sequence[Trace], seed: int = 0) -> Program:
+    problem = pose(traces)
+    state = init(seed, problem)
+    while not state.solved and state.candidates < 4000:
+        state = advance(state, problem, 100)
+    assert state.solved, format_program(state.best_ever.program)
+    return finish(state, problem)
+
+
+def test_an_answer_that_goes_wrong_after_the_steps_it_was_fitted_to_is_not_found() -> None:
+    """Where nothing but its error after those steps tells it from the right one."""
+    sgd = get_known("sgd").program
+    problem = pose(record_rule(sgd, 0))
+    shown = problem.table.shape[0]
+    wrong = parse(
+        "def distilled(w, g, t, *, lr=1e-3):\n"
+        f"    return lr * g * (1 + {1e-9 * 2.0**-shown} * exp2(t))\n"
+    )
+    tolerance = init(0, problem).settings.tolerance
+    found, _ = assess(wrong, problem.table)
+    assert found.score < 1e-8
+    shorter = [first_steps(trace, shown) for trace in problem.held_out]
+    assert relative_error(wrong, shorter) < tolerance
+    assert relative_error(wrong, problem.held_out) > tolerance
+    assert relative_error(sgd, problem.held_out) == 0
+
+
+def first_steps(trace: Trace, count: int) -> Trace:
+    parts = [tuple(a[:count] for a in x) for x in (trace.weights, trace.gradients, trace.updates)]
+    return Trace(trace.names, *parts, trace.lr[:count])
+
+
+def test_a_learning_rate_may_start_and_end_at_0(tmp_path: Path) -> None:
+    rates = np.minimum(np.arange(12) / 4, (11 - np.arange(12)) / 4)
+    traces = []
+    for trace in record_rule(SIGNSGD, 0, steps=12):
+        updates = tuple(
+            rates.reshape(-1, *[1] * (g.ndim - 1)) * np.sign(g) for g in trace.gradients
+        )
+        traces.append(dataclasses.replace(trace, updates=updates, lr=rates))
+    write_traces(tmp_path / "warm.npz", traces)
+    answer = found_in(read_traces(tmp_path / "warm.npz"))
+    assert relative_error(answer, record_rule(SIGNSGD, 1)) < 1e-9, format_program(answer)
+
+
+@pytest.mark.parametrize("decay", [0.9, 0.99, 0.95])
+def test_constants_of_single_precision_become_round(decay: float) -> None:
+    """The black box computes in float32, where 0.9 is 0.8999999761581421."""
+
+    def make(lr: float) -> tuple[Any, Any]:
+        def update(gradients: Any, state: Any, weights: Any) -> Any:
+            state = [
+                np.float32(decay) * m + g.astype(np.float32)
+                for m, g in zip(state, gradients, strict=True)
+            ]
+            return [-np.float32(lr) * m for m in state], state
+
+        return lambda weights: [np.zeros_like(w, np.float32) for w in weights], update
+
+    answer = found_in(record(make, 0))
+    assert any(math.isclose(x, decay, rel_tol=1e-15) for x in literals(answer)), answer
+    assert all(len(repr(x)) < 8 for x in literals(answer)), format_program(answer)
 
 
 def test_one_learning_rate_becomes_a_factor() -> None:

@@ -77,6 +77,9 @@ MALFORMED: dict[str, tuple[Callable[[Arrays], None], str]] = {
     "complex": (put("1/weights/b", np.ones(4, complex)), "complex128"),
     "objects": (put("1/weights/b", np.array([{}] * 4, object)), "1/weights/b.*Python objects"),
     "negative rate": (put("0/lr", np.float64(-1.0)), "0/lr.*positive"),
+    "rates of 0": (put("0/lr", np.zeros(4)), "0/lr.*not all 0"),
+    "one rate of 0": (put("0/lr", np.float64(0)), "0/lr.*not all 0"),
+    "no rates": (put("0/lr", np.ones(0)), r"0/lr.*\(0,\)"),
     "rates": (put("0/lr", np.ones(3)), r"0/lr.*\(3,\)"),
     "a gap": (lambda arrays: [arrays.update({k.replace("1/", "2/"): arrays.pop(k)})
                               for k in list(arrays) if k.startswith("1/")] and None,

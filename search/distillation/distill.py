@@ -26,15 +26,15 @@ from ...dsl.errors import ProgramError
 from ...dsl.program import LEARNING_RATE, Call, Constant, Name, Program, names_in
 from ...dsl.simplifier import simplify
 from ..randomness import derive
-from .fitting import ROUNDING, Fitted, assess, fit, score
+from .fitting import Fitted, assess, fit, score
 from .library import library
 from .neighbours import neighbours
 from .rounding import cost, refined, rounded
 from .state import EMPTY, DistillState, Problem, Settings
 from .supply import supply
-from .table import table
+from .table import MOST_STEPS, MOST_WEIGHTS, Table, table
 from .tidying import tidied
-from .traces import Trace, relative_error
+from .traces import FEWEST_STEPS, Trace, relative_error
 from .values import Bound
 from .variation import vary
 
@@ -44,21 +44,37 @@ _FEW_WEIGHTS = 40
 _PROMISING = 1.15
 # Most literals that are fitted.
 _MOST_LITERALS = 8
+# How many times the rounding of a score the relative error of the right answer may be.
+_ROUNDED = 20.0
 # From this score on, a best candidate is rounded and tried on the traces that were held out.
 _NEARLY = 3e-3
 
 
 def pose(traces: Sequence[Trace]) -> Problem:
-    """The problem that traces pose: the last third of them is held out, if there are three."""
+    """The problem that traces pose.
+
+    The last third of them is held out, if there are three. Of the others, candidates see two thirds
+    of the steps, so that one that holds for as many steps as it was fitted to, and then goes wrong,
+    is found out.
+    """
     shown = traces[: len(traces) - len(traces) // 3]
     held = tuple(traces[len(shown) :]) or tuple(traces)
+    total = min(trace.steps for trace in traces)
+    steps = min(MOST_STEPS, max(FEWEST_STEPS, total - total // 3))
+    more = 3 * MOST_STEPS // 2
     with np.errstate(all="ignore"):
-        return Problem(table(shown), table(shown, _FEW_WEIGHTS), held)
+        return Problem(
+            table=table(shown, steps),
+            few=table(shown, steps, _FEW_WEIGHTS),
+            full=table(shown, more, 2 * MOST_WEIGHTS),
+            full_few=table(shown, more, _FEW_WEIGHTS),
+            held_out=held,
+        )
 
 
 def init(seed: int, problem: Problem, settings: Settings | None = None) -> DistillState:
     """The state that knows the empty program only."""
-    start = _start(problem)
+    start = _start(problem.table)
     return DistillState(
         seed=seed,
         settings=settings or Settings(),
@@ -74,12 +90,13 @@ def init(seed: int, problem: Problem, settings: Settings | None = None) -> Disti
         queue=(),
         shelf=None,
         front={},
+        grown=False,
     )
 
 
-def _start(problem: Problem) -> Fitted:
+def _start(shown: Table) -> Fitted:
     nothing = np.zeros((1, 1, 1))
-    return Fitted(EMPTY, float(score(nothing, problem.table)[0]))
+    return Fitted(EMPTY, float(score(nothing, shown)[0]))
 
 
 def advance(
@@ -115,6 +132,18 @@ class _Search:
         self.swept, self.queue = state.swept, list(state.queue)
         self.shelf = state.shelf
         self.front = dict(state.front)
+        self.grown = state.grown
+        self.tolerance = max(state.settings.tolerance, _ROUNDED * problem.table.rounding)
+
+    @property
+    def whole(self) -> Table:
+        """What candidates are scored on."""
+        return self.problem.full if self.grown else self.problem.table
+
+    @property
+    def few(self) -> Table:
+        """Part of it."""
+        return self.problem.full_few if self.grown else self.problem.few
 
     def state(self) -> DistillState:
         return dataclasses.replace(
@@ -131,6 +160,7 @@ class _Search:
             queue=tuple(self.queue),
             shelf=self.shelf,
             front=self.front,
+            grown=self.grown,
         )
 
     def step(self) -> None:
@@ -141,9 +171,7 @@ class _Search:
             self._restart(ordinal)
         if self.shelf is None or ordinal % settings.refill == 0:
             roots = [EMPTY, *[f.program for f in self.front.values()], *[self.best.program] * 3]
-            self.shelf = library(
-                self.problem.few, roots, derive(self.before.seed, ordinal, "shelf")
-            )
+            self.shelf = library(self.few, roots, derive(self.before.seed, ordinal, "shelf"))
         rng = derive(self.before.seed, ordinal, "vary")
         if ordinal - self.improved_at >= settings.sweep and self.swept is not self.best:
             self._sweep(ordinal)
@@ -185,18 +213,18 @@ class _Search:
             program = parent.program
             if rng.random() < settings.repaired:
                 program = vary(program, [program], rng, **limits) or program
-            return supply(program, self.problem.few, self.shelf, rng, **limits)
+            return supply(program, self.few, self.shelf, rng, **limits)
         donors = [min(rng.choices(self.population, k=2), key=cost).program]
         return vary(parent.program, donors, rng, **limits)
 
     def _tried(self, child: Program, parent: Fitted) -> Fitted | None:
         """The child with its score, its literals fitted if it promises something; None if old."""
-        whole, few = self.problem.table, self.problem.few
+        whole, few = self.whole, self.few
         found, bound = assess(child, whole)
         if bound is None or self._is_old(found):
             return None
         count = len(bound.parameters)
-        if not 0 < count <= _MOST_LITERALS or found.score <= ROUNDING:
+        if not 0 < count <= _MOST_LITERALS or found.score <= whole.rounding:
             return found
         if cost(found) > _PROMISING * cost(parent):
             return found
@@ -224,10 +252,9 @@ class _Search:
 
     def _improved(self, found: Fitted, ordinal: int) -> Fitted:
         """The new best of this start, refined."""
-        whole = self.problem.table
-        found = refined(found, whole)
+        found = refined(found, self.whole)
         if found.score < _NEARLY:
-            answer = rounded(found, whole)
+            answer = self._scored(_answer(found, self.problem.full).program)
             if self._is_found(answer):
                 found, self.solved = answer, True
             elif cost(answer) <= cost(found):
@@ -235,11 +262,23 @@ class _Search:
         self.best, self.improved_at, self.queue = found, ordinal, []
         if self.solved or cost(found) < cost(self.best_ever):
             self.best_ever = found
+        if found.score <= self.tolerance and not (self.solved or self.grown):
+            found = self._grow()
         return found
 
     def _is_found(self, found: Fitted) -> bool:
-        error = relative_error(found.program, self.problem.held_out)
-        return error <= self.settings.tolerance
+        return relative_error(found.program, self.problem.held_out) <= self.tolerance
+
+    def _scored(self, program: Program) -> Fitted:
+        return assess(program, self.whole)[0]
+
+    def _grow(self) -> Fitted:
+        """Scores on more: what was seen so far does not tell the best from the right answer."""
+        self.grown = True
+        self.best, self.best_ever = (self._scored(f.program) for f in (self.best, self.best_ever))
+        self.population, self.seen, self.front = [self.best], {}, {}
+        self.shelf = None
+        return self.best
 
     def _sweep(self, ordinal: int) -> None:
         limits = {"max_size": self.settings.max_size, "max_state": self.settings.max_state}
@@ -249,8 +288,9 @@ class _Search:
         self.improved_at = ordinal + len(self.queue)
 
     def _restart(self, ordinal: int) -> None:
-        # In turn from nothing and from the best so far.
-        start = self.best_ever if self.restarts % 2 else _start(self.problem)
+        # In turn from nothing and from the best so far, unless nothing could seem better.
+        again = self.restarts % 2 and self.best_ever.score > self.tolerance
+        start = self.best_ever if again else _start(self.whole)
         self.population, self.seen, self.front = [start], {}, {}
         self.best, self.improved_at, self.restarts = start, ordinal, self.restarts + 1
         self.shelf, self.queue = None, []
@@ -259,7 +299,7 @@ class _Search:
 def finish(state: DistillState, problem: Problem) -> Program:
     """The answer: rounded, simplified, and with the learning rate as a factor if it had none."""
     with np.errstate(all="ignore"):
-        found = rounded(refined(state.best_ever, problem.table), problem.table)
+        found = _answer(state.best_ever, problem.full)
         answer = _with_learning_rate(found.program, problem)
         best = relative_error(answer, problem.held_out)
         try:
@@ -268,6 +308,12 @@ def finish(state: DistillState, problem: Problem) -> Program:
             return answer
         accepted = max(1.001 * best, 1e-9)
         return simple if relative_error(simple, problem.held_out) <= accepted else answer
+
+
+def _answer(found: Fitted, full: Table) -> Fitted:
+    """The program with literals that are as round as all that may be looked at allows."""
+    scored, _ = assess(found.program, full)
+    return rounded(refined(scored, full), full)
 
 
 def _with_learning_rate(program: Program, problem: Problem) -> Program:

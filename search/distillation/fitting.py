@@ -23,8 +23,6 @@ _LONGEST = 2.0
 _PATIENCE = 2
 # Softness of signs while literals inside them are fitted; see `Bound`.
 _SOFTNESSES = (0.3, 0.03, 0.003)
-# Below this, errors are rounding.
-ROUNDING = 1e-13
 
 
 def score(prediction: Array, table: Table) -> Array:
@@ -60,7 +58,7 @@ def assess(program: Program, table: Table) -> tuple[Fitted, Bound | None]:
         return Fitted(program, 1.0), None
     prediction = bound.predict()
     found = Fitted(program, float(score(prediction, table)[0]))
-    if not ROUNDING < found.score < 1.0:
+    if not table.rounding < found.score < 1.0:
         return found, bound
     factor = _factor(prediction, table)
     if factor is None:
@@ -115,10 +113,10 @@ def fit(
     Levenberg–Marquardt on the logarithms of the literals, or of their distance from one where they
     look like a decay; weighted so that it minimizes `score`. Signs are soft while it lasts.
     """
-    if not len(bound.parameters) or start.score <= ROUNDING:
+    if not len(bound.parameters) or start.score <= table.rounding:
         return start
     best = _fit(start, bound, table, iterations, fixed)
-    if soften and best.score > ROUNDING and bound.has_signs:
+    if soften and best.score > table.rounding and bound.has_signs:
         softened = best
         for softness in _SOFTNESSES:
             soft = Bound(softened.program, table, softness)
@@ -149,7 +147,7 @@ def _fit(start: Fitted, bound: Bound, table: Table, iterations: int, fixed: int)
         slow = 0 if found[choice] < 0.97 * best else slow + 1
         best, values = float(found[choice]), tried[choice]
         place = _Place(values, fixed)
-        if slow > _PATIENCE or best <= ROUNDING:
+        if slow > _PATIENCE or best <= table.rounding:
             break
     if best >= start.score:
         return start

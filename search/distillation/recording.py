@@ -13,7 +13,7 @@ from ..randomness import derive
 from .traces import Array, Stepper, Trace
 
 SHAPES = ((4, 3), (5,), ())
-STEPS = 24
+STEPS = 36
 # How gradients come about; the traces take turns. The last two follow the weights.
 KINDS = ("independent", "correlated", "sparse", "drifting", "quadratic", "noisy quadratic")
 # Powers of ten between which the size of a weight's gradients is drawn.

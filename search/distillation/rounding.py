@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ...dsl.program import Program
-from .fitting import ROUNDING, Fitted, assess, fit, score
+from .fitting import Fitted, assess, fit, score
 from .table import Table
 from .tidying import smaller, tidied
 from .values import Bound, literals, with_literals
@@ -29,7 +29,7 @@ def refined(found: Fitted, table: Table, iterations: int = 15) -> Fitted:
             tried, _ = assess(program, table)
             if _is_smaller(tried, found) and tried.score < 1.5 * found.score:
                 tried = refitted(tried, table, 4)
-            as_good = tried.score <= max(ROUNDING, 1.01 * found.score)
+            as_good = tried.score <= max(table.rounding, 1.01 * found.score)
             if (as_good and _is_smaller(tried, found)) or cost(tried) < 0.999 * cost(found):
                 found, shrinking = tried, True
                 break
@@ -57,27 +57,30 @@ def rounded(found: Fitted, table: Table) -> Fitted:
         values = literals(found.program)
         if index >= len(values):
             break
-        for value in _round(values[index]):
+        for value in _round(values[index], single=table.is_single):
             if value == values[index]:
                 break
             changed = [*values[:index], value, *values[index + 1 :]]
             program = with_literals(found.program, changed)
             bound = Bound(program, table)
             tried = fit(_scored(program, table), bound, table, 4, fixed=index)
-            if tried.score <= max(ROUNDING, 1.001 * found.score):
+            if tried.score <= max(table.rounding, 1.001 * found.score):
                 found = tried
                 break
     program = tidied(found.program)
     tried = _scored(program, table)
-    return tried if tried.score <= max(ROUNDING, 1.001 * found.score) else found
+    return tried if tried.score <= max(table.rounding, 1.001 * found.score) else found
 
 
 def _scored(program: Program, table: Table) -> Fitted:
     return Fitted(program, float(score(Bound(program, table).predict(), table)[0]))
 
 
-def _round(value: float) -> Iterator[float]:
-    """Rounder values near a number, the roundest first."""
+def _round(value: float, *, single: bool = False) -> Iterator[float]:
+    """Rounder values near a number, the roundest first.
+
+    Where the traces are in single precision, the last is the shortest that is the same there.
+    """
     if value == 0.0 or not np.isfinite(value):
         return
     for digits in (1, 2, 3, 4):
@@ -91,3 +94,5 @@ def _round(value: float) -> Iterator[float]:
                 return
             if abs(candidate - value) < 0.05 * abs(value):
                 yield candidate
+    if single:
+        yield float(str(np.float32(value)))

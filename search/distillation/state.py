@@ -49,11 +49,16 @@ class Problem:
 
     Attributes:
       table: what candidates are scored on. few: part of it.
+      full: more of the traces and of their steps, on which an answer gets its last literals, and on
+        which candidates are scored once `table` has taken a wrong answer for the right one.
+      full_few: part of that.
       held_out: traces that no candidate is fitted to; all of them where there are few.
     """
 
     table: Table
     few: Table
+    full: Table
+    full_few: Table
     held_out: tuple[Trace, ...]
 
 
@@ -69,6 +74,7 @@ class DistillState:
       improved_at, restarts: when `best` was found, and how often the search began anew.
       swept, queue: for which best the neighbours were listed, and those that are left to try.
       shelf: values that parts can have. front: since the last restart, the best of each size.
+      grown: whether candidates are scored on `Problem.full` by now.
     """
 
     seed: int
@@ -85,3 +91,4 @@ class DistillState:
     queue: tuple[Program, ...]
     shelf: Library | None
     front: Mapping[int, Fitted]
+    grown: bool

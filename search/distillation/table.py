@@ -16,6 +16,8 @@ MOST_WEIGHTS = 120
 # neither the weights with large updates nor those with tiny ones decide alone.
 _TYPICAL = 0.1
 _OF_TENSOR = 1e-3
+# Scores below this are rounding, of double precision or of single.
+_ROUNDING, _SINGLE_ROUNDING = 1e-13, 5e-7
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class Table:
       u: the updates, (steps, 1, columns). scale: what an error of an update is divided by.
       tensors: the first column of each tensor. tensor_of: the tensor of each column.
       models: the first tensor of each trace. trace_of: the trace of each column.
+      total: the number of steps of the traces, of which these are the first.
+      is_single: whether all updates are numbers of single precision.
     """
 
     w: Array
@@ -39,6 +43,13 @@ class Table:
     tensor_of: Array
     models: Array
     trace_of: Array
+    total: int
+    is_single: bool
+
+    @property
+    def rounding(self) -> float:
+        """A score below which errors are rounding."""
+        return _SINGLE_ROUNDING if self.is_single else _ROUNDING
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -46,9 +57,12 @@ class Table:
         return self.u.shape[0], self.u.shape[2]
 
 
-def table(traces: Sequence[Trace], most_weights: int = MOST_WEIGHTS) -> Table:
-    """The first steps of the smallest traces, as much as a search looks at; never none."""
-    steps = min(MOST_STEPS, min(trace.steps for trace in traces))
+def table(
+    traces: Sequence[Trace], most_steps: int = MOST_STEPS, most_weights: int = MOST_WEIGHTS
+) -> Table:
+    """The first steps of the smallest traces, as many as are to be looked at; never none."""
+    total = min(trace.steps for trace in traces)
+    steps = min(most_steps, total)
     order = sorted(range(len(traces)), key=lambda i: traces[i].size)
     kept: list[int] = []
     for i in order:
@@ -84,4 +98,6 @@ def table(traces: Sequence[Trace], most_weights: int = MOST_WEIGHTS) -> Table:
         tensor_of=tensor_of,
         models=models,
         trace_of=trace_of_tensor[tensor_of],
+        total=total,
+        is_single=bool((u.astype(np.float32) == u).all()),
     )

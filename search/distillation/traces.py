@@ -168,11 +168,12 @@ def _trace(path: Path | str, index: int, parts: Mapping[str, Mapping[str, Array]
             f" at least {FEWEST_STEPS} steps of one weight are needed"
         )
     lr = parts["lr"][""]
-    if lr.shape not in ((), (len(first),)) or not (lr > 0).all():
+    # A schedule may start or end at 0; updates at no other rate say nothing.
+    if lr.shape not in ((), (len(first),)) or not ((lr >= 0).all() and (lr > 0).any()):
         raise UserError(
-            f"'{path}': array '{index}/lr' has shape {lr.shape} and its least value is"
-            f" {lr.min() if lr.size else 'missing'}; accepted: one positive number, or one for"
-            f" each of the {len(first)} steps"
+            f"'{path}': array '{index}/lr' has shape {lr.shape} and values from"
+            f" {f'{lr.min():g} to {lr.max():g}' if lr.size else 'nowhere'}; accepted: one positive"
+            f" number, or one for each of the {len(first)} steps, none negative and not all 0"
         )
     weights, gradients, updates = (tuple([parts[part][name] for name in names]) for part in _PARTS)
     rates = np.broadcast_to(lr, (len(first),)).copy()

@@ -94,12 +94,11 @@ class Bound:
         self.has_signs = "sign" in used
         reduces = not used.isdisjoint(_REDUCING)
         kinds = kinds_of(program).state if reduces else {}
-        steps = table.shape[0]
         inputs = {"w": table.w, "g": table.g, "t": table.t, LEARNING_RATE: table.lr}
         for name in (*program.inputs, LEARNING_RATE):
             env[name] = recorder.leaf(INPUTS.get(name, Kind.SCALAR))
             recorder.values[env[name]] = (
-                np.full((1, 1, 1), float(steps)) if name == "T" else inputs[name]
+                np.full((1, 1, 1), float(table.total)) if name == "T" else inputs[name]
             )
         self._states = []
         for s in program.state:
