@@ -135,7 +135,7 @@ class _Writer:
             else:
                 stack += term.args
 
-    def _place_unnamed(self, found: Mapping[Term, _Assignment], last: int) -> None:
+    def _place_unnamed(self, found: dict[Term, _Assignment], last: int) -> None:
         """A value without an author stands right before its first reader."""
         places: dict[Term, float] = {}  # of the first reader so far
         for a in reversed(found.values()):  # readers come before what they read
