@@ -138,7 +138,7 @@ class _Writer:
     def _place_unnamed(self, found: dict[Term, _Assignment], last: int) -> None:
         """A value without an author stands right before its first reader."""
         places: dict[Term, float] = {}  # of the first reader so far
-        for a in reversed(found.values()):  # readers come before what they read
+        for a in reversed([*found.values()]):  # readers come before what they read
             if not a.name:
                 a.place = places.get(a.term, float(last)) - 0.5
             for term in a.reads:
