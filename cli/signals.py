@@ -55,9 +55,9 @@ def interrupted_by_signals() -> Iterator[None]:
 
 @contextmanager
 def _handled(handler: Callable[[int, Any], None]) -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
-    if before[signal.SIGHUP] is signal.SIG_IGN:  # started by nohup
-        del before[signal.SIGHUP]
+    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+    # What is ignored from the start stays so, as under nohup or in the background of a script.
+    before = {number: set_ for number, set_ in handlers.items() if set_ is not signal.SIG_IGN}
     for number in before:
         signal.signal(number, handler)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -12,6 +13,9 @@ import pytest
 CACHE = Path(os.environ.get("EVOPTAX_TEST_CACHE", Path(tempfile.gettempdir()) / "evoptax-tests"))
 # Here, because a test module may import JAX when it is collected.
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(CACHE / "jax")
+# A suite that a script runs in the background ignores Ctrl-C, and the commands that it tests would.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

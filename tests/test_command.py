@@ -58,7 +58,10 @@ def test_ctrl_c_soon_after_the_start(name: str, milliseconds: int, tmp_path: Pat
     )
     time.sleep(milliseconds / 1000)
     process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
+    try:
+        _, error = process.communicate(timeout=60)
+    finally:
+        process.kill()
     # Before any line of ours runs, Python itself dies of it, and may print where it was.
     assert "Traceback" not in error or CLI not in error
     if process.returncode == 130:
