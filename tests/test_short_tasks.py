@@ -75,11 +75,11 @@ def test_checkpoints_are_bounded_by_steps(evaluator: Evaluator, steps: int, path
 
 
 def test_a_score_stored_with_other_checkpoints_is_not_found(task_file: Path) -> None:
-    evaluator = Evaluator({n: load_task_file(f"{task_file}:machine{n}") for n in (3, 21)})
+    evaluator = Evaluator({n: load_task_file(f"{task_file}:machine{n}") for n in ("3", "21")})
     sgd = get_known("sgd").program
     three, many = Fidelity(checkpoints=3), Fidelity(checkpoints=20)
-    assert evaluator.key(sgd, 3, three, "fused") == evaluator.key(sgd, 3, many, "fused")
-    assert evaluator.key(sgd, 21, three, "fused") != evaluator.key(sgd, 21, many, "fused")
+    assert evaluator.key(sgd, "3", three, "fused") == evaluator.key(sgd, "3", many, "fused")
+    assert evaluator.key(sgd, "21", three, "fused") != evaluator.key(sgd, "21", many, "fused")
 
 
 def test_evaluate_on_both_paths(task_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
