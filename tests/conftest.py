@@ -13,9 +13,13 @@ import pytest
 CACHE = Path(os.environ.get("EVOPTAX_TEST_CACHE", Path(tempfile.gettempdir()) / "evoptax-tests"))
 # Here, because a test module may import JAX when it is collected.
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(CACHE / "jax")
-# A suite that a script runs in the background ignores Ctrl-C, and the commands that it tests would.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# Ctrl-C is ignored in the background of a script, SIGHUP under nohup, by commands under test too.
+for _number, _usual in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),
+):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _usual)
 
 
 @pytest.fixture(scope="session", autouse=True)
