@@ -184,7 +184,7 @@ TOO_LARGE = {
     "200 deep": (chain(1, nested(200, "-(@)", "g")), "60 deep"),
     "5,000 deep": (chain(1, "-" * 5000 + "g"), "deep"),
     "50,000 deep": (chain(1, "-" * 50_000 + "g"), "deep"),
-    "5,000 minus signs in a default": (chain(1, "g", f"w, g, m={'-' * 5000}1"), "deep"),
+    "minus signs in a default": (chain(1, "g", f"w, g, m={'-' * 50_000}1, *, lr=1"), "deep"),
     "longer when written out": (chain(480, "+".join(["g*w"] * 45)), "written out"),
     "a long name": (chain(1, "g", f"w, g, {'m' * 256}=0, m=0"), "256 characters; at most 255"),
 }
