@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from .operations import MAX_TEMPORARIES, V_KEPT
 from .shapes import Kind, shape_of
+from .stacks import Stack, stacks_of
 
 Array = jax.Array
 
@@ -97,17 +98,19 @@ class Layout:
         ends = list(accumulate(math.prod(shape) for shape in shapes))
         return [(slice(i, j), s) for i, j, s in zip([0, *ends], ends, shapes, strict=False)]
 
-    def split(self, register: Array, kind: Kind) -> list[Array]:
-        """The tensors in a register (R, width), each of shape (R, …)."""
-        return [register[:, part].reshape(-1, *shape) for part, shape in self.pieces(kind)]
+    @cached_property
+    def stacks(self) -> tuple[Stack, ...]:
+        """The tensors as few arrays."""
+        return stacks_of(self.shapes)
 
-    def join(self, tensors: Sequence[Array], kind: Kind) -> Array:
-        """Tensors of shape (R, …) as a register, each broadcast to its kind's shape."""
-        flat = []
-        for x, shape in zip(tensors, self.shapes_of(kind), strict=True):
-            x = x.reshape(x.shape[0], *[1] * (len(shape) + 1 - x.ndim), *x.shape[1:])
-            flat.append(jnp.broadcast_to(x, (x.shape[0], *shape)).reshape(x.shape[0], -1))
-        return self.padded(jnp.concatenate(flat, axis=1))
+    @cached_property
+    def slack(self) -> int:
+        """Numbers that writing a padded tensor needs behind the last."""
+        return max(stack.slack for stack in self.stacks)
+
+    def starts(self, kind: Kind) -> np.ndarray:
+        """Where each tensor of some kind begins."""
+        return np.array([part.start for part, _ in self.pieces(kind)], np.int32)
 
     def padded(self, register: Array) -> Array:
         """Numbers (R, n) filled up to the full width."""

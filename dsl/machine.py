@@ -22,12 +22,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from . import operations as ops
 from .layout import Layout
 from .primitives import PRIMITIVES, Scope
 from .shapes import Kind
+from .stacks import Stack
 
 Array = jax.Array
 Tables = Mapping[str, Any]  # Bytecode.arrays()
@@ -252,45 +254,64 @@ _SPREAD = {name: kind for kind, name in ops.SPREADS.items()}
 def _wide_branch(layout: Layout, name: str, letters: str) -> Callable[..., Array]:
     """One operation on whole registers: reads its operands from the banks, gives (R, width)."""
 
-    def one_each(register: Array) -> list[Array]:
-        """A number per tensor, from a register that holds it broadcast."""
-        return [x.reshape(x.shape[0], -1)[:, 0] for x in layout.split(register, Kind.TENSOR)]
-
-    def whole(register: Array, letter: str) -> Array:
-        """What a reduction over the model sees: all weights, or one number per tensor."""
-        if letter == "L":
-            return jnp.stack(one_each(register), axis=1)
-        return register[:, : layout.weights]
-
-    def per_tensor(args: list[Array]) -> Array:
-        kinds = [_KINDS.get(letter, Kind.SCALAR) for letter in letters]
-        tensors = [
-            [x] * len(layout.shapes) if kind is Kind.SCALAR else layout.split(x, kind)
-            for x, kind in zip(args, kinds, strict=True)
-        ]
-        primitive = PRIMITIVES[name]
-        apply = jax.vmap(_define(name))
-        results = [apply(*xs) for xs in zip(*tensors, strict=True)]
-        kind = primitive.kind(kinds)
-        if kind not in _KINDS.values():
-            kind = Kind.TENSOR  # what has fewer numbers is held broadcast
-        elif kind is Kind.TENSOR:  # a product of a vector or a kernel comes as a matrix
-            results = [
-                x.reshape(-1, *shape) for x, shape in zip(results, layout.shapes, strict=True)
-            ]
-        return layout.join(results, kind)
+    def one_each(register: Array) -> Array:
+        """A number per tensor (R, count), from a register that holds it broadcast."""
+        return register[:, layout.starts(Kind.TENSOR)]
 
     def branch(v: Array, s: Array, operands: list[Array]) -> Array:
         args = [
             s[i] if letter == "S" else _kept(layout, v, i)
             for letter, i in zip(letters, operands, strict=False)
         ]
-        if name in _SPREAD:
-            return layout.join(one_each(args[0]), _SPREAD[name])
-        if PRIMITIVES[name].scope is Scope.PER_TENSOR:
-            return per_tensor(args)
-        reduce = jax.vmap(_define(name))
-        value = reduce(*(whole(x, letter) for x, letter in zip(args, letters, strict=True)))
+        if name in _SPREAD or PRIMITIVES[name].scope is Scope.PER_TENSOR:
+            return _per_tensor(layout, name, letters, args)
+        # A reduction over the model sees all weights, or one number per tensor.
+        seen = [
+            x[:, layout.starts(Kind.TENSOR)] if letter == "L" else x[:, : layout.weights]
+            for x, letter in zip(args, letters, strict=True)
+        ]
+        value = jax.vmap(_define(name))(*seen)
         return jnp.broadcast_to(value[:, None], (layout.replicates, layout.width))
 
     return branch
+
+
+def _per_tensor(layout: Layout, name: str, letters: str, args: list[Array]) -> Array:
+    """A register of what an operation gives for each tensor in some registers; scalars are (R,)."""
+    kinds = [_KINDS.get(letter, Kind.SCALAR) for letter in letters]
+    kind = _SPREAD[name] if name in _SPREAD else PRIMITIVES[name].kind(kinds)
+    # What has fewer numbers than a tensor is held broadcast.
+    held = kind if kind in _KINDS.values() else Kind.TENSOR
+    register = jnp.zeros((layout.replicates, layout.width + layout.slack), args[0].dtype)
+    for stack in layout.stacks:
+
+        def one(register: Array, row: Any, stack: Stack = stack) -> Array:
+            extents, starts, number = row["extents"], row["starts"], row["number"]
+            if name in _SPREAD:
+                value = lax.dynamic_slice_in_dim(args[0], starts["TENSOR"], 1, axis=1)[:, 0]
+            elif name in ops.OF_SHAPE:
+                value = jnp.broadcast_to(number, layout.replicates)
+            else:
+                tensors = [
+                    x if k is Kind.SCALAR else stack.read(x, k, extents, starts[k.name])
+                    for x, k in zip(args, kinds, strict=True)
+                ]
+                define = partial(PRIMITIVES[name].define, stack.namespace(extents))  # type: ignore[arg-type]
+                value = jax.vmap(define)(*tensors)
+            if kind is Kind.TENSOR:  # a product of a vector or a kernel comes as a matrix
+                value = value.reshape(-1, *stack.shape)
+            return stack.write(register, held, extents, starts[held.name], value)
+
+        rows = {
+            "extents": np.array(stack.shapes, np.int32),
+            "starts": {k.name: layout.starts(k)[np.array(stack.members)] for k in _KINDS.values()},
+            "number": np.array([_of_shape(name, shape) for shape in stack.shapes], register.dtype),
+        }
+        register = stack.fold(one, register, rows)
+    return register[:, : layout.width]
+
+
+def _of_shape(name: str, shape: tuple[int, ...]) -> float:
+    """What an operation gives that sees a tensor's shape alone; 0 for others."""
+    define = PRIMITIVES[name].define if name in ops.OF_SHAPE else None
+    return float(define(np, np.broadcast_to(np.float64(0), shape))) if define else 0.0

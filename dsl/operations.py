@@ -154,3 +154,4 @@ LEAN_WIDE = _lean_wide()
 FULL_WIDE = LEAN_WIDE + _further_wide()
 WIDE_OPCODE = {operation: code for code, operation in enumerate(FULL_WIDE)}
 MATRIX_PRIMITIVES = frozenset(_MATRIX)
+OF_SHAPE = frozenset({"size", "rows", "columns", "ndim"})  # what sees a tensor's shape alone

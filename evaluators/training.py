@@ -18,13 +18,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.flatten_util import ravel_pytree
 
 from ..dsl import machine
 from ..dsl.bytecode import assemble
 from ..dsl.layout import Layout
 from ..dsl.program import Program
 from .compilation import jit
+from .parameters import Parameters
 from .schedules import multipliers
 from .steppers import Stepper, fused_stepper, machine_stepper
 from .task import Task
@@ -107,7 +107,7 @@ class Trainer:
         # A leaf without numbers has nothing to train, and its mean is NaN: rules see the others.
         shapes = (tuple(leaf.shape) for leaf in jax.tree.leaves(params) if leaf.size)
         self._layout = Layout(tuple(shapes))
-        _, self._unravel = ravel_pytree(jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), params))
+        self._parameters = Parameters(params)
         self._draw = jax.jit(self._drawn)
         self._finish = jax.jit(self._finished)
         # The full machine compiles only when a program needs it.
@@ -286,13 +286,15 @@ class Trainer:
             return drawn
 
     def _drawn(self, keys: Array) -> Any:
-        """Initial weights (S, N); minibatches (S, steps, …) or, if too large, their keys; problems.
+        """Initial weights (S, N); minibatches (S, steps, …) or, if too large, their keys; problems;
+        where each tensor begins.
 
-        A seed decides all three, each from a key of its own. A problem's leaves are (S, …).
+        A seed decides the first three, each from a key of its own. A problem's leaves are (S, …).
         """
         draws, inits, batches = jnp.moveaxis(jax.vmap(partial(jax.random.split, num=3))(keys), 1, 0)
         problems = jax.vmap(self.task.draw)(draws)
-        w = jax.vmap(lambda k, p: ravel_pytree(self.task.init(k, p))[0])(inits, problems)
+        w = self._parameters.flat(jax.vmap(self.task.init)(inits, problems))
+        starts = self._parameters.starts()
 
         def keys_of(key: Array) -> Array:
             return jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(1, self.task.steps + 1))
@@ -305,17 +307,18 @@ class Trainer:
         one = jax.eval_shape(batches_of, (step_keys[0, :1], jax.tree.map(lambda x: x[0], problems)))
         size = sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(one))
         if size * step_keys.size > MOST_BYTES_OF_MINIBATCHES:
-            return w, {"keys": step_keys}, problems
-        return w, {"batches": lax.map(batches_of, (step_keys, problems))}, problems
+            return w, {"keys": step_keys}, problems, starts
+        return w, {"batches": lax.map(batches_of, (step_keys, problems))}, problems, starts
 
     def _finished(self, start: Any, w: Array, at: Array, alive: Array) -> tuple[Array, Array]:
         """Scores (R,), and which replicates diverged. Only finite weights are scored."""
-        first, _, problems = start
+        first, _, problems, starts = start
 
-        def scores_of_seed(at: Array, problem: Any) -> Array:
-            return jax.vmap(lambda x: self.task.score(self._unravel(x), problem))(at)
+        def scores_of_seed(params: Any, problem: Any) -> Array:
+            return jax.vmap(lambda x: self.task.score(x, problem))(params)
 
-        score = jax.vmap(scores_of_seed)(at.reshape(len(first), -1, at.shape[1]), problems).ravel()
+        params = self._parameters.tensors(at.reshape(len(first), -1, at.shape[1]), starts)
+        score = jax.vmap(scores_of_seed)(params, problems).ravel()
         alive &= jnp.all(jnp.isfinite(w), axis=1) & jnp.all(jnp.isfinite(at), axis=1)
         alive &= jnp.isfinite(score)
         return jnp.where(alive, score, jnp.inf), ~alive
@@ -331,17 +334,13 @@ class Trainer:
         self, stepper: Stepper, start: Any, position: _Position, until: Array
     ) -> tuple[_Position, Array, Array]:
         """Trains up to and including step `until`, or until all replicates have diverged."""
-        first, drawn, problems = start
+        first, drawn, problems, starts = start
 
-        def of_seed(w: Array, drawn: Any, problem: Any) -> tuple[Array, Array]:
+        def of_seed(params: Any, drawn: Any, problem: Any) -> tuple[Array, Any]:
             # All learning rates of a seed see the same problem and minibatches.
             drawn_before = "batches" in drawn
             batch = drawn["batches"] if drawn_before else self.task.batch(drawn["keys"], problem)
-
-            def loss(w: Array) -> Array:
-                return self.task.loss(self._unravel(w), batch)
-
-            return jax.vmap(jax.value_and_grad(loss))(w)
+            return jax.vmap(jax.value_and_grad(lambda x: self.task.loss(x, batch)))(params)
 
         def unfinished(position: _Position) -> Array:
             return (position.t <= until) & jnp.any(position.alive)
@@ -350,8 +349,9 @@ class Trainer:
             t, carry, alive = position
             now = jax.tree.map(lambda x: x[:, t - 1], drawn)
             w = stepper.weights(carry)
-            loss, g = jax.vmap(of_seed)(w.reshape(len(first), -1, w.shape[1]), now, problems)
-            loss, g = loss.reshape(-1), g.reshape(w.shape)
+            params = self._parameters.tensors(w.reshape(len(first), -1, w.shape[1]), starts)
+            loss, gradients = jax.vmap(of_seed)(params, now, problems)
+            loss, g = loss.reshape(-1), self._parameters.flat(gradients).reshape(w.shape)
             return _Position(t + 1, stepper.step(carry, t, g, loss), alive & jnp.isfinite(loss))
 
         position = lax.while_loop(unfinished, one, position)
