@@ -6,7 +6,7 @@ import ast
 import math
 import re
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from .errors import ProgramError, did_you_mean
 from .primitives import ALIASES, INFIX, PRIMITIVES, Primitive
@@ -256,18 +256,16 @@ def format_number(value: float) -> str:
     return plain
 
 
-def extent(expr: Expr) -> tuple[int, int]:
-    """How deep an expression nests, and of how many parts it is; it stops beyond `MAX_DEPTH`."""
-    depth, size = -1, 0
-    level = [expr]
+def extent(roots: Sequence[Expr]) -> tuple[int, int]:
+    """How deep the deepest of some expressions nests, and of how many parts they all are.
+
+    It stops counting beyond `MAX_DEPTH`.
+    """
+    depth, size, level = -1, 0, list(roots)
     while level and depth <= MAX_DEPTH:
         depth += 1
         size += len(level)
-        below: list[Expr] = []
-        for part in level:
-            if type(part) is Call:
-                below += part.args
-        level = below
+        level = [arg for part in level if type(part) is Call for arg in part.args]
     return depth, size
 
 

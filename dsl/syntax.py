@@ -301,12 +301,12 @@ def _check_size(program: Program) -> None:
         raise ProgramError(
             f"the program has {count} statements; at most {MAX_STATEMENTS} are accepted"
         )
-    parts = 2 * count + len(program.state) + len(program.hyperparameters)
-    for root in program.expressions():
-        depth, size = extent(root)
-        if depth > MAX_DEPTH:
-            raise ProgramError(TOO_DEEP, node=root)
-        parts += size
+    roots = program.expressions()
+    depth, parts = extent(roots)
+    if depth > MAX_DEPTH:
+        deepest = next(root for root in roots if extent([root])[0] > MAX_DEPTH)
+        raise ProgramError(TOO_DEEP, node=deepest)
+    parts += 2 * count + len(program.state) + len(program.hyperparameters)
     # Most are so small that there is no need to write them out.
     if _LONGEST_PART * parts + _LONGEST_ESCAPE * len(program.doc) > MAX_CHARACTERS:
         characters = len(format_program(program))
