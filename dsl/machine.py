@@ -140,11 +140,11 @@ def evaluation_point(tables: Tables, layout: Layout, banks: Banks) -> Array:
     return _kept(layout, banks.v, tables["eval_w"])[:, : layout.weights]
 
 
-def _define(name: str) -> Callable[..., Array]:
+def _define(name: str, namespace: Any = jnp) -> Callable[..., Array]:
     """A primitive over JAX's arrays."""
     define = PRIMITIVES[name].define
     assert define is not None  # derived primitives were expanded
-    return partial(define, jnp)
+    return partial(define, namespace)
 
 
 def _first(layout: Layout, register: Any) -> tuple[Any, Any]:
@@ -296,8 +296,7 @@ def _per_tensor(layout: Layout, name: str, letters: str, args: list[Array]) -> A
                     x if k is Kind.SCALAR else stack.read(x, k, extents, starts[k.name])
                     for x, k in zip(args, kinds, strict=True)
                 ]
-                define = partial(PRIMITIVES[name].define, stack.namespace(extents))  # type: ignore[arg-type]
-                value = jax.vmap(define)(*tensors)
+                value = jax.vmap(_define(name, stack.namespace(extents)))(*tensors)
             if kind is Kind.TENSOR:  # a product of a vector or a kernel comes as a matrix
                 value = value.reshape(-1, *stack.shape)
             return stack.write(register, held, extents, starts[held.name], value)

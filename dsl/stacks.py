@@ -148,7 +148,7 @@ def _axes(kind: Kind, shape: Any) -> Any:
     }[kind]
 
 
-def _places(full: Shape, extents: Sequence[Array]) -> tuple[Array, Array]:
+def _places(full: Shape, extents: Sequence[Array] | Array) -> tuple[Array, Array]:
     """Where each number of a padded tensor lies in the flat tensor, and which are in it."""
     places, inside = jnp.zeros(full, jnp.int32), jnp.ones(full, bool)
     stride: Any = 1
