@@ -1,6 +1,6 @@
 """What each part of a search is worth: the same search without it, at equal evaluations.
 
-Every ablation (`search/presets.py`) runs with several seeds and the same number of trained
+Every ablation (`search/config/presets.py`) runs with several seeds and the same number of trained
 candidates, those trained again included. What each search would take, the finalist that did best on
 seeds of the proxies which its evolution had not seen, is judged on 60 more seeds of each proxy, and
 on 20 of each of four tasks that no search here has seen, by its mean log-ratio to AdamW tuned the
@@ -25,15 +25,15 @@ from evoptax.dsl.program import Program
 from evoptax.dsl.syntax import parse
 from evoptax.evaluators.evaluate import score_from_json
 from evoptax.evaluators.scoring import TaskScore, mean_log_ratio
+from evoptax.evaluators.wording import percent
 from evoptax.known_algorithms.catalogue import get_known
-from evoptax.search.config import SearchConfig, Stage
-from evoptax.search.engine import run_search
-from evoptax.search.jobs import jobs_of, submit
-from evoptax.search.outcome import Outcome
-from evoptax.search.presets import ABLATIONS, PRESETS
-from evoptax.search.runs import Run, create_run, extend, stored_config
-from evoptax.search.wording import percent
-from evoptax.search.workers import Workers
+from evoptax.search.config.presets import ABLATIONS, PRESETS
+from evoptax.search.config.settings import SearchConfig, Stage
+from evoptax.search.engine.loop import run_search
+from evoptax.search.execution.jobs import jobs_of, submit
+from evoptax.search.execution.processes import Workers
+from evoptax.search.store.outcome import Outcome
+from evoptax.search.store.runs import Run, create_run, extend, stored_config
 from performance import environment
 from scipy import stats
 

@@ -29,11 +29,12 @@ from evoptax.evaluators.evaluate import Evaluator, Fidelity
 from evoptax.evaluators.scoring import TaskScore, bounded, log_ratio, mean_over_tasks
 from evoptax.evaluators.tasks import get_task
 from evoptax.known_algorithms.catalogue import get_known
-from evoptax.search.config import Evolution, Funnel
-from evoptax.search.evolution import ALIKE, Batch, SearchState, Status, ask, init, should_ask, tell
-from evoptax.search.examination.behaviour import behaviour
-from evoptax.search.examination.gates import examine
-from evoptax.search.mutation import mutate
+from evoptax.search.config.settings import Evolution, Funnel
+from evoptax.search.filters.fingerprints import behaviour
+from evoptax.search.filters.gates import examine
+from evoptax.search.mutation.mutate import mutate
+from evoptax.search.store.records import ALIKE, Status
+from evoptax.search.strategies.evolution import Batch, SearchState, ask, init, should_ask, tell
 from mutation import microseconds_each
 from performance import environment
 from scipy import stats

@@ -22,9 +22,11 @@ from pathlib import Path
 
 from evoptax.dsl.program import Program
 from evoptax.known_algorithms.catalogue import get_known
-from evoptax.search import engine, evolution
-from evoptax.search.config import Evolution
-from evoptax.search.evolution import Proposal, SearchState
+from evoptax.search.config.settings import Evolution
+from evoptax.search.engine import loop as engine
+from evoptax.search.store.records import Proposal
+from evoptax.search.strategies import evolution
+from evoptax.search.strategies.evolution import SearchState
 
 Fitness = Callable[[Proposal], float]
 

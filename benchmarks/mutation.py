@@ -26,8 +26,8 @@ from evoptax.dsl.canonical import program_digest
 from evoptax.dsl.program import Program
 from evoptax.dsl.syntax import check
 from evoptax.known_algorithms.catalogue import get_known
-from evoptax.search.examination.gates import rejection
-from evoptax.search.mutation import mutate
+from evoptax.search.filters.gates import rejection
+from evoptax.search.mutation.mutate import mutate
 
 MAX_SIZE = 60
 PARENTS = 100

@@ -18,8 +18,8 @@ from evoptax.dsl import operations as ops
 from evoptax.dsl.bytecode import TooLarge, assemble
 from evoptax.dsl.program import Program
 from evoptax.known_algorithms.catalogue import KNOWN, get_known
-from evoptax.search.examination.gates import rejection
-from evoptax.search.mutation import mutate
+from evoptax.search.filters.gates import rejection
+from evoptax.search.mutation.mutate import mutate
 
 
 def descendants(count: int) -> Iterator[Program]:

@@ -29,9 +29,9 @@ from pathlib import Path
 from evoptax.dsl.program import Program
 from evoptax.dsl.syntax import format_program, parse
 from evoptax.known_algorithms.catalogue import get_known
-from evoptax.search.distillation.distill import advance, finish, init, pose
-from evoptax.search.distillation.recording import record_rule
-from evoptax.search.distillation.traces import relative_error
+from evoptax.search.strategies.distillation.distill import advance, finish, init, pose
+from evoptax.search.strategies.distillation.recording import record_rule
+from evoptax.search.strategies.distillation.traces import relative_error
 from performance import environment
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "rediscovery.md"

@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from evoptax.search.runs import Run
-from evoptax.search.trimming import trimmed
+from evoptax.search.report.trimming import trimmed
+from evoptax.search.store.runs import Run
 
 
 def main() -> None:

@@ -26,10 +26,10 @@ from evoptax.evaluators.statistics import Estimate, estimate
 from evoptax.evaluators.tasks import get_task
 from evoptax.evaluators.training import Trainer
 from evoptax.known_algorithms.catalogue import get_known
-from evoptax.search.jobs import Job, submit
-from evoptax.search.tuning.coordinates import coordinates_of
-from evoptax.search.tuning.tune import tune
-from evoptax.search.workers import Workers
+from evoptax.search.execution.jobs import Job, submit
+from evoptax.search.execution.processes import Workers
+from evoptax.search.selection.tuning.coordinates import coordinates_of
+from evoptax.search.selection.tuning.tune import tune
 from performance import environment
 
 COST_TASKS = ("digits_mlp", "digits_conv")

@@ -17,12 +17,12 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from evoptax.search.config import SearchConfig
-from evoptax.search.engine import run_search
-from evoptax.search.presets import PRESETS
-from evoptax.search.progress import Progress
-from evoptax.search.runs import create_run
-from evoptax.search.workers import Workers
+from evoptax.search.config.presets import PRESETS
+from evoptax.search.config.settings import SearchConfig
+from evoptax.search.engine.loop import run_search
+from evoptax.search.engine.progress import Progress
+from evoptax.search.execution.processes import Workers
+from evoptax.search.store.runs import create_run
 from performance import environment
 
 

@@ -14,8 +14,8 @@ from ..dsl.program import Program
 from ..dsl.syntax import parse
 from ..known_algorithms.catalogue import KNOWN, get_known
 from ..known_algorithms.raw import RAW, raw_program
-from ..search.accepted import accepted_by
-from ..search.config import Budget, SearchConfig
+from ..search.config.ranges import accepted_by
+from ..search.config.settings import Budget, SearchConfig
 from .output import print_text
 
 DEBUG_HELP = "show errors with their traceback (or set EVOPTAX_DEBUG=1)"
@@ -110,7 +110,7 @@ def read_rule(text: str, runs_dir: Path) -> Program:
     if os.path.isfile(text):  # unlike a Path, it takes a name that is too long for none
         return read_program_file(Path(text))
     if ":" in text:
-        from ..search.runs import find_run, rule_of_run
+        from ..search.store.runs import find_run, rule_of_run
 
         name, _, which = text.rpartition(":")
         return rule_of_run(find_run(runs_dir, name), which)

@@ -77,9 +77,9 @@ def _training() -> str:
     """Trains a rule for a moment in a worker process, as every search does."""
     from ..evaluators.evaluate import Fidelity
     from ..known_algorithms.catalogue import get_known
-    from ..search.jobs import Job, submit
-    from ..search.requests import WorkerError
-    from ..search.workers import Workers
+    from ..search.execution.jobs import Job, submit
+    from ..search.execution.processes import Workers
+    from ..search.execution.requests import WorkerError
 
     job = Job(get_known("adamw").program, TASK, Fidelity(steps=STEPS), "machine")
     try:

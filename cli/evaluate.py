@@ -11,7 +11,7 @@ from ..dsl.errors import UserError
 from ..dsl.program import LEARNING_RATE, Program
 from ..evaluators.schedules import SCHEDULES
 from ..evaluators.tasks import list_tasks, task_info
-from ..search.config import Stage
+from ..search.config.settings import Stage
 from .arguments import (
     add_format,
     add_runs_dir,
@@ -28,7 +28,7 @@ from .signals import interrupted_by_signals
 
 if TYPE_CHECKING:
     from ..evaluators.scoring import TaskScore
-    from ..search.workers import Workers
+    from ..search.execution.processes import Workers
 
 TIERS = ("proxy", "validation", "target")
 
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"{what} names no rule; accepted: rules such as adamw")
     names = list(dict.fromkeys([*asked, *against]))
     programs = _trainable({name: read_rule(name, args.runs_dir) for name in names}, asked, against)
-    from ..search.workers import Workers
+    from ..search.execution.processes import Workers
 
     tasks = _tasks(args.tasks)
     try:
@@ -147,7 +147,7 @@ def _scores(
     from ..evaluators.evaluate import Fidelity
     from ..evaluators.profiles import CHECKPOINTS
     from ..evaluators.scoring import LEARNING_RATES
-    from ..search.jobs import MOVES, Job
+    from ..search.execution.jobs import MOVES, Job
     from .evaluation_training import Run, train
 
     fits = {name: _fits_the_plain_machine(program) for name, program in programs.items()}

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..search.wording import number, percent, plural
+from ..evaluators.wording import number, percent, plural
 from .output import print_table, print_text
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from ..evaluators.evaluate import score_from_json
 from ..evaluators.scoring import joined
 from ..evaluators.tasks.baselines import baselines
-from ..search.jobs import Job, submit
-from ..search.workers import Workers
+from ..search.execution.jobs import Job, submit
+from ..search.execution.processes import Workers
 from .output import print_note
 from .signals import stop_on_signals
 

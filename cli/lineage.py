@@ -23,8 +23,8 @@ def add(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
-    from ..search.lineage.graph import lineage_graph, write
-    from ..search.runs import find_run, ordinal_in_run
+    from ..search.report.lineage.graph import lineage_graph, write
+    from ..search.store.runs import find_run, ordinal_in_run
 
     check_output(args.output)
     run_name, rule = args.run_name, args.rule

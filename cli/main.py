@@ -14,19 +14,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from ..dsl.errors import UserError
-from . import (
-    doctor,
-    evaluate,
-    export,
-    known,
-    lineage,
-    resume,
-    runs,
-    search,
-    show,
-    simplify,
-    tasks,
-)
+from . import doctor, evaluate, export, known, lineage, resume, runs, search, show, simplify, tasks
 from .arguments import DEBUG_HELP
 from .entry import STOPPED
 from .output import discard_output, one_line, take_any_text

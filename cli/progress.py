@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..dsl.files import printable
-from ..search.wording import percent
+from ..evaluators.wording import percent
 from .output import print_note
 
 if TYPE_CHECKING:
-    from ..search.progress import Progress
+    from ..search.engine.progress import Progress
 
 SECONDS_BETWEEN_LINES = 5.0
 

@@ -36,10 +36,10 @@ def add(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
-    from ..search.moving import point_elsewhere
-    from ..search.outcome import read_outcome
-    from ..search.runs import extend, find_run, stored_config
-    from ..search.task_files import check_files, stored_checksums
+    from ..search.store.moving import point_elsewhere
+    from ..search.store.outcome import read_outcome
+    from ..search.store.runs import extend, find_run, stored_config
+    from ..search.store.task_files import check_files, stored_checksums
     from .search import carry_out, finish, started_workers
     from .signals import interrupted_by_signals
 

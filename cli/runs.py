@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import Any
 
 from ..dsl.errors import UserError
-from ..search.wording import percent, printable
+from ..evaluators.wording import percent, printable
 from .arguments import add_format, add_runs_dir, command
 from .output import print_json, print_table, print_text
 
@@ -21,7 +21,7 @@ def add(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
-    from ..search.runs import list_runs
+    from ..search.store.runs import list_runs
 
     rows = [_summary(found) for found in list_runs(args.runs_dir)]
     if args.format == "json":
@@ -52,9 +52,8 @@ def _summary(found: Any) -> dict[str, Any]:
 
 
 def _read(found: Any) -> dict[str, Any]:
-    from ..search.outcome import read_outcome
-    from ..search.reporting.overfitting import best_champion, read_rounds
-    from ..search.runs import stored_config
+    from ..search.store.outcome import best_champion, read_outcome, read_rounds
+    from ..search.store.runs import stored_config
 
     with closing(found.read()) as opened:
         outcome, counts, rounds = read_outcome(opened), opened.counts(), read_rounds(opened)

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 from ..dsl.errors import UserError
 from ..evaluators.task_names import whole_task
 from ..known_algorithms.catalogue import get_known
-from ..search.config import SearchConfig
+from ..search.config.settings import SearchConfig
 from .arguments import add_budget, add_runs_dir, add_setting, add_workers, budget_of, command
 from .entry import STOPPED
 from .output import print_note
 from .signals import interrupted_by_signals, stop_on_signals
 
 if TYPE_CHECKING:
-    from ..search.outcome import Outcome
-    from ..search.runs import Run
-    from ..search.workers import Workers
+    from ..search.execution.processes import Workers
+    from ..search.store.outcome import Outcome
+    from ..search.store.runs import Run
 
 
 def add(subparsers: Any) -> None:
@@ -52,7 +52,7 @@ def add(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
-    from ..search.runs import create_run, new_run
+    from ..search.store.runs import create_run, new_run
 
     config = configuration(args)
     # Before the run exists, so that a mistake leaves nothing behind.
@@ -65,8 +65,8 @@ def run(args: argparse.Namespace) -> int:
 
 def configuration(args: argparse.Namespace) -> SearchConfig:
     """Preset, then file, then options."""
-    from ..search.config_file import config_from_dict, load_config
-    from ..search.presets import DISTILL, preset
+    from ..search.config.files import config_from_dict, load_config
+    from ..search.config.presets import DISTILL, preset
 
     config = preset(args.preset) if args.preset else SearchConfig()
     if args.config is not None:
@@ -86,7 +86,7 @@ def configuration(args: argparse.Namespace) -> SearchConfig:
             else "--traces FILE is for --preset distill"
         )
     if args.traces is not None:
-        from ..search.distillation.traces import read_traces
+        from ..search.strategies.distillation.traces import read_traces
 
         read_traces(args.traces)  # so that a mistake shows before the run exists
         options["traces"] = str(args.traces.resolve())
@@ -105,7 +105,7 @@ def started_workers(config: SearchConfig) -> Iterator[Workers]:
     Raises:
       UserError: a task does not exist or cannot be loaded.
     """
-    from ..search.workers import Workers
+    from ..search.execution.processes import Workers
 
     with Workers(config.tasks, config.workers) as workers:
         workers.versions()
@@ -135,9 +135,9 @@ def carry_out(run: Run, config: SearchConfig, workers: Workers) -> int:
 
 def _searched(run: Run, config: SearchConfig, workers: Workers) -> Outcome | None:
     """The outcome of a search; None if it was stopped before."""
-    from ..search.distillation.run import distil
-    from ..search.engine import run_search
-    from ..search.versions import changed_versions
+    from ..search.engine.distillation import distil
+    from ..search.engine.loop import run_search
+    from ..search.execution.versions import changed_versions
     from .progress import progress_display
 
     print_note(f"run {run.name} in {run.folder}")
@@ -151,7 +151,7 @@ def _searched(run: Run, config: SearchConfig, workers: Workers) -> Outcome | Non
 
 def finish(run: Run, outcome: Outcome) -> int:
     """Writes a finished run's files and says what it found."""
-    from ..search.reporting.facts import read_facts
+    from ..search.report.facts import read_facts
     from .summary import print_outcome
 
     write_files(run, outcome)
@@ -165,8 +165,8 @@ def write_files(run: Run, outcome: Outcome) -> None:
     from ..dsl.files import remove_abandoned, replace_text
     from ..dsl.syntax import parse
     from ..evaluators.cache import enable_compilation_cache
-    from ..search.reporting.report import write_report
-    from ..search.runs import BEST_OPTAX, BEST_RULE
+    from ..search.report.report import write_report
+    from ..search.store.runs import BEST_OPTAX, BEST_RULE
 
     enable_compilation_cache()  # for the check of the export
     remove_abandoned(run.folder)

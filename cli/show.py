@@ -27,7 +27,7 @@ def add(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
-    from ..search.runs import find_run
+    from ..search.store.runs import find_run
 
     named = args.what in KNOWN or args.what in RAW
     if not named and ":" not in args.what and not Path(args.what).is_file():
@@ -54,8 +54,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show_run(found: Any, format: str) -> int:
-    from ..search.outcome import read_outcome
-    from ..search.reporting.facts import read_facts
+    from ..search.report.facts import read_facts
+    from ..search.store.outcome import read_outcome
     from .summary import print_outcome, print_unfinished, search_as_json
 
     with closing(found.read()) as opened:
@@ -65,7 +65,7 @@ def _show_run(found: Any, format: str) -> int:
         print_json({"run": found.name, "counts": counts, "outcome": stored, **search})
     elif format == "latex":
         from ..dsl.export.latex import to_latex
-        from ..search.runs import rule_of_run
+        from ..search.store.runs import rule_of_run
 
         print(to_latex(rule_of_run(found, "best")))
     else:

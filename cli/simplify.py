@@ -129,8 +129,8 @@ def _constants(program: Program) -> list[float]:
 
 def _pruned(program: Program, selected_on: tuple[str, ...]) -> Program:
     """The program without what does not change how it trains."""
-    from ..search.pruning import prune, tasks_for
-    from ..search.workers import Workers
+    from ..search.execution.processes import Workers
+    from ..search.selection.pruning import prune, tasks_for
 
     tasks = tasks_for(selected_on)
     if not tasks:
@@ -160,7 +160,7 @@ def _selected_on(text: str, runs_dir: Path) -> tuple[str, ...]:
     """The tasks of the run that a rule comes from."""
     if text in KNOWN or os.path.isfile(text) or not re.search(":", text):
         return ()
-    from ..search.runs import find_run, stored_config
+    from ..search.store.runs import find_run, stored_config
 
     with closing(find_run(runs_dir, text.rpartition(":")[0]).read()) as opened:
         return stored_config(opened).tasks

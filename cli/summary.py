@@ -8,15 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ..search.outcome import Finalist, Outcome, Row
-from ..search.reporting.best import tuned_of
-from ..search.reporting.facts import Facts
-from ..search.reporting.fame import hall_of_fame
-from ..search.reporting.overfitting import judge_rounds
-from ..search.reporting.report import verdict_of
-from ..search.reporting.tally import cache_words, floor_words, funnel_words
-from ..search.runs import BEST_OPTAX, BEST_RULE, REPORT, Run
-from ..search.wording import percent, plural
+from ..evaluators.wording import percent, plural
+from ..search.report.best_section import tuned_of
+from ..search.report.counts import cache_words, floor_words, funnel_words
+from ..search.report.facts import Facts
+from ..search.report.hall_of_fame import hall_of_fame
+from ..search.report.overfitting import judge_rounds
+from ..search.report.report import verdict_of
+from ..search.store.outcome import Finalist, Outcome, Row
+from ..search.store.runs import BEST_OPTAX, BEST_RULE, REPORT, Run
 from .output import print_table, print_text
 
 # Lines of a list before the rest is counted.

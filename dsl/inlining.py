@@ -9,16 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from .errors import ProgramError
-from .program import (
-    Constant,
-    Expr,
-    Hyperparameter,
-    Name,
-    Program,
-    State,
-    Statement,
-    substitute,
-)
+from .program import Constant, Expr, Hyperparameter, Name, Program, State, Statement, substitute
 
 
 @dataclass(frozen=True)

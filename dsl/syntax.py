@@ -26,14 +26,7 @@ from .expressions import (
 from .inlining import inline
 from .kinds import kinds_of
 from .primitives import PRIMITIVES
-from .program import (
-    EVAL_W,
-    INPUTS,
-    Hyperparameter,
-    Program,
-    State,
-    Statement,
-)
+from .program import EVAL_W, INPUTS, Hyperparameter, Program, State, Statement
 
 # The largest program: statements, the return among them; characters of its text; characters of a
 # name. Its expressions nest `MAX_DEPTH` deep.

@@ -19,9 +19,9 @@ from typing import Any
 
 from evoptax.dsl import files
 from evoptax.known_algorithms import catalogue
-from evoptax.search import database, ledger, lock, runs
-from evoptax.search.config import SearchConfig
-from evoptax.search.config_file import config_from_dict, config_to_dict
+from evoptax.search.config.files import config_from_dict, config_to_dict
+from evoptax.search.config.settings import SearchConfig
+from evoptax.search.store import database, ledger, lock, runs
 
 # Lines of these are counted.
 TRACED = {module.__file__ for module in (files, database, ledger, lock, runs)}

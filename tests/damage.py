@@ -17,8 +17,8 @@ from pathlib import Path
 
 from evoptax.cli.main import main
 from evoptax.dsl.errors import UserError
-from evoptax.search.ledger import read_content
-from evoptax.search.runs import Run
+from evoptax.search.store.ledger import read_content
+from evoptax.search.store.runs import Run
 from small_search import write_task
 
 # By name; {run} is the run's name, {out} a new file, {task} a task that trains in no time.

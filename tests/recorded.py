@@ -14,9 +14,9 @@ from evoptax.dsl.canonical import program_digest
 from evoptax.evaluators.evaluate import score_from_json
 from evoptax.evaluators.hurdles import Hurdle
 from evoptax.evaluators.scoring import TaskScore
-from evoptax.search.funnel import train_candidate
-from evoptax.search.jobs import Job, job_from_plain
-from evoptax.search.ledger import open_to_read
+from evoptax.search.execution.jobs import Job, job_from_plain
+from evoptax.search.selection.funnel import train_candidate
+from evoptax.search.store.ledger import open_to_read
 
 
 class Recorded:

@@ -15,13 +15,13 @@ from evoptax.dsl.program import Program
 from evoptax.dsl.simplifier import simplify
 from evoptax.dsl.syntax import format_program, parse
 from evoptax.known_algorithms.catalogue import get_known
-from evoptax.search import ledger
-from evoptax.search.config import Budget, SearchConfig
-from evoptax.search.evolution import ALIKE, Proposal, Status
-from evoptax.search.ledger import Ledger
-from evoptax.search.mutation import mutate
-from evoptax.search.outcome import Champion, Finalist, Outcome, Round, Row
-from evoptax.search.runs import Run, create_run
+from evoptax.search.config.settings import Budget, SearchConfig
+from evoptax.search.mutation.mutate import mutate
+from evoptax.search.store import ledger
+from evoptax.search.store.ledger import Ledger
+from evoptax.search.store.outcome import Champion, Finalist, Outcome, Round, Row
+from evoptax.search.store.records import ALIKE, Proposal, Status
+from evoptax.search.store.runs import Run, create_run
 
 HOSTILE = "<script>alert('&\"`\\')</script>"
 

@@ -6,11 +6,11 @@ import atexit
 import functools
 from pathlib import Path
 
-from evoptax.search.config import SearchConfig
-from evoptax.search.config_file import config_from_dict
-from evoptax.search.engine import run_search
-from evoptax.search.runs import Run, create_run
-from evoptax.search.workers import Workers
+from evoptax.search.config.files import config_from_dict
+from evoptax.search.config.settings import SearchConfig
+from evoptax.search.engine.loop import run_search
+from evoptax.search.execution.processes import Workers
+from evoptax.search.store.runs import Run, create_run
 
 TASK = '''"""A noisy quadratic in twelve weights."""
 import jax

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from evoptax.cli.main import main
 from evoptax.dsl.syntax import format_program, parse
-from evoptax.search.lineage.graph import FORMATS
-from evoptax.search.runs import Run
+from evoptax.search.report.lineage.graph import FORMATS
+from evoptax.search.store.runs import Run
 from small_ledger import finish, make_run
 
 # What a change may hold, and a docstring, which may also hold what UTF-8 cannot.

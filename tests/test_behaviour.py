@@ -11,10 +11,10 @@ from evoptax.dsl.canonical import program_digest
 from evoptax.dsl.program import Call, Hyperparameter, Name, Program
 from evoptax.dsl.syntax import format_program, parse
 from evoptax.known_algorithms.catalogue import KNOWN, get_known
-from evoptax.search.examination.behaviour import RESOLUTION, Behaviour, behaviour
-from evoptax.search.examination.binding import bind_in_place
-from evoptax.search.examination.gates import examine, rejection
-from evoptax.search.mutation import mutate
+from evoptax.search.filters.binding import bind_in_place
+from evoptax.search.filters.fingerprints import RESOLUTION, Behaviour, behaviour
+from evoptax.search.filters.gates import examine, rejection
+from evoptax.search.mutation.mutate import mutate
 from programs import random_program, small_program
 
 SHAPES = ((4, 3), (5,), ())

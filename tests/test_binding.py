@@ -11,7 +11,7 @@ from evoptax.dsl.primitives import PRIMITIVES
 from evoptax.dsl.program import Program
 from evoptax.dsl.syntax import format_program, parse
 from evoptax.known_algorithms.catalogue import KNOWN
-from evoptax.search.examination.binding import bind_in_place
+from evoptax.search.filters.binding import bind_in_place
 from paths import Problem, compare, fixed_problem, flat, run_reference
 from programs import random_program
 

@@ -16,9 +16,9 @@ from evoptax.evaluators.task import Task
 from evoptax.evaluators.tasks import get_task
 from evoptax.evaluators.training import Trainer
 from evoptax.known_algorithms.catalogue import get_known
-from evoptax.search.config import Evolution
-from evoptax.search.evolution import init, tell
-from evoptax.search.examination.gates import rejection
+from evoptax.search.config.settings import Evolution
+from evoptax.search.filters.gates import rejection
+from evoptax.search.strategies.evolution import init, tell
 
 # Ordinary until the last step, when every weight becomes NaN. The minibatch losses are all finite.
 LAST_STEP = parse("""

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from evoptax.cli.main import main
 from evoptax.dsl.syntax import parse
-from evoptax.search.config_file import config_from_dict, config_to_toml
-from evoptax.search.ledger import read_content
+from evoptax.search.config.files import config_from_dict, config_to_toml
+from evoptax.search.store.ledger import read_content
 from small_search import run_small, settings
 
 

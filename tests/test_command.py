@@ -15,7 +15,7 @@ from pathlib import Path
 import evoptax.cli.entry
 import pytest
 from evoptax.cli.main import main
-from evoptax.search.config_file import config_from_dict, config_to_toml
+from evoptax.search.config.files import config_from_dict, config_to_toml
 from small_search import settings
 
 # What the installed command does.

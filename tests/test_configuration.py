@@ -13,17 +13,17 @@ from typing import Any, get_type_hints
 import pytest
 from evoptax.cli.main import main
 from evoptax.dsl.errors import UserError
-from evoptax.search.accepted import Range, Rising, accepted_by, shown
-from evoptax.search.config import SearchConfig
-from evoptax.search.config_file import (
+from evoptax.search.config.files import (
     config_from_dict,
     config_to_dict,
     config_to_toml,
     load_config,
 )
-from evoptax.search.ledger import create
-from evoptax.search.presets import ABLATIONS, PRESETS
-from evoptax.search.runs import stored_config
+from evoptax.search.config.presets import ABLATIONS, PRESETS
+from evoptax.search.config.ranges import Range, Rising, accepted_by, shown
+from evoptax.search.config.settings import SearchConfig
+from evoptax.search.store.ledger import create
+from evoptax.search.store.runs import stored_config
 
 
 def _fields(table: Any = None, path: str = "") -> Iterator[tuple[str, type, str, Any]]:

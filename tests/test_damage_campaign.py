@@ -25,9 +25,9 @@ from damage import (
     run_command,
     start_command,
 )
-from evoptax.search.config_file import config_from_dict, config_to_toml
-from evoptax.search.ledger import read_content
-from evoptax.search.runs import Run, create_run, list_runs
+from evoptax.search.config.files import config_from_dict, config_to_toml
+from evoptax.search.store.ledger import read_content
+from evoptax.search.store.runs import Run, create_run, list_runs
 from small_search import run_small, settings
 from test_damaged import CONTENTS, FILES, edit, healthy, runs_dir
 

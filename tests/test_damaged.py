@@ -22,12 +22,12 @@ from damage import COMMANDS, TRAINING, assert_no_traceback, command_line, run_co
 from evoptax.dsl.canonical import program_digest
 from evoptax.dsl.errors import UserError
 from evoptax.known_algorithms.catalogue import get_known
-from evoptax.search import ledger
-from evoptax.search.config_file import config_from_dict
-from evoptax.search.ledger import SCHEMA
-from evoptax.search.reporting.report import report_html
-from evoptax.search.runs import Run
-from evoptax.search.state import Proposal, Status
+from evoptax.search.config.files import config_from_dict
+from evoptax.search.report.report import report_html
+from evoptax.search.store import ledger
+from evoptax.search.store.ledger import SCHEMA
+from evoptax.search.store.records import Proposal, Status
+from evoptax.search.store.runs import Run
 from small_ledger import finish, make_run
 
 # Those that need no training and no export, which compiles; `resume` of a finished run writes its

@@ -14,7 +14,7 @@ import pytest
 from evoptax.dsl.program import Program
 from evoptax.dsl.syntax import format_program, parse
 from evoptax.known_algorithms.catalogue import get_known
-from evoptax.search.distillation.distill import (
+from evoptax.search.strategies.distillation.distill import (
     EMPTY,
     Settings,
     advance,
@@ -22,21 +22,21 @@ from evoptax.search.distillation.distill import (
     init,
     pose,
 )
-from evoptax.search.distillation.fitting import Fitted, assess, fit, score
-from evoptax.search.distillation.recorder import CannotBind
-from evoptax.search.distillation.recording import record, record_rule
-from evoptax.search.distillation.rounding import rounded
-from evoptax.search.distillation.table import table
-from evoptax.search.distillation.tidying import tidied
-from evoptax.search.distillation.traces import (
+from evoptax.search.strategies.distillation.fitting import Fitted, assess, fit, score
+from evoptax.search.strategies.distillation.recorder import CannotBind
+from evoptax.search.strategies.distillation.recording import record, record_rule
+from evoptax.search.strategies.distillation.rounding import rounded
+from evoptax.search.strategies.distillation.table import table
+from evoptax.search.strategies.distillation.tidying import tidied
+from evoptax.search.strategies.distillation.traces import (
     Stepper,
     Trace,
     read_traces,
     relative_error,
     write_traces,
 )
-from evoptax.search.distillation.values import Bound, literals, with_literals
-from evoptax.search.distillation.variation import vary
+from evoptax.search.strategies.distillation.values import Bound, literals, with_literals
+from evoptax.search.strategies.distillation.variation import vary
 from programs import random_program
 
 SIGNSGD = parse("def signsgd(w, g, *, lr=1e-3):\n    return lr * sign(g)\n")

@@ -9,13 +9,13 @@ import pytest
 from evoptax.cli.main import main
 from evoptax.dsl.syntax import parse
 from evoptax.known_algorithms.catalogue import get_known
-from evoptax.search.config import Budget, SearchConfig
-from evoptax.search.distillation.recording import record_rule
-from evoptax.search.distillation.run import distil
-from evoptax.search.distillation.traces import relative_error, write_traces
-from evoptax.search.ledger import read_content
-from evoptax.search.runs import Run, create_run, rule_of_run
-from evoptax.search.workers import Workers
+from evoptax.search.config.settings import Budget, SearchConfig
+from evoptax.search.engine.distillation import distil
+from evoptax.search.execution.processes import Workers
+from evoptax.search.store.ledger import read_content
+from evoptax.search.store.runs import Run, create_run, rule_of_run
+from evoptax.search.strategies.distillation.recording import record_rule
+from evoptax.search.strategies.distillation.traces import relative_error, write_traces
 
 
 @pytest.fixture(scope="module")

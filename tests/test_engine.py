@@ -10,11 +10,11 @@ import pytest
 from evoptax.dsl.canonical import program_digest
 from evoptax.dsl.errors import UserError
 from evoptax.dsl.syntax import parse
-from evoptax.search.config_file import config_from_dict
-from evoptax.search.engine import run_search
-from evoptax.search.ledger import open_to_read, read_content
-from evoptax.search.progress import Progress
-from evoptax.search.runs import create_run, extend, rule_of_run
+from evoptax.search.config.files import config_from_dict
+from evoptax.search.engine.loop import run_search
+from evoptax.search.engine.progress import Progress
+from evoptax.search.store.ledger import open_to_read, read_content
+from evoptax.search.store.runs import create_run, extend, rule_of_run
 from small_search import run_small, settings, started_workers
 
 

@@ -16,7 +16,7 @@ from evoptax.evaluators.evaluate import Evaluator, Fidelity
 from evoptax.evaluators.evaluate import Path as TrainingPath
 from evoptax.evaluators.task import load_task_file
 from evoptax.known_algorithms.catalogue import get_known
-from evoptax.search.jobs import Job
+from evoptax.search.execution.jobs import Job
 from small_search import TASK, started_workers
 
 

@@ -18,12 +18,13 @@ from evoptax.dsl.canonical import program_digest
 from evoptax.dsl.program import Call, Program, subexpressions
 from evoptax.dsl.syntax import check, format_program, parse
 from evoptax.known_algorithms.catalogue import KNOWN, get_known
-from evoptax.search.config import Evolution
-from evoptax.search.evolution import (
+from evoptax.search.config.settings import Evolution
+from evoptax.search.mutation.mutate import mutate
+from evoptax.search.store.records import Proposal, Status
+from evoptax.search.strategies.evolution import (
     BATCHES_IN_FLIGHT,
     Batch,
     SearchState,
-    Status,
     ask,
     init,
     next_round,
@@ -31,9 +32,7 @@ from evoptax.search.evolution import (
     should_ask,
     tell,
 )
-from evoptax.search.mutation import mutate
-from evoptax.search.randomness import derive
-from evoptax.search.state import Proposal
+from evoptax.search.strategies.randomness import derive
 
 SETTINGS = Evolution(population=30, tournament=3, batch=5, round=0)
 GOLDEN = Path(__file__).parent / "golden" / "search_trace.json"

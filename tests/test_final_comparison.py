@@ -6,7 +6,7 @@ import math
 
 import pytest
 from evoptax.evaluators.scoring import TaskScore
-from evoptax.search.final_comparison import compared
+from evoptax.search.selection.final_comparison import compared
 
 TASKS = ("digits_conv", "cancer_mlp", "digits_autoencoder")  # a proxy, two validation tasks
 

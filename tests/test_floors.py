@@ -25,9 +25,9 @@ from evoptax.evaluators.scoring import (
 from evoptax.evaluators.task import load_task_file
 from evoptax.evaluators.training import Trainer
 from evoptax.known_algorithms.catalogue import get_known
-from evoptax.search.config_file import config_from_dict, config_to_toml
-from evoptax.search.runs import find_run
-from evoptax.search.tuning.points import train_points
+from evoptax.search.config.files import config_from_dict, config_to_toml
+from evoptax.search.selection.tuning.points import train_points
+from evoptax.search.store.runs import find_run
 from small_search import settings
 
 # A quadratic that ends at a number of its own, told or not.

@@ -16,14 +16,14 @@ from damage import assert_one_sentence, run_command
 from evoptax.dsl.errors import UserError
 from evoptax.dsl.files import replace_text
 from evoptax.known_algorithms.catalogue import get_known
-from evoptax.search.config import SearchConfig
-from evoptax.search.config_file import config_from_dict
-from evoptax.search.distillation.recording import record_rule
-from evoptax.search.distillation.traces import write_traces
-from evoptax.search.engine import run_search
-from evoptax.search.ledger import read_content
-from evoptax.search.progress import Progress
-from evoptax.search.runs import create_run, extend, list_runs
+from evoptax.search.config.files import config_from_dict
+from evoptax.search.config.settings import SearchConfig
+from evoptax.search.engine.loop import run_search
+from evoptax.search.engine.progress import Progress
+from evoptax.search.store.ledger import read_content
+from evoptax.search.store.runs import create_run, extend, list_runs
+from evoptax.search.strategies.distillation.recording import record_rule
+from evoptax.search.strategies.distillation.traces import write_traces
 from small_ledger import finish, make_run
 from small_search import run_small, settings, started_workers
 

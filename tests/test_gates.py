@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from evoptax.dsl.syntax import parse
 from evoptax.known_algorithms.catalogue import KNOWN, get_known
-from evoptax.search.examination import descent
-from evoptax.search.examination.gates import STATIC, examine, rejection
+from evoptax.search.filters import descent
+from evoptax.search.filters.gates import STATIC, examine, rejection
 
 GATED = {
     "ignores the gradient": "def f(w, g, *, lr=1e-3):\n    return lr * w\n",

@@ -14,12 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evoptax.search.config import Budget
-from evoptax.search.engine import run_search
-from evoptax.search.ledger import read_content
-from evoptax.search.presets import preset
-from evoptax.search.runs import Run, create_run
-from evoptax.search.workers import Workers
+from evoptax.search.config.presets import preset
+from evoptax.search.config.settings import Budget
+from evoptax.search.engine.loop import run_search
+from evoptax.search.execution.processes import Workers
+from evoptax.search.store.ledger import read_content
+from evoptax.search.store.runs import Run, create_run
 from recorded import Recorded
 
 GOLDEN = Path(__file__).parent / "golden" / "quick" / "ledger.sqlite"

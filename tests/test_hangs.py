@@ -16,18 +16,18 @@ import pytest
 from evoptax.cli.main import main
 from evoptax.dsl.errors import UserError
 from evoptax.known_algorithms.catalogue import get_known
-from evoptax.search import process
-from evoptax.search.config import Stage
-from evoptax.search.config_file import config_from_dict
-from evoptax.search.engine import run_search
-from evoptax.search.jobs import jobs_of, submit
-from evoptax.search.patience import Patience, chosen_patience
-from evoptax.search.process import WorkerProcess
-from evoptax.search.reporting.facts import read_facts
-from evoptax.search.reporting.report import verdict_of
-from evoptax.search.requests import WorkerHung
-from evoptax.search.runs import create_run
-from evoptax.search.workers import Workers
+from evoptax.search.config.files import config_from_dict
+from evoptax.search.config.settings import Stage
+from evoptax.search.engine.loop import run_search
+from evoptax.search.execution import process
+from evoptax.search.execution.jobs import jobs_of, submit
+from evoptax.search.execution.patience import Patience, chosen_patience
+from evoptax.search.execution.process import WorkerProcess
+from evoptax.search.execution.processes import Workers
+from evoptax.search.execution.requests import WorkerHung
+from evoptax.search.report.facts import read_facts
+from evoptax.search.report.report import verdict_of
+from evoptax.search.store.runs import create_run
 from small_search import TASK, settings
 
 # A rule whose steps are as large as gradients, such as SGD, gets far away in a few steps; there,
@@ -115,7 +115,7 @@ def test_a_task_that_hangs_at_import_is_one_sentence(
 
 
 def test_what_is_waited_for_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("evoptax.search.requests.QUIET_LOADING", 0.5)
+    monkeypatch.setattr("evoptax.search.execution.requests.QUIET_LOADING", 0.5)
     task = _task_file(tmp_path, "import time\ntime.sleep(3)")
     said: list[str] = []
     with Workers([task], 1, say=said.append) as workers:

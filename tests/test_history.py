@@ -12,9 +12,16 @@ from hashlib import blake2b
 import pytest
 from evoptax.dsl.program import Program
 from evoptax.known_algorithms.catalogue import get_known
-from evoptax.search.config import Evolution
-from evoptax.search.evolution import ask, init, next_round, round_is_over, should_ask, tell
-from evoptax.search.history import History, empty_history
+from evoptax.search.config.settings import Evolution
+from evoptax.search.strategies.evolution import (
+    ask,
+    init,
+    next_round,
+    round_is_over,
+    should_ask,
+    tell,
+)
+from evoptax.search.strategies.history import History, empty_history
 
 
 def _digest(number: int) -> str:

@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 from damage import rows, start_command
-from evoptax.search.config_file import config_from_dict, config_to_toml
-from evoptax.search.ledger import read_content
-from evoptax.search.runs import Run
+from evoptax.search.config.files import config_from_dict, config_to_toml
+from evoptax.search.store.ledger import read_content
+from evoptax.search.store.runs import Run
 from small_search import run_small, settings
 
 KILLS = 10

@@ -27,8 +27,8 @@ from evoptax.dsl.simplifier import explain, rank, simplify
 from evoptax.dsl.syntax import check, format_program, parse
 from evoptax.known_algorithms.catalogue import KNOWN
 from evoptax.known_algorithms.nearest import nearest_known
-from evoptax.search.examination.gates import examine
-from evoptax.search.mutation import mutate
+from evoptax.search.filters.gates import examine
+from evoptax.search.mutation.mutate import mutate
 from paths import compare, fixed_problem, run_reference
 
 PROBLEM = fixed_problem(steps=8)

@@ -16,10 +16,10 @@ import networkx as nx
 import pytest
 from evoptax.dsl.errors import UserError
 from evoptax.known_algorithms.catalogue import get_known
-from evoptax.search import ledger
-from evoptax.search.evolution import Proposal, Status
-from evoptax.search.ledger import Ledger
-from evoptax.search.lineage.graph import FORMATS, ancestry, lineage_graph, to_text, write
+from evoptax.search.report.lineage.graph import FORMATS, ancestry, lineage_graph, to_text, write
+from evoptax.search.store import ledger
+from evoptax.search.store.ledger import Ledger
+from evoptax.search.store.records import Proposal, Status
 from small_ledger import HOSTILE, make_run
 
 # What a format may trip over: markup, quotes, line ends, a bell, a lone surrogate.
@@ -225,7 +225,7 @@ def test_a_misspelt_format_is_named() -> None:
 
 
 def test_reading_a_lineage_needs_no_jax() -> None:
-    modules = "evoptax.search.lineage.graph, evoptax.search.reporting.report"
+    modules = "evoptax.search.report.lineage.graph, evoptax.search.report.report"
     code = f"import sys, {modules}; print('jax' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

@@ -16,12 +16,12 @@ from socket import gethostname
 import pytest
 from damage import COMMANDS, TRAINING, assert_one_sentence, command_line, run_command
 from evoptax.dsl.errors import UserError
-from evoptax.search.config import Budget, SearchConfig
-from evoptax.search.distillation.run import distil
-from evoptax.search.engine import run_search
-from evoptax.search.lock import hold
-from evoptax.search.runs import Run, create_run
-from evoptax.search.workers import Workers
+from evoptax.search.config.settings import Budget, SearchConfig
+from evoptax.search.engine.distillation import distil
+from evoptax.search.engine.loop import run_search
+from evoptax.search.execution.processes import Workers
+from evoptax.search.store.lock import hold
+from evoptax.search.store.runs import Run, create_run
 from small_ledger import finish, make_run
 
 
@@ -31,7 +31,7 @@ def held(run: Run) -> Iterator[subprocess.Popen[str]]:
     code = """
         import sys
         from pathlib import Path
-        from evoptax.search.runs import Run
+        from evoptax.search.store.runs import Run
         opened = Run(Path(sys.argv[1])).write()
         print("open", flush=True)
         sys.stdin.read()
@@ -168,7 +168,7 @@ def test_no_two_processes_hold_it_while_it_is_removed_and_made_again(tmp_path: P
     code = """
         import sys
         from pathlib import Path
-        from evoptax.search.lock import hold
+        from evoptax.search.store.lock import hold
         folder = Path(sys.argv[1])
         for _ in range(100):
             with hold(folder / "lock", "it is counted", wait=60):

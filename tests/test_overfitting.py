@@ -5,13 +5,8 @@ from __future__ import annotations
 import math
 
 import pytest
-from evoptax.search.outcome import Champion, Round
-from evoptax.search.reporting.overfitting import (
-    best_champion,
-    judge_rounds,
-    rank_correlation,
-    stretches,
-)
+from evoptax.search.report.overfitting import judge_rounds, rank_correlation, stretches
+from evoptax.search.store.outcome import Champion, Round, best_champion
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats

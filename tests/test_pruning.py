@@ -12,9 +12,9 @@ from evoptax.dsl.syntax import format_program, parse
 from evoptax.known_algorithms.catalogue import KNOWN
 from evoptax.known_algorithms.nearest import nearest_known
 from evoptax.known_algorithms.raw import raw_program
-from evoptax.search.presets import PRESETS
-from evoptax.search.pruning import prune, tasks_for
-from evoptax.search.workers import Workers
+from evoptax.search.config.presets import PRESETS
+from evoptax.search.execution.processes import Workers
+from evoptax.search.selection.pruning import prune, tasks_for
 
 PRUNED_LION = """\
 def rule(w, g, v=0, *, lr=1e-3):

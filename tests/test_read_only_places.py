@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from damage import COMMANDS, TRAINING, assert_one_sentence, command_line, run_command
 from evoptax.dsl.errors import UserError
-from evoptax.search.ledger import read_content
-from evoptax.search.runs import Run, list_runs
+from evoptax.search.store.ledger import read_content
+from evoptax.search.store.runs import Run, list_runs
 from small_ledger import finish, make_run
 
 NOBODY = 65534
@@ -120,7 +120,7 @@ def test_a_run_in_the_middle_is_read_or_said_to_be_unreadable(runs_dir: Path) ->
     """Killed, its last results are in the log, which a read-only place keeps from being merged."""
     run = make_run(runs_dir, name="killed", count=5)
     code = (
-        "import os, sys, pathlib; from evoptax.search.runs import Run\n"
+        "import os, sys, pathlib; from evoptax.search.store.runs import Run\n"
         "opened = Run(pathlib.Path(sys.argv[1])).write(); opened.set_fact('last', 1)\n"
         f"os.kill(os.getpid(), {signal.SIGKILL:d})"
     )

@@ -13,13 +13,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from evoptax.search.config import Budget, Funnel, SearchConfig, Stage
-from evoptax.search.lineage.graph import lineage_graph, write
-from evoptax.search.outcome import Outcome, Row
-from evoptax.search.reporting.report import report_html, write_report
-from evoptax.search.reporting.verdict import judge
-from evoptax.search.runs import create_run
-from evoptax.search.wording import percent, printable
+from evoptax.evaluators.wording import percent, printable
+from evoptax.search.config.settings import Budget, Funnel, SearchConfig, Stage
+from evoptax.search.report.conclusions import judge
+from evoptax.search.report.lineage.graph import lineage_graph, write
+from evoptax.search.report.report import report_html, write_report
+from evoptax.search.store.outcome import Outcome, Row
+from evoptax.search.store.runs import create_run
 from pages import words
 from small_ledger import HOSTILE, finish, make_run
 

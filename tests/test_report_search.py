@@ -14,16 +14,15 @@ from typing import Any
 import pytest
 from evoptax.cli.main import main
 from evoptax.cli.progress import describe
-from evoptax.search import ledger
-from evoptax.search.config import Budget, Evolution, Funnel, SearchConfig, Stage
-from evoptax.search.outcome import Champion, Finalist, Round
-from evoptax.search.progress import Progress
-from evoptax.search.reporting.fame import hall_of_fame, standing
-from evoptax.search.reporting.overfitting import read_rounds
-from evoptax.search.reporting.report import report_html
-from evoptax.search.reporting.tally import Tally, cache_words, funnel_words, read_tally
-from evoptax.search.reporting.verdict import judge
-from evoptax.search.runs import Run
+from evoptax.search.config.settings import Budget, Evolution, Funnel, SearchConfig, Stage
+from evoptax.search.engine.progress import Progress
+from evoptax.search.report.conclusions import judge
+from evoptax.search.report.counts import Tally, cache_words, funnel_words, read_tally
+from evoptax.search.report.hall_of_fame import hall_of_fame, standing
+from evoptax.search.report.report import report_html
+from evoptax.search.store import ledger
+from evoptax.search.store.outcome import Champion, Finalist, Round, read_rounds
+from evoptax.search.store.runs import Run
 from pages import words
 from small_ledger import finish, make_run, tell_rounds
 

@@ -9,11 +9,12 @@ from itertools import pairwise
 import pytest
 from evoptax.evaluators.tasks.baselines import baselines
 from evoptax.known_algorithms.catalogue import get_known
-from evoptax.search.config import Evolution
-from evoptax.search.evolution import ask, init, next_round, should_ask, tell
-from evoptax.search.jobs import first_grid
-from evoptax.search.rounds import Standing, after_validation, champions
-from evoptax.search.state import Individual, SearchState, Status
+from evoptax.search.config.settings import Evolution
+from evoptax.search.execution.jobs import first_grid
+from evoptax.search.selection.rounds import Standing, after_validation, champions
+from evoptax.search.store.records import Status
+from evoptax.search.strategies.evolution import ask, init, next_round, should_ask, tell
+from evoptax.search.strategies.state import Individual, SearchState
 
 
 def _state(*fitness: float, patience: int = 2) -> SearchState:

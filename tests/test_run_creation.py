@@ -13,9 +13,9 @@ import pytest
 from creation_deaths import deaths_in_creation
 from damage import assert_one_sentence, run_command
 from evoptax.dsl.errors import UserError
-from evoptax.search.config import SearchConfig
-from evoptax.search.config_file import load_config
-from evoptax.search.runs import Run, create_run, list_runs, stored_config
+from evoptax.search.config.files import load_config
+from evoptax.search.config.settings import SearchConfig
+from evoptax.search.store.runs import Run, create_run, list_runs, stored_config
 
 CONFIG = SearchConfig()
 
@@ -49,8 +49,8 @@ def _create_at_once(runs_dir: Path, name: str | None) -> dict[str, int]:
         from pathlib import Path
         from evoptax.dsl.errors import UserError
         from evoptax.known_algorithms import catalogue
-        from evoptax.search.config import SearchConfig
-        from evoptax.search.runs import create_run
+        from evoptax.search.config.settings import SearchConfig
+        from evoptax.search.store.runs import create_run
         start, go = os.pipe()
         said = [os.pipe() for _ in range(6)]
         for _, answer in said:

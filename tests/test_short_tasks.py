@@ -14,8 +14,8 @@ from evoptax.evaluators.hurdles import Hurdle, pace
 from evoptax.evaluators.profiles import CHECKPOINTS, steps_to_target, targets
 from evoptax.evaluators.task import load_task_file
 from evoptax.known_algorithms.catalogue import get_known
-from evoptax.search.config_file import config_from_dict, config_to_toml
-from evoptax.search.runs import find_run
+from evoptax.search.config.files import config_from_dict, config_to_toml
+from evoptax.search.store.runs import find_run
 from small_search import settings
 
 STEPS = (1, 2, 3, 19, 20, 21)

@@ -17,9 +17,9 @@ import pytest
 from evoptax.dsl.errors import UserError
 from evoptax.dsl.syntax import parse
 from evoptax.known_algorithms.catalogue import get_known
-from evoptax.search.distillation import archive
-from evoptax.search.distillation.recording import KINDS, record, record_rule, streams
-from evoptax.search.distillation.traces import read_traces, relative_error, write_traces
+from evoptax.search.strategies.distillation import archive
+from evoptax.search.strategies.distillation.recording import KINDS, record, record_rule, streams
+from evoptax.search.strategies.distillation.traces import read_traces, relative_error, write_traces
 
 Arrays = dict[str, Any]
 

@@ -24,7 +24,7 @@ from evoptax.evaluators.scoring import (
 from evoptax.evaluators.tasks import get_task
 from evoptax.evaluators.training import Trainer
 from evoptax.known_algorithms.catalogue import get_known
-from evoptax.search.mutation import mutate
+from evoptax.search.mutation.mutate import mutate
 
 RATES = (1e-3, 1e-2)
 RULES = ("sgd", "adamw", "lion", "adagrad", "amsgrad")

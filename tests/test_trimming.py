@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from evoptax.cli.main import main
 from evoptax.dsl.errors import UserError
-from evoptax.search.reporting.report import report_html
-from evoptax.search.runs import Run, extend, rule_of_run
-from evoptax.search.trimming import trimmed
+from evoptax.search.report.report import report_html
+from evoptax.search.report.trimming import trimmed
+from evoptax.search.store.runs import Run, extend, rule_of_run
 from small_ledger import finish, make_run
 
 SHOWN = (

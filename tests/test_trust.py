@@ -17,18 +17,18 @@ from evoptax.dsl.errors import UserError
 from evoptax.evaluators.evaluate import Evaluator, Fidelity
 from evoptax.evaluators.task import load_task_file
 from evoptax.known_algorithms.catalogue import get_known
-from evoptax.search import ledger
-from evoptax.search.config import SearchConfig
-from evoptax.search.config_file import (
+from evoptax.search.config.files import (
     config_from_dict,
     config_to_dict,
     config_to_toml,
     load_config,
 )
-from evoptax.search.moving import point_elsewhere
-from evoptax.search.runs import CONFIG, Run, create_run, stored_config
-from evoptax.search.task_files import FACT, check_files, checksum, stored_checksums
-from evoptax.search.trust import is_trusted, trust
+from evoptax.search.config.settings import SearchConfig
+from evoptax.search.store import ledger
+from evoptax.search.store.moving import point_elsewhere
+from evoptax.search.store.runs import CONFIG, Run, create_run, stored_config
+from evoptax.search.store.task_files import FACT, check_files, checksum, stored_checksums
+from evoptax.search.store.trust import is_trusted, trust
 from small_search import TASK, run_small, settings, write_task
 
 # Leaves a trace where it is executed.

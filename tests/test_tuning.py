@@ -15,11 +15,11 @@ from evoptax.dsl.syntax import parse
 from evoptax.evaluators.tasks import get_task
 from evoptax.evaluators.training import Trainer
 from evoptax.known_algorithms.catalogue import KNOWN
-from evoptax.search.tuning.coordinates import coordinates_of, rounded
-from evoptax.search.tuning.points import Points
-from evoptax.search.tuning.strategy import Strategy
-from evoptax.search.tuning.tune import Tuned, tune
-from evoptax.search.workers import Workers
+from evoptax.search.execution.processes import Workers
+from evoptax.search.selection.tuning.coordinates import coordinates_of, rounded
+from evoptax.search.selection.tuning.points import Points
+from evoptax.search.selection.tuning.strategy import Strategy
+from evoptax.search.selection.tuning.tune import Tuned, tune
 from programs import random_program
 
 RATES = (1e-3, 1e-2, 3e-2)

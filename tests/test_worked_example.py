@@ -14,9 +14,9 @@ import pytest
 from evoptax.cli.main import main
 from evoptax.dsl.canonical import program_digest
 from evoptax.dsl.syntax import parse
-from evoptax.search.reporting.report import report_html
-from evoptax.search.runs import Run, rule_of_run
-from evoptax.search.wording import p_value, percent
+from evoptax.evaluators.wording import p_value, percent
+from evoptax.search.report.report import report_html
+from evoptax.search.store.runs import Run, rule_of_run
 from pages import words
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -15,16 +15,16 @@ import pytest
 from evoptax.cli.main import main
 from evoptax.dsl.errors import UserError
 from evoptax.known_algorithms.catalogue import get_known
-from evoptax.search import process as process_module
-from evoptax.search import workers as workers_module
-from evoptax.search.config import Stage
-from evoptax.search.config_file import config_from_dict, config_to_toml
-from evoptax.search.engine import run_search
-from evoptax.search.jobs import jobs_of
-from evoptax.search.ledger import read_content
-from evoptax.search.progress import Progress
-from evoptax.search.runs import create_run
-from evoptax.search.workers import WorkerLost, Workers
+from evoptax.search.config.files import config_from_dict, config_to_toml
+from evoptax.search.config.settings import Stage
+from evoptax.search.engine.loop import run_search
+from evoptax.search.engine.progress import Progress
+from evoptax.search.execution import process as process_module
+from evoptax.search.execution import processes as workers_module
+from evoptax.search.execution.jobs import jobs_of
+from evoptax.search.execution.processes import WorkerLost, Workers
+from evoptax.search.store.ledger import read_content
+from evoptax.search.store.runs import create_run
 from small_search import TASK, run_small, settings, started_workers
 
 

@@ -15,17 +15,7 @@ from typing import Any, NoReturn, TypeVar
 from ..errors import ProgramError, did_you_mean
 from ..expressions import MAX_DEPTH
 from ..primitives import PRIMITIVES
-from ..program import (
-    INPUTS,
-    Call,
-    Constant,
-    Expr,
-    Hyperparameter,
-    Name,
-    Program,
-    State,
-    Statement,
-)
+from ..program import INPUTS, Call, Constant, Expr, Hyperparameter, Name, Program, State, Statement
 from ..syntax import check, format_program, parse
 
 SCHEMA = "evoptax-program"

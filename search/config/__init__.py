@@ -1,0 +1,1 @@
+"""What a search is told: settings, their accepted ranges, files and presets."""

@@ -1,0 +1,217 @@
+"""Configurations as TOML and as plain data, checked, and refused by name when misspelt."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cattrs
+
+from ...dsl.errors import UserError, did_you_mean
+from ...evaluators.task_names import is_own, whole_path, whole_task
+from .ranges import Accepted, Range, accepted_by, shown
+from .settings import STAGES, Budget, Evolution, Funnel, SearchConfig, Stage
+
+# The tables of a configuration, by key.
+_TABLES: dict[str, type] = {"budget": Budget, "evolution": Evolution, "funnel": Funnel}
+_TABLES |= dict.fromkeys(STAGES, Stage)
+
+
+def load_config(path: Path, base: SearchConfig) -> SearchConfig:
+    """Reads a TOML file over a base configuration.
+
+    Raises:
+      UserError: the file cannot be read, is not TOML, or has a key or value that is not accepted.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read configuration '{path}': {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"'{path}' is not TOML: {error}") from None
+    except ValueError:  # of Python, which reads no more
+        raise UserError(f"'{path}' has a number of more than 4,300 digits") from None
+    except RecursionError:
+        raise UserError(f"'{path}' has lists or tables nested too deep to be read") from None
+    return config_from_dict(_rooted(data, path.parent, str(path)), base, where=str(path))
+
+
+def _rooted(data: dict[str, Any], folder: Path, where: str) -> dict[str, Any]:
+    """The same with whole paths: the files that a configuration names belong to its folder."""
+    try:
+        rooted = dict(data)
+        if isinstance(traces := data.get("traces"), str) and traces:
+            rooted["traces"] = str(whole_path(traces, folder))
+        if isinstance(funnel := data.get("funnel"), dict):
+            rooted["funnel"] = {key: _rooted_stage(value, folder) for key, value in funnel.items()}
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+    return rooted
+
+
+def _rooted_stage(stage: Any, folder: Path) -> Any:
+    if not isinstance(stage, dict) or not isinstance(tasks := stage.get("tasks"), list):
+        return stage
+    own = [whole_task(t, folder) if isinstance(t, str) and is_own(t) else t for t in tasks]
+    return {**stage, "tasks": own}
+
+
+def config_from_dict(
+    data: Mapping[str, Any], base: SearchConfig | None = None, where: str = "configuration"
+) -> SearchConfig:
+    """A configuration from nested dictionaries, with the base's values where keys are missing.
+
+    Raises:
+      UserError: naming the offending key or value.
+    """
+    _check_keys(data, SearchConfig, where, "")
+    merged = _merged(config_to_dict(base or SearchConfig()), data)
+    try:
+        config = _CONVERTER.structure(merged, SearchConfig)
+    except cattrs.BaseValidationError as error:
+        message = cattrs.transform_error(error, format_exception=lambda exc, _: str(exc))[0]
+        what, _, key = message.rpartition(" @ $.")
+        accepted = _accepted_at(key)
+        within = f", {accepted}" if isinstance(accepted, Range) else ""
+        raise UserError(f"{where}: {key} {what}{within}") from None
+    _check_values(config, where)
+    return config
+
+
+def config_to_dict(config: SearchConfig) -> dict[str, Any]:
+    """Nested plain data that `config_from_dict` reads back."""
+    return _CONVERTER.unstructure(config)
+
+
+def config_to_toml(config: SearchConfig) -> str:
+    """TOML that `load_config` reads back as the same configuration."""
+    return "\n".join(_toml_lines(config_to_dict(config), ())).lstrip("\n") + "\n"
+
+
+def _toml_lines(data: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
+    lines = [f"\n[{'.'.join(path)}]"] if path else []
+    tables = {k: v for k, v in data.items() if isinstance(v, dict)}
+    # TOML has no null: a missing key is None.
+    lines += [f"{k} = {_toml(v)}" for k, v in data.items() if k not in tables and v is not None]
+    for name, table in tables.items():
+        lines += _toml_lines(table, (*path, name))
+    return lines
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, str):
+        # A JSON string is a TOML basic string, except for the one character JSON leaves bare.
+        return json.dumps(value).replace("\x7f", "\\u007f")
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(v) for v in value) + "]"
+    return repr(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def _merged(base: dict[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in data.items():
+        inner = base.get(key)
+        result[key] = _merged(inner, value) if isinstance(inner, dict) else value
+    return result
+
+
+def _check_keys(data: Any, cls: type, where: str, path: str) -> None:
+    if not isinstance(data, Mapping):
+        raise UserError(f"{where}: '{path}' must be a table of keys, not {shown(data)}")
+    fields = {f.name: f for f in dataclasses.fields(cls)}
+    for key, value in data.items():
+        full = f"{path}.{key}" if path else key
+        if key not in fields:
+            raise UserError(
+                f"{where}: unknown key '{full}'{did_you_mean(key, fields)};"
+                f" accepted{f' in [{path}]' if path else ''}: {', '.join(fields)}"
+            )
+        if key in _TABLES:
+            _check_keys(value, _TABLES[key], where, full)
+
+
+def _accepted_at(key: str) -> Accepted | None:
+    """What the field of a key with dots accepts."""
+    *tables, name = key.split(".")
+    return accepted_by(_TABLES[tables[-1]] if tables else SearchConfig).get(name)
+
+
+def _check_values(config: SearchConfig, where: str) -> None:
+    _check_table(config, where, "")
+    evolution, funnel = config.evolution, config.funnel
+    if not funnel.screen.tasks:
+        raise UserError(f"{where}: funnel.screen.tasks is empty; at least one task is needed")
+    for task in funnel.screen.tasks:
+        if task in funnel.proxy.tasks:
+            raise UserError(
+                f"{where}: funnel.proxy.tasks has {shown(task)}, which funnel.screen.tasks has too;"
+                " accepted: a task in one of them"
+            )
+    if evolution.islands > 1 and 2 * evolution.islands > evolution.population:
+        raise UserError(
+            f"{where}: evolution.islands is {evolution.islands}; accepted: at most half of"
+            f" evolution.population, {evolution.population // 2}"
+        )
+
+
+def _check_table(table: Any, where: str, path: str) -> None:
+    """Refuses, by name, a value that its field does not accept."""
+    kind: type = type(table)
+    for name, accepted in accepted_by(kind).items():
+        value = getattr(table, name)
+        if value is not None and (refusal := accepted.refusal(value)):
+            raise UserError(f"{where}: {path}{name} {refusal}")
+    for field in dataclasses.fields(table):
+        if field.name in _TABLES:
+            _check_table(getattr(table, field.name), where, f"{path}{field.name}.")
+
+
+def _whole(value: Any) -> int:
+    return _of_type(value, int, "a whole number")
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(_of_type(value, (int, float), "a number"))
+    except OverflowError:  # a whole number that no float is near
+        raise ValueError(f"is {shown(value)}; accepted: a number") from None
+
+
+def _text(value: Any) -> str:
+    return _of_type(value, str, "text in quotes")
+
+
+def _of_type(value: Any, kind: type | tuple[type, ...], words: str) -> Any:
+    if isinstance(value, bool) or not isinstance(value, kind):
+        raise ValueError(f"is {shown(value)}; accepted: {words}")
+    return value
+
+
+def _switch(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"is {shown(value)}; accepted: true or false")
+    return value
+
+
+def _list(value: Any, of: Any) -> Any:
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"is {shown(value)}; accepted: a list")
+    return tuple(_CONVERTER.structure(v, of.__args__[0]) for v in value)
+
+
+_CONVERTER = cattrs.Converter(forbid_extra_keys=True)
+_CONVERTER.register_structure_hook(int, lambda value, _: _whole(value))
+_CONVERTER.register_structure_hook(bool, lambda value, _: _switch(value))
+_CONVERTER.register_structure_hook(str, lambda value, _: _text(value))
+_CONVERTER.register_structure_hook(float, lambda value, _: _number(value))
+_CONVERTER.register_structure_hook_func(lambda t: getattr(t, "__origin__", None) is tuple, _list)
+_CONVERTER.register_structure_hook(
+    float | None, lambda value, _: None if value is None else _number(value)
+)
+_CONVERTER.register_structure_hook(
+    int | None, lambda value, _: None if value is None else _whole(value)
+)

@@ -1,0 +1,121 @@
+"""Configurations by name: to search with, and to compare searches with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from ...dsl.errors import UserError, did_you_mean
+from .settings import Budget, Evolution, Funnel, SearchConfig, Stage
+
+# Cheap tasks of five families, the cheapest first: most candidates get no further. On the others
+# that are cheap, heavy_tails and rosenbrock, the luck of the draw decides more than the rule does.
+# Two problems of each, at the same learning rate: a rule whose rate must be tuned anew for every
+# problem is worth less.
+_FUNNEL = Funnel(
+    screen=Stage(("quadratic", "cancer_logistic"), seeds=2),
+    proxy=Stage(
+        ("deep_linear", "teacher_student", "cancer_completion", "diabetes_quantiles", "digits_mlp"),
+        seeds=2,
+    ),
+    # Other models on other data than those evolved on.
+    validation=Stage(("poisson_pinn", "photo_autoencoder", "digits_conv", "text_gru"), seeds=2),
+)
+
+PRESETS: Mapping[str, SearchConfig] = {
+    # Three minutes on two cores, compilation and final comparison included.
+    "quick": SearchConfig(
+        # The number of candidates decides, so that a seed repeats; the seconds are for machines so
+        # slow that three minutes would not do.
+        budget=Budget(seconds=120.0, candidates=2000),
+        evolution=Evolution(population=200, tournament=4, batch=8, round=200, max_size=40),
+        funnel=replace(
+            _FUNNEL,
+            screen=replace(_FUNNEL.screen, seeds=1),
+            proxy=Stage(("deep_linear", "cancer_completion", "diabetes_quantiles", "digits_mlp")),
+            validation=Stage(("teacher_student", "digits_conv"), seeds=3),
+            # The two cheapest that the search has not seen; the real targets take minutes.
+            target=Stage(("digits_autoencoder", "text_transformer"), seeds=5),
+            finalists=8,
+            confirmed=1,
+        ),
+    ),
+    # Half an hour or so on two cores.
+    "standard": SearchConfig(
+        budget=Budget(candidates=30_000),
+        evolution=Evolution(population=200, tournament=4, round=200, patience=20),
+        funnel=replace(_FUNNEL, tuned=2),
+    ),
+    # An hour of searching on two cores, and half an hour of comparing what it found with AdamW and
+    # Lion on all that it has not seen: the validation tier, and the targets.
+    "lion": SearchConfig(
+        budget=Budget(seconds=3600.0),
+        evolution=Evolution(population=300, tournament=4, islands=2, round=300, patience=20),
+        funnel=replace(
+            _FUNNEL,
+            target=Stage(
+                (
+                    "cancer_mlp",
+                    "digits_autoencoder",
+                    "photo_siren",
+                    "burgers_pinn",
+                    "digits_resnet",
+                    "text_lstm",
+                    "photo_denoiser",
+                    "digits_diffusion",
+                    "helmholtz_pinn",
+                    "text_transformer_large",
+                ),
+                seeds=10,
+            ),
+            tuned=3,
+            pruned=True,
+        ),
+    ),
+}
+
+
+# In place of training: a program that does what traces show.
+DISTILL = "distill"
+_DISTILL = SearchConfig(budget=Budget(seconds=600.0))
+
+
+def _without(**changes: object) -> SearchConfig:
+    """The search that ablations are compared with, with changes to its evolution.
+
+    It chooses by its own proxies, on seeds that the evolution has not seen: the ablations are to
+    say how well each search optimizes, and the held-out tasks what that is worth.
+    """
+    evolution = Evolution(population=50, tournament=4, batch=8, round=50, patience=20)
+    proxies = (*_FUNNEL.screen.tasks, *_FUNNEL.proxy.tasks)
+    return SearchConfig(
+        budget=Budget(candidates=8000),
+        evolution=replace(evolution, **changes),  # type: ignore[arg-type]
+        funnel=replace(
+            _FUNNEL, validation=Stage(proxies, seeds=4), target=Stage(), champions=1, confirmed=1
+        ),
+    )
+
+
+# What each part of the search is worth: the same search without it, for benchmarks/ablation.py.
+ABLATIONS: Mapping[str, SearchConfig] = {
+    "evolution": _without(),
+    "no-cache": _without(cache=False),
+    "no-gates": _without(gates=False),
+    "no-restart": _without(patience=0),
+    "no-fresh-problems": _without(round=0),
+    "no-warm-start": replace(_without(), start=("sgd",)),
+    "islands": _without(islands=4),
+    "random": _without(strategy="random"),
+    "tune-only": _without(strategy="tune"),
+}
+
+
+def preset(name: str) -> SearchConfig:
+    """A preset or an ablation by name. Raises UserError naming those that exist."""
+    known = {**PRESETS, DISTILL: _DISTILL, **ABLATIONS}
+    if name not in known:
+        raise UserError(
+            f"unknown preset '{name}'{did_you_mean(name, known)}; accepted: {', '.join(known)}"
+        )
+    return known[name]

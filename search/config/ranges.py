@@ -1,0 +1,148 @@
+"""What values a setting accepts: the range, its check and its words, in one place.
+
+`config.py` annotates its fields with these, and the command line takes its options' ranges from
+there. Each says in words what it accepts, and why not more.
+"""
+
+from __future__ import annotations
+
+import math
+import reprlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from typing import Any, Protocol, get_type_hints
+
+from ...dsl.errors import did_you_mean
+
+
+class Accepted(Protocol):
+    """What a setting accepts."""
+
+    def refusal(self, value: Any) -> str:
+        """What is wrong with a value of the right type, and what is accepted; empty if nothing."""
+        ...
+
+
+@dataclass(frozen=True)
+class Range:
+    """Finite numbers between two, which are accepted themselves.
+
+    Attributes:
+      least, most: the ends. why: what speaks against more.
+      above: whether the lower end itself is refused.
+    """
+
+    least: float
+    most: float
+    why: str = ""
+    above: bool = False
+
+    def __str__(self) -> str:
+        least, most = (f"{int(x):,}" if x == int(x) else str(x) for x in (self.least, self.most))
+        ends = f"above {least}, at most {most}" if self.above else f"{least} to {most}"
+        return ends + (f" ({self.why})" if self.why else "")
+
+    def holds(self, value: float) -> bool:
+        """Whether the value lies within; NaN lies nowhere."""
+        return (self.least < value if self.above else self.least <= value) and value <= self.most
+
+    def refusal(self, value: float) -> str:
+        return "" if self.holds(value) else f"is {shown(value)}; accepted: {self}"
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """One of some names."""
+
+    names: Sequence[str]
+
+    def refusal(self, value: str) -> str:
+        if value in self.names:
+            return ""
+        hint = did_you_mean(value, self.names)
+        return f"is {shown(value)}{hint}; accepted: {', '.join(self.names)}"
+
+
+@dataclass(frozen=True)
+class Named:
+    """Any name but the empty one."""
+
+    what: str
+
+    def refusal(self, value: str) -> str:
+        return "" if value.strip() else f"is empty; accepted: {self.what}"
+
+
+@dataclass(frozen=True)
+class Names:
+    """A list of names, each once.
+
+    Attributes:
+      what: they name. least: how many there are at least. among: the names there are, if any are
+        to be refused here.
+    """
+
+    what: str
+    least: int = 0
+    among: Sequence[str] = ()
+
+    def refusal(self, value: Sequence[str]) -> str:
+        if len(value) < self.least:
+            return f"is empty; accepted: {self.what}"
+        for place, name in enumerate(value):
+            if not name.strip():
+                return f"has an empty name; accepted: {self.what}"
+            if name in value[:place]:
+                return f"has {shown(name)} twice; accepted: {self.what}, each once"
+            if self.among and name not in self.among:
+                hint = did_you_mean(name, self.among)
+                return f"has {shown(name)}{hint}; accepted: {', '.join(self.among)}"
+        return ""
+
+
+@dataclass(frozen=True)
+class Rising:
+    """A list of numbers that rise.
+
+    Attributes:
+      each: the range of them. most: how many.
+    """
+
+    each: Range
+    most: int
+
+    def refusal(self, value: Sequence[float]) -> str:
+        accepted = f"accepted: at most {self.most} rising numbers, each {self.each}"
+        for number in value:
+            if not self.each.holds(number):
+                return f"has {shown(number)}; {accepted}"
+        if len(value) > self.most:
+            return f"has {len(value):,} numbers; {accepted}"
+        for lower, higher in pairwise(value):
+            if lower >= higher:
+                return f"has {shown(higher)} after {shown(lower)}; {accepted}"
+        return ""
+
+
+@cache
+def accepted_by(table: type) -> Mapping[str, Accepted]:
+    """What the annotated fields of a dataclass accept, by name."""
+    hints = get_type_hints(table, include_extras=True)
+    marked = {name: getattr(hint, "__metadata__", ()) for name, hint in hints.items()}
+    return {name: found[0] for name, found in marked.items() if found}
+
+
+def shown(value: Any) -> str:
+    """A value in a message, however long or deep it is."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) < 10**30:
+            return f"{value:,}"
+        # Python refuses to write out more than 4,300 digits.
+        return f"a number of {int(value.bit_length() * math.log10(2)) + 1:,} digits"
+    if isinstance(value, float):
+        return repr(value)
+    brief = reprlib.Repr()
+    brief.maxstring = brief.maxother = 80
+    return brief.repr(value)

@@ -1,0 +1,1 @@
+"""Who trains: jobs, and the processes that do them."""

@@ -1,0 +1,242 @@
+"""Jobs: rules to be trained on tasks, by worker processes, each result kept.
+
+Results pass through `Results`, so that a resumed run never trains what it has trained before.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, wait
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol, TypeVar
+
+from ...dsl.canonical import program_digest
+from ...dsl.program import Program
+from ...dsl.syntax import format_program, parse
+from ...evaluators.evaluate import Fidelity, Path, score_from_json, score_to_json
+from ...evaluators.scoring import TaskScore, failed_score
+from ...evaluators.tasks.baselines import baselines
+from ..config.settings import Stage
+from .processes import Workers
+
+T = TypeVar("T")
+Key = tuple[str, str, int, str, str]  # digest, task, version, fidelity, path
+
+# How many learning rates a run tries at once, and how often the grid may move by half its width
+# until the best lies inside. Nine rates that need not move take 1.6 times as long.
+GRID = 5
+MOVES = 6
+# AdamW's, where it was never tuned.
+USUAL_RATE = 1e-2
+# Why a rule at which workers hang has no score.
+HUNG = "hung"
+
+
+class Results(Protocol):
+    """Where training results are kept (the ledger)."""
+
+    def result(self, digest: str, task: str, version: int, fidelity: str, path: str) -> str | None:
+        """A stored result, or None."""
+        ...
+
+    def record(self, results: Iterable[tuple[str, str, int, str, str, str]]) -> None:
+        """Stores results: digest, task, version, fidelity, path and scores of each."""
+        ...
+
+    def note_hung(self, what: str, task: str) -> None:
+        """Stores that workers hung at something on a task."""
+        ...
+
+
+def fidelity(stage: Stage, task: str, first_seed: int = 0, checkpoints: int = 1) -> Fidelity:
+    """The learning rates and seeds of a task in a stage."""
+    rates = stage.learning_rates or first_grid(task)
+    seeds = tuple(range(first_seed, first_seed + stage.seeds))
+    return Fidelity(rates, seeds, checkpoints=checkpoints, moves=MOVES, schedule=stage.schedule)
+
+
+def first_grid(task: str) -> tuple[float, ...]:
+    """The learning rates that tuning starts from, for every rule: around AdamW's best on the task.
+
+    Half a decade apart, as those of `evaluators.scoring`, but few, because they may move.
+    """
+    known = baselines().get(task)
+    middle = round(2 * math.log10(known.learning_rate if known else USUAL_RATE))
+    places = range(middle - GRID // 2, middle + GRID // 2 + 1)
+    return tuple(float(f"{3 if place % 2 else 1}e{place // 2}") for place in places)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One rule to be trained on one task.
+
+    Attributes:
+      shared: whether the score may come from, and go to, the user's cache between runs; for rules
+        that are the same in every run.
+    """
+
+    program: Program
+    task: str
+    fidelity: Fidelity
+    path: Path
+    shared: bool = False
+
+    def plain(self) -> dict[str, Any]:
+        """The job as data that JSON can hold; `job_from_plain` reads it back."""
+        return {
+            **vars(self),
+            "program": format_program(self.program),
+            "fidelity": vars(self.fidelity),
+        }
+
+
+def job_from_plain(job: Mapping[str, Any]) -> Job:
+    """The inverse of `Job.plain`."""
+    return Job(
+        **{
+            **job,
+            "program": parse(job["program"]),
+            "fidelity": fidelity_from_plain(job["fidelity"]),
+        }
+    )
+
+
+def fidelity_from_plain(data: Mapping[str, Any]) -> Fidelity:
+    """From JSON, which has lists for tuples."""
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+    return Fidelity(**values)
+
+
+def submit(workers: Workers, job: Job, *, essential: bool = False) -> Future[str]:
+    """Has a worker train; the score comes as text.
+
+    Args:
+      workers, job: who trains what.
+      essential: whether there is no going on without the score, as with a baseline's. Otherwise a
+        rule at which workers hang counts as diverged.
+    """
+    request = {"do": "score", "job": job.plain()}
+    what = f"{job.program.name} on {job.task}"
+    on_hang = None if essential else lambda hung: hung_score(job.task, job.fidelity)
+    return workers.submit(request, what, on_hang=on_hang)
+
+
+def hung_score(task: str, fidelity: Fidelity) -> str:
+    """The score, as text, of a rule at which workers hang on a task."""
+    return score_to_json(failed_score(task, fidelity.learning_rates, fidelity.seeds, HUNG))
+
+
+def jobs_of(
+    program: Program,
+    stage: Stage,
+    path: Path,
+    first_seed: int = 0,
+    *,
+    checkpoints: int = 1,
+    shared: bool = False,
+) -> list[Job]:
+    """The jobs of one rule in one stage."""
+    return [
+        Job(program, task, fidelity(stage, task, first_seed, checkpoints), path, shared)
+        for task in stage.tasks
+    ]
+
+
+class Stopped(Exception):
+    """The user asked to stop; everything that was finished is stored."""
+
+
+class Trials:
+    """Has workers train rules, and keeps every result.
+
+    Attributes:
+      workers: who train. results: where scores are kept. should_stop: asked while waiting.
+      baseline: the rule without whose scores nothing can be compared.
+    """
+
+    def __init__(
+        self,
+        workers: Workers,
+        results: Results,
+        should_stop: Callable[[], bool],
+        baseline: Program | None = None,
+    ) -> None:
+        self.baseline = baseline
+        self.workers = workers
+        self.should_stop = should_stop
+        self.results = results
+
+    def known(self, job: Job) -> str | None:
+        """The score as text, if this run has it already."""
+        return self.results.result(*self._key(job))
+
+    def keep(self, job: Job, score: str) -> None:
+        """Stores a score."""
+        self.results.record([(*self._key(job), score)])
+
+    def _key(self, job: Job) -> Key:
+        return program_digest(job.program), *self.trial(job.task, job.fidelity, job.path)
+
+    def trial(self, task: str, fidelity: Fidelity, path: Path) -> tuple[str, int, str, str]:
+        """What a result depends on besides the rule."""
+        return task, self.workers.versions()[task], json.dumps(asdict(fidelity)), path
+
+    def result(self, future: Future[T], waiting: Callable[[], None] = lambda: None) -> T:
+        """What a worker answered; `waiting` is called now and then until it is there.
+
+        Raises:
+          Stopped: when asked to stop before.
+          UserError, RuntimeError: see `Workers.submit`.
+        """
+        while not future.done():
+            if self.should_stop():
+                raise Stopped
+            waiting()
+            wait([future], timeout=0.5)
+        if self.should_stop():
+            raise Stopped
+        return future.result()
+
+    def run(
+        self, jobs: Sequence[Job], done: Callable[[int], None] = lambda count: None
+    ) -> list[TaskScore]:
+        """Scores all jobs, several at a time, in order.
+
+        Args:
+          jobs: what to train; what is known already is not trained again.
+          done: told how many are done, now and then.
+
+        Raises:
+          Stopped: when asked to stop; what was finished is kept.
+          UserError, RuntimeError: see `Workers.submit`.
+        """
+        keys = [self._key(job) for job in jobs]
+        scores: dict[Key, str] = {}
+        started: dict[Key, Future[str]] = {}
+        names = {key: job.program.name for key, job in zip(keys, jobs, strict=True)}
+        for key, job in zip(keys, jobs, strict=True):
+            if key not in scores and key not in started:
+                if (known := self.results.result(*key)) is not None:
+                    scores[key] = known
+                else:
+                    essential = job.program == self.baseline
+                    started[key] = submit(self.workers, job, essential=essential)
+        try:
+            for key, future in started.items():
+                scores[key] = self.result(
+                    future, lambda: done(len(jobs) - sum(not f.done() for f in started.values()))
+                )
+                self.results.record([(*key, scores[key])])
+                if score_from_json(scores[key]).failure == HUNG:
+                    self.results.note_hung(names[key], key[1])
+        except Stopped:
+            self.results.record((*key, f.result()) for key, f in started.items() if succeeded(f))
+            raise
+        return [score_from_json(scores[key]) for key in keys]
+
+
+def succeeded(future: Future[Any]) -> bool:
+    """Whether there is a result already."""
+    return future.done() and not future.cancelled() and future.exception() is None

@@ -1,0 +1,245 @@
+"""What a run found, in plain words that claim no more than it measured.
+
+Works on the outcome as the ledger stores it (plain data), so that reading a run needs no JAX.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ...evaluators.wording import p_value, percent, plural, printed_name
+
+Outcome = Mapping[str, Any]
+Row = Mapping[str, Any]
+# Below this many seeds a paired interval says little about the next seed.
+FEW_SEEDS = 5
+# A difference whose p-value is above this is open.
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One sentence that says what was found, and sentences that say how sure that is."""
+
+    sentence: str
+    caveats: tuple[str, ...] = ()
+
+
+def judge(outcome: Outcome, baseline: str, *, evolved: bool) -> Verdict:
+    """The verdict on a finished run.
+
+    Args:
+      outcome: `dataclasses.asdict` of a `finals.Outcome`.
+      baseline: name of the rule that scores are relative to.
+      evolved: whether the best rule has a parent, so is no starter.
+    """
+    base = f"tuned {printed_name(baseline)}"
+    nothing = f"Nothing better than {base} was found"
+    rows = best_rows(outcome)
+    name = rows[0]["rule"] if rows else f"candidate {outcome['ordinal']}"
+    if not outcome["confirmed"]:
+        tried = sum(f["confirmation"] is not None for f in outcome["finalists"])
+        why = (
+            f"none of the {plural(tried, 'finalist')} was as good on fresh seeds"
+            if tried
+            else "no candidate reached confirmation"
+        )
+        return Verdict(f"{nothing}: {why}. The rule below is the one the search started from.")
+    if not evolved:
+        if name == baseline or not rows:
+            sentence = f"{nothing}: the best confirmed rule is one that the search started from."
+            return Verdict(sentence)
+        sentence = f"Nothing better was found than {name}, which the search started from."
+        return Verdict(sentence, (*_overall(outcome), *_details(outcome, base)))
+    if not rows:
+        sentence = f"{name} does as well as {base} on the tasks it was evolved on, or better"
+        return Verdict(f"{sentence}.", ("It was compared on no task that the search never saw.",))
+    words = _all_tasks(outcome, name, baseline, rows) or _each_task(name, base, rows)
+    return Verdict(f"{words}.", (*_overall(outcome), *_details(outcome, base)))
+
+
+def _each_task(name: str, base: str, rows: Sequence[Row]) -> str:
+    """What the tasks say one by one."""
+    better, worse = _counts(rows)
+    unseen = _unseen(rows)
+    if better == len(rows):
+        return f"{name} beats {base} on {unseen}"
+    if better:
+        rest = f"; it is worse on {worse}" if worse else "; on the rest the difference is open"
+        return f"{name} beats {base} on {better} of {unseen}{rest}"
+    if worse:
+        where = unseen if worse == len(rows) else f"{worse} of {unseen}"
+        return (
+            f"Nothing better than {base} was found: {name}, the best on the tasks it was evolved"
+            f" on, is worse on {where}"
+        )
+    return f"{name} cannot be told from {base} on {unseen}"
+
+
+def _all_tasks(outcome: Outcome, name: str, baseline: str, rows: Sequence[Row]) -> str:
+    """What the tasks say together; empty where they were not compared together."""
+    found = [o for o in overall_of(outcome) if o["against"] == baseline and not tier(o)]
+    if not found or not found[0]["tasks"]:
+        return ""
+    base, unseen = f"tuned {printed_name(baseline)}", _unseen(rows)
+    better, worse = _counts(rows)
+    parts = [f"better on {better}"] * bool(better) + [f"worse on {worse}"] * bool(worse)
+    alone = f"; taken one by one, it is surely {' and '.join(parts)}" if parts else ""
+    loss = overall_words(found[0])
+    match overall_side(found[0]):
+        case -1:
+            return f"{name} beats {base} over {unseen}: {loss}{alone}"
+        case 1:
+            return (
+                f"Nothing better than {base} was found: {name}, the best on the tasks it was"
+                f" evolved on, is worse over {unseen}: {loss}{alone}"
+            )
+    return f"{name} cannot be told from {base} over {unseen} together: {loss}{alone}"
+
+
+def _unseen(rows: Sequence[Row]) -> str:
+    return f"the {plural(len(rows), 'task')} that the search never saw"
+
+
+def _counts(rows: Sequence[Row]) -> tuple[int, int]:
+    """On how many tasks the rule is surely better, and surely worse."""
+    sides = [side(r) for r in rows]
+    return sides.count(-1), sides.count(1)
+
+
+def overall_of(outcome: Outcome) -> Sequence[Row]:
+    """The best rule against the baseline and each rival over all unseen tasks, then over those of
+    each tier, if that was done.
+
+    Without those against itself: where nothing better was found, the best rule is a known one.
+    """
+    rows = best_rows(outcome)
+    return [o for o in outcome["overall"] if not rows or o["against"] != rows[0]["rule"]]
+
+
+def tier(overall: Row) -> str:
+    """The tier that a comparison is over; empty for all unseen tasks."""
+    found: str = overall.get("tier", "")  # runs of older versions have none
+    return found
+
+
+def overall_side(overall: Row) -> int:
+    """As `side`, over all unseen tasks: by the interval, and by the test where there is one."""
+    if overall["mean"] == math.inf:
+        return 1
+    if overall["p"] > LEVEL:
+        return 0
+    return -1 if overall["high"] < 0 else int(overall["low"] > 0)
+
+
+def overall_words(overall: Row) -> str:
+    """ "−3.1 % loss", or who diverged."""
+    if not overall["tasks"]:
+        return f"{printed_name(overall['against'])} diverged on each"
+    if overall["mean"] == math.inf:
+        return "diverged on a task"
+    return f"{percent(overall['mean'])} loss"
+
+
+def _overall(outcome: Outcome) -> tuple[str, ...]:
+    """A sentence for each rule that it was compared with over all unseen tasks."""
+    sentences = []
+    for o in overall_of(outcome):
+        against = printed_name(o["against"])
+        task = f"unseen {tier(o)} task".replace("  ", " ")
+        if not o["tasks"]:
+            sentences.append(f"{against} diverged on each {task}.")
+            continue
+        sure = []
+        if math.isfinite(o["low"]) and math.isfinite(o["high"]):
+            sure.append(f"95 % interval {percent(o['low'])} to {percent(o['high'])}")
+        if not math.isnan(o["p"]):
+            sure.append(f"p {p_value(o['p'])}" if o["p"] < 1e-4 else f"p = {p_value(o['p'])}")
+        brackets = f" ({', '.join(sure)})" if sure else ""
+        left_out = f" on which {against} did not diverge" if o.get("left_out") else ""
+        sentences.append(
+            f"Against {against}, geometric mean over"
+            f" {plural(o['tasks'], task)}{left_out} and {plural(o['seeds'], 'seed')} each:"
+            f" {overall_words(o)}{brackets}."
+        )
+    return tuple(sentences)
+
+
+def judge_distilled(outcome: Outcome | None) -> Verdict:
+    """The verdict on a run that looked for a program that does what traces show."""
+    if outcome is None:
+        return Verdict("This run is not finished; `evoptax resume` continues it.")
+    error = f"{outcome['fitness']:.2g}"
+    if outcome["confirmed"]:
+        return Verdict(
+            f"Found: on traces that no candidate was fitted to, its relative error is {error}.",
+            ("It says nothing of gradients, learning rates or steps unlike those recorded.",),
+        )
+    return Verdict(
+        f"Not found: the best program has a relative error of {error} on held-out traces.",
+        ("More time, another --seed, or more and longer traces may help.",),
+    )
+
+
+def best_rows(outcome: Outcome) -> Sequence[Row]:
+    """The best rule's lines of the comparison, which come first, one for each task."""
+    rows: Sequence[Row] = outcome["comparison"]
+    return rows[: len({row["task"] for row in rows})]
+
+
+def side(row: Row) -> int:
+    """−1 where the rule is surely better than the baseline, 1 worse, 0 where that is open.
+
+    Surely means that the 95 % interval does not hold zero; without an interval it is open.
+    """
+    if not math.isfinite(row["loss"]):
+        return 1
+    if row["low"] is None or row["high"] is None:
+        return 0
+    return -1 if row["high"] < 0 else int(row["low"] > 0)
+
+
+def interval_words(row: Row) -> str:
+    """ "−4.0 % to −2.2 %", or "–" where there is no interval."""
+    if row["low"] is None or row["high"] is None:
+        return "–"
+    return f"{percent(row['low'])} to {percent(row['high'])}"
+
+
+def _loss(row: Row) -> str:
+    if not math.isfinite(row["loss"]):
+        return "diverged"
+    interval = interval_words(row)
+    return percent(row["log_ratio"]) + ("" if interval == "–" else f" (95 % interval {interval})")
+
+
+def _details(outcome: Outcome, base: str) -> tuple[str, ...]:
+    rows = best_rows(outcome)
+    losses = "; ".join(f"{r['task']} {_loss(r)}" for r in rows)
+    return (f"Loss relative to {base}: {losses}.", *_solved(outcome), *_seeds(rows))
+
+
+def _solved(outcome: Outcome) -> Iterator[str]:
+    """A sentence for each task that several rules solve."""
+    for task in dict.fromkeys(r["task"] for r in outcome["comparison"]):
+        solvers = [
+            r["rule"] for r in outcome["comparison"] if r["task"] == task and r.get("solved")
+        ]
+        if len(solvers) > 1:
+            yield f"{task} is solved by {', '.join(solvers)}, which count as equal there."
+
+
+def _seeds(rows: Sequence[Row]) -> tuple[str, ...]:
+    seeds = min(row["seeds"] for row in rows)
+    if seeds < 2:
+        return ("With one seed for each task there is no interval: nothing can be claimed.",)
+    caveats = ["An interval that holds 0 % leaves open which rule is better."]
+    if seeds < FEW_SEEDS:
+        caveats.append(
+            f"With {seeds} seeds for each task the intervals are rough: take this as a hint"
+            " and repeat it with more seeds."
+        )
+    return tuple(caveats)

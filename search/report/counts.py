@@ -1,0 +1,267 @@
+"""What became of a run's candidates, counted from its ledger: at the gates, as duplicates, and in
+training, task by task.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...evaluators.wording import number, plural, share
+from ..config.settings import Funnel, SearchConfig
+from ..selection.funnel import CHAMPION_SEED
+from ..store.ledger import Ledger
+from ..store.outcome import Round
+from ..store.plain import shown
+from ..store.records import ALIKE, Status
+
+# Chen et al. 2023, appendix: the cache of their search had this hit rate.
+LION_HIT_RATE = "89 %"
+# The fact that holds the tally of a trimmed ledger, which can no longer be counted.
+TALLY = "tally"
+# What reading one as a score raises, where a result is none.
+_NO_SCORE = (
+    *(ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError),
+)
+# How a trial on a task ended.
+PASSED, STOPPED, DIVERGED = "passed", "stopped", "diverged"
+
+
+@dataclass(frozen=True)
+class Reached:
+    """How far trials came on one task.
+
+    Attributes:
+      task: its name. stage: "screen" or "proxy".
+      trials: how many were trained on it. stopped: of these, by a hurdle; diverged: at every
+        learning rate.
+    """
+
+    task: str
+    stage: str
+    trials: int
+    stopped: int
+    diverged: int
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Numbers of proposals.
+
+    Attributes:
+      rejected: by gate, the strictest first.
+      same_program, same_behaviour: duplicates, by what they have in common with their twin.
+      trials: ordinal and fitness of each proposal that was trained, in order; inf diverged.
+      new, again: of these, candidates trained first, and trained again on a later round's problems.
+      waiting: to be trained, and not yet.
+      reached: the tasks in the order of training.
+      exploits: training runs that scored below what their task allows, which never counts.
+      floors: what losses are measured from, by task, where that is not 0.
+      unpromoted: trials that passed each task of the screen, and were too far behind for the rest.
+    """
+
+    rejected: Mapping[str, int]
+    same_program: int
+    same_behaviour: int
+    trials: tuple[tuple[int, float], ...]
+    new: int
+    again: int
+    waiting: int
+    reached: tuple[Reached, ...]
+    unpromoted: int
+    exploits: int = 0
+    floors: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def all_rejected(self) -> int:
+        """Proposals that a gate stopped."""
+        return sum(self.rejected.values())
+
+    @property
+    def duplicates(self) -> int:
+        """Proposals that got the fitness of an earlier one."""
+        return self.same_program + self.same_behaviour
+
+    @property
+    def looked_up(self) -> int:
+        """Proposals that no gate stopped, so that they were looked up among the earlier ones."""
+        return self.duplicates + self.new + self.again + self.waiting
+
+    @property
+    def proposed(self) -> int:
+        """All proposals."""
+        return self.all_rejected + self.looked_up
+
+    @property
+    def diverged(self) -> int:
+        """Trials without a finite loss."""
+        return sum(not math.isfinite(fitness) for _, fitness in self.trials)
+
+    @property
+    def whole(self) -> int:
+        """Trials that went through every task of screen and proxy."""
+        last = self.reached[-1] if self.reached else None
+        return last.trials - last.stopped - last.diverged if last else len(self.trials)
+
+
+def read_tally(opened: Ledger, config: SearchConfig, rounds: Sequence[Round]) -> Tally:
+    """Counts what a ledger holds.
+
+    Args:
+      opened: the run's. config: what it was started with. rounds: those that have ended.
+    """
+    stored: Tally | None = opened.fact_as(TALLY, Tally)
+    if stored is not None:
+        return stored
+    rejected: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
+    trials: list[tuple[int, float]] = []
+    digests: list[str] = []
+    for candidate in opened.candidates():
+        if candidate.status == Status.REJECTED:
+            rejected[candidate.reason] += 1
+        elif candidate.status == Status.DUPLICATE:
+            counts[ALIKE if candidate.reason == ALIKE else "program"] += 1
+        elif candidate.fitness is None:
+            counts["waiting"] += 1
+        else:
+            counts[candidate.status] += 1
+            trials.append((candidate.ordinal, candidate.fitness))
+            digests.append(candidate.digest)
+    ends = [r.proposed for r in rounds]
+    keys = [
+        (digest, bisect_right(ends, ordinal))
+        for digest, (ordinal, _) in zip(digests, trials, strict=True)
+    ]
+    endings, exploits, floors = _endings(opened)
+    reached, unpromoted = _reached(keys, endings, config.funnel)
+    return Tally(
+        dict(sorted(rejected.items(), key=lambda item: (-item[1], item[0]))),
+        counts["program"],
+        counts[ALIKE],
+        tuple(trials),
+        counts[Status.NEW],
+        counts[Status.AGAIN],
+        counts["waiting"],
+        reached,
+        unpromoted,
+        exploits,
+        floors,
+    )
+
+
+def funnel_words(tally: Tally) -> str:
+    """What became of the candidates, in a sentence."""
+    gates = ", ".join(f"{reason} {count:,}" for reason, count in tally.rejected.items())
+    rejected = f"{tally.all_rejected:,} rejected" + (f" ({gates})" if gates else "")
+    again = f" ({tally.new:,} first, {tally.again:,} again)" if tally.again else ""
+    waiting = f", {tally.waiting:,} not trained yet" if tally.waiting else ""
+    whole = (
+        f"; {tally.whole:,} of the trained on all proxies" if tally.reached and tally.trials else ""
+    )
+    if tally.exploits:
+        whole += (
+            f"; {plural(tally.exploits, 'training run')} scored below what the task allows, and did"
+            " not count"
+        )
+    return (
+        f"{tally.proposed:,} proposed: {rejected}, {plural(tally.duplicates, 'duplicate')},"
+        f" {len(tally.trials):,} trained{again}{waiting}{whole}."
+    )
+
+
+def floor_words(tally: Tally) -> str:
+    """How losses are compared on tasks that allow some below 0; empty where none does."""
+    if not tally.floors:
+        return ""
+    floors = ", ".join(f"{number(floor)} on {task}" for task, floor in sorted(tally.floors.items()))
+    return f"Losses are compared by how far they are above the lowest that is allowed: {floors}."
+
+
+def cache_words(tally: Tally) -> str:
+    """The cache's hit rates, by level, in a sentence."""
+    if not tally.looked_up:
+        return "Every candidate was rejected, so none was looked up in the cache."
+    whole = share(tally.duplicates, tally.looked_up)
+    program, alike = (
+        share(part, tally.looked_up) for part in (tally.same_program, tally.same_behaviour)
+    )
+    return (
+        f"Cache hit rate: {whole} of the {tally.looked_up:,} candidates that passed the gates were"
+        f" duplicates and cost no training ({program} the same program as an earlier one, {alike}"
+        f" another program that behaves the same). The Lion paper reports {LION_HIT_RATE} for its"
+        " far longer search."
+    )
+
+
+def _endings(opened: Ledger) -> tuple[dict[tuple[str, int, str], str], int, dict[str, float]]:
+    """How each trial ended, by digest, round and task; and `exploits` and `floors` of a `Tally`."""
+    exploits, floors = 0, {}
+    numbers: dict[str, int | None] = {}
+    found = {}
+    for digest, task, fidelity, path, scores in opened.results():
+        # By hand, because the checked reading of `plain` takes ten times as long, and a long run
+        # has a hundred thousand of them.
+        try:
+            score = json.loads(scores)
+            exploits += score.get("exploits", 0)
+            if floor := float(score.get("floor", 0.0)):  # runs of older versions have none
+                floors[task] = floor
+            if path != "machine":
+                continue
+            if fidelity not in numbers:
+                numbers[fidelity] = _round_of(json.loads(fidelity)["seeds"])
+            if (in_round := numbers[fidelity]) is not None:
+                found[digest, in_round, task] = _ending(score)
+        except (
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            ArithmeticError,
+            RecursionError,
+        ):
+            raise opened.damaged(
+                f"a result on {shown(task)} is no score: {shown(scores)}"
+            ) from None
+    return found, exploits, floors
+
+
+def _round_of(seeds: Sequence[int]) -> int | None:
+    """The round that these seeds are of; None if of a later stage than the evolution."""
+    return seeds[0] // len(seeds) if seeds and seeds[0] < CHAMPION_SEED else None
+
+
+def _ending(score: Mapping[str, Any]) -> str:
+    """As `TaskScore` has it, without NumPy: a long run has a hundred thousand of them."""
+    if not any(map(math.isfinite, (sum(rate) for rate in zip(*score["scores"], strict=True)))):
+        return DIVERGED
+    return PASSED if score.get("stopped_at") is None else STOPPED
+
+
+def _reached(
+    keys: Iterable[tuple[str, int]], endings: Mapping[tuple[str, int, str], str], funnel: Funnel
+) -> tuple[tuple[Reached, ...], int]:
+    """Task by task, and how many passed the screen's tasks without being promoted."""
+    stages = {task: "proxy" for task in funnel.proxy.tasks}
+    stages = {task: "screen" for task in funnel.screen.tasks} | stages
+    counts: dict[str, Counter[str]] = {task: Counter() for task in stages}
+    unpromoted = 0
+    for digest, in_round in keys:
+        ended = {task: endings.get((digest, in_round, task)) for task in stages}
+        for task, ending in ended.items():
+            if ending is not None:
+                counts[task][ending] += 1
+        passed = all(ended[task] == PASSED for task in funnel.screen.tasks)
+        if passed and funnel.proxy.tasks and ended[funnel.proxy.tasks[0]] is None:
+            unpromoted += bool(funnel.screen.tasks)
+    reached = tuple(
+        Reached(task, stages[task], sum(c.values()), c[STOPPED], c[DIVERGED])
+        for task, c in counts.items()
+    )
+    return reached, unpromoted

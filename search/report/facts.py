@@ -1,0 +1,106 @@
+"""What a run's report is made of, read from the ledger at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from ...evaluators.wording import printed_name
+from ..config.settings import SearchConfig
+from ..selection.finalists import finalists
+from ..store.ledger import Ledger
+from ..store.outcome import Finalist, Round, best_champion, read_outcome, read_rounds
+from ..store.runs import Run, stored_config
+from .counts import Tally, read_tally
+from .lineage.ancestry import Ancestor, ancestry
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A run, finished or not.
+
+    Attributes:
+      outcome: `dataclasses.asdict` of the `Outcome`; None before there is one.
+      tally, rounds: of the search. seconds: that it has taken.
+      finalists: of the outcome; before there is one, the best that held-out tasks have tried.
+      best: the best rule's ordinal; before there is an outcome the best on held-out tasks, or
+        where none was tried on them, the fittest. None before anything was trained.
+      line: its ancestry.
+      hung: at what workers hung, with the task.
+    """
+
+    run: Run
+    config: SearchConfig
+    outcome: Mapping[str, Any] | None
+    tally: Tally
+    rounds: tuple[Round, ...]
+    finalists: tuple[Finalist, ...]
+    best: int | None
+    line: tuple[Ancestor, ...]
+    seconds: float
+    hung: Mapping[str, str]
+
+    @property
+    def baseline(self) -> str:
+        """Its name in print."""
+        return printed_name(self.config.baseline)
+
+    @property
+    def evolved(self) -> bool:
+        """Whether the best rule has a parent, so is no starter."""
+        return len(self.line) > 1
+
+
+def read_facts(run: Run) -> Facts:
+    """Reads a run.
+
+    Raises:
+      UserError: the ledger cannot be read.
+    """
+    with closing(run.read()) as opened:
+        config, found_outcome = stored_config(opened), read_outcome(opened)
+        rounds = read_rounds(opened)
+        tally = read_tally(opened, config, rounds)
+        outcome = asdict(found_outcome) if found_outcome else None
+        best: int | None
+        if found_outcome:
+            best, found = found_outcome.ordinal, found_outcome.finalists
+        else:
+            best, found = _best_so_far(tally, rounds), _validated(config, opened, rounds)
+        line = ancestry(opened, best) if best is not None else ()
+        if line:
+            opened.program(line[-1].candidate.program, f"candidate {best}")
+        return Facts(
+            run,
+            config,
+            outcome,
+            tally,
+            rounds,
+            found,
+            best,
+            line,
+            opened.seconds(),
+            opened.hung(),
+        )
+
+
+def _best_so_far(tally: Tally, rounds: tuple[Round, ...]) -> int | None:
+    if (found := best_champion(rounds)) is not None:
+        return found[1].ordinal
+    finite = [(fitness, ordinal) for ordinal, fitness in tally.trials if math.isfinite(fitness)]
+    return min(finite)[1] if finite else None
+
+
+def _validated(
+    config: SearchConfig, opened: Ledger, rounds: tuple[Round, ...]
+) -> tuple[Finalist, ...]:
+    """Who would be finalists if the run ended now, as far as held-out tasks have tried them."""
+    tried = {c.ordinal: c.validation for r in rounds for c in r.champions}
+    return tuple(
+        replace(f, validation=tried[f.ordinal])
+        for f in (finalists(config, opened, rounds) if tried else ())
+        if f.ordinal in tried
+    )

@@ -1,0 +1,121 @@
+"""Who descends from whom: the lineage of a run as a graph, and its file formats.
+
+graph = lineage_graph(ledger)                 # the whole run
+graph = lineage_graph(ledger, ordinal=412)    # one candidate and its ancestors
+text = write(graph, "graphml")
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+
+import networkx as nx
+
+from ....dsl.errors import UserError, did_you_mean
+from ...store.ledger import Candidate, Ledger
+from .ancestry import Ancestor, ancestry, difference
+from .formats import to_dot, to_gexf, to_graphml, to_json
+from .html import to_html
+from .text import to_text
+
+__all__ = [
+    "FORMATS",
+    "Ancestor",
+    "ancestry",
+    "lineage_graph",
+    "to_dot",
+    "to_gexf",
+    "to_graphml",
+    "to_html",
+    "to_json",
+    "to_text",
+    "write",
+]
+
+FORMATS: Mapping[str, Callable[[nx.DiGraph], str]] = MappingProxyType(
+    {
+        "text": to_text,
+        "html": to_html,
+        "graphml": to_graphml,
+        "gexf": to_gexf,
+        "dot": to_dot,
+        "json": to_json,
+    }
+)
+
+
+def write(graph: nx.DiGraph, format: str) -> str:
+    """The graph in one of `FORMATS`.
+
+    Raises:
+      UserError: naming the formats that there are.
+    """
+    if format not in FORMATS:
+        raise UserError(
+            f"unknown lineage format '{format}'{did_you_mean(format, FORMATS)};"
+            f" accepted: {', '.join(FORMATS)}"
+        )
+    return FORMATS[format](graph)
+
+
+def lineage_graph(ledger: Ledger, *, ordinal: int | None = None) -> nx.DiGraph:
+    """The lineage as a forest: edges go from parent to child.
+
+    Args:
+      ledger: of the run.
+      ordinal: only this candidate and its ancestors; None for the whole run.
+
+    Returns:
+      A graph whose nodes are ordinals. Nodes carry `change`, `program`, `digest`, `status`,
+      `statements` (the size in lines) and `diverged`; `fitness` (mean log-ratio to the baseline,
+      finite), `reason` (of a rejection, or how a candidate repeats another) and `twin` (whom one
+      repeats that is a duplicate, or trained again) only where there is one. Edges carry
+      `change`, and `difference` (child's fitness minus parent's) where both are finite. The
+      graph's own attribute `candidate` is the ordinal that was asked for.
+
+    Raises:
+      UserError: there is no such candidate.
+    """
+    if ordinal is None:
+        return _graph(ledger.candidates())
+    graph = _graph(step.candidate for step in ancestry(ledger, ordinal))
+    graph.graph["candidate"] = ordinal
+    return graph
+
+
+def _graph(candidates: Iterable[Candidate]) -> nx.DiGraph:
+    graph = nx.DiGraph()
+    seen: dict[int, Candidate] = {}
+    for candidate in candidates:
+        seen[candidate.ordinal] = candidate
+        graph.add_node(candidate.ordinal, **_attributes(candidate))
+        if candidate.parent is None:
+            continue
+        graph.add_edge(candidate.parent, candidate.ordinal, change=candidate.change)
+        gain = difference(seen.get(candidate.parent), candidate)
+        if gain is not None:
+            graph.edges[candidate.parent, candidate.ordinal]["difference"] = gain
+    return graph
+
+
+def _attributes(candidate: Candidate) -> dict[str, str | int | float | bool]:
+    fitness = candidate.fitness
+    attributes: dict[str, str | int | float | bool] = {
+        "change": candidate.change,
+        "program": candidate.program,
+        "digest": candidate.digest,
+        "status": candidate.status,
+        # Lines after the signature; parsing 20,000 programs to count calls would take seconds.
+        "statements": candidate.program.rpartition('"""')[2].count("\n") - 1,
+        "diverged": fitness is not None and not math.isfinite(fitness),
+    }
+    # The file formats have no null and no infinity, so what does not exist is left out.
+    if fitness is not None and math.isfinite(fitness):
+        attributes["fitness"] = fitness
+    if candidate.reason:
+        attributes["reason"] = candidate.reason
+    if candidate.twin is not None:
+        attributes["twin"] = candidate.twin
+    return attributes

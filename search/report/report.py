@@ -1,0 +1,210 @@
+"""A run's report: one self-contained page that says what was found and how sure that is."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from ...dsl.files import replace_text
+from ...evaluators.wording import percent, plural
+from ..config.files import config_to_toml
+from ..store.runs import REPORT, Run
+from .best_section import best_rule
+from .charts import CHART_STYLE, score_chart
+from .conclusions import Verdict, judge, judge_distilled
+from .facts import Facts, read_facts
+from .funnel_section import FUNNEL_STYLE, funnel_section
+from .hall_of_fame_section import fame_section
+from .html.page import code_block, page, paragraph, section, text
+from .html.plot import PLOT_STYLE
+from .lineage.html import STEPS_STYLE, steps_html
+from .round_chart import ROUND_STYLE
+from .rounds_section import rounds_section
+from .tables import comparison_table, overall_table
+
+_LIBRARIES = ("evoptax", "jax", "optax", "numpy", "scikit-learn", "networkx")
+
+
+def write_report(run: Run) -> Path:
+    """Writes the report into the run's folder and returns its path.
+
+    Raises:
+      UserError: the ledger cannot be read or the folder not written.
+    """
+    html = report_html(run)
+    path = run.folder / REPORT
+    replace_text(path, html)  # a reader with the page open never finds half of it
+    return path
+
+
+def report_html(run: Run) -> str:
+    """The report of a run, finished or not, as one HTML page.
+
+    Raises:
+      UserError: the ledger cannot be read.
+    """
+    facts = read_facts(run)
+    verdict = verdict_of(facts)
+    body = [
+        "<header>",
+        f"<h1>evoptax: run {text(run.name)}</h1>",
+        paragraph(verdict.sentence, "verdict"),
+        *(paragraph(caveat, "caveat") for caveat in verdict.caveats),
+        "</header>",
+        best_rule(facts),
+        *(() if facts.config.traces else _of_training(facts)),
+        _reproduction(facts),
+    ]
+    style = PLOT_STYLE + CHART_STYLE + ROUND_STYLE + FUNNEL_STYLE + STEPS_STYLE
+    return page(f"{run.name}: evoptax", (part for part in body if part), style)
+
+
+def _of_training(facts: Facts) -> Sequence[str]:
+    return (
+        _comparison(facts),
+        rounds_section(facts),
+        fame_section(facts),
+        _scores(facts),
+        funnel_section(facts),
+        _ancestry(facts),
+    )
+
+
+def verdict_of(facts: Facts) -> Verdict:
+    """The verdict on a run, finished or not, and what workers hung at."""
+    verdict = _verdict_of(facts)
+    if not facts.hung:
+        return verdict
+    what = ", ".join(f"{what} on {task or 'a task'}" for what, task in facts.hung.items())
+    words = (
+        f"Workers hung at {what}, which counts as diverged; where they do not hang, this search"
+        " may end otherwise."
+    )
+    return replace(verdict, caveats=(*verdict.caveats, words))
+
+
+def _verdict_of(facts: Facts) -> Verdict:
+    if facts.config.traces:
+        return judge_distilled(facts.outcome)
+    if facts.outcome:
+        return judge(facts.outcome, facts.config.baseline, evolved=facts.evolved)
+    resume = f"Continue it with `evoptax resume {shlex.quote(facts.run.name)}`."
+    trained = plural(len(facts.tally.trials), "candidate")
+    if facts.best is None:
+        if not facts.tally.trials:
+            return Verdict("This run has not trained a candidate yet.", (resume,))
+        return Verdict(
+            f"This run is not finished: {trained} trained so far, all diverged.", (resume,)
+        )
+    so_far = f"This run is not finished: of {trained} trained so far, the best"
+    relative = f"loss relative to tuned {facts.baseline}"
+    tried = {c.ordinal: c.validation for r in facts.rounds for c in r.champions}
+    if facts.best in tried:
+        return Verdict(
+            f"{so_far} on held-out tasks has {percent(tried[facts.best])} {relative} there.",
+            (
+                "It is the best of many there, so that score flatters it: it was not confirmed on"
+                " fresh seeds, nor compared on unseen tasks.",
+                resume,
+            ),
+        )
+    return Verdict(
+        f"{so_far} has {percent(facts.line[-1].fitness)} {relative} on the tasks it is evolved on.",
+        ("That proves nothing yet: it was not tried on unseen tasks or with fresh seeds.", resume),
+    )
+
+
+def _comparison(facts: Facts) -> str:
+    if not facts.outcome or not facts.outcome["comparison"]:
+        return ""
+    words = (
+        "Tasks and seeds that nothing was chosen by. Every rule gets the same learning rates and"
+        f" is shown at its best one. Percent: how much higher its loss is than {facts.baseline}'s,"
+        " with a 95 % interval from a paired t-test over seeds; negative is better."
+    )
+    return section(
+        f"Compared with tuned {facts.baseline} on unseen tasks",
+        paragraph(words, "note"),
+        comparison_table(facts.outcome, facts.config.baseline),
+        *_overall(facts.outcome),
+    )
+
+
+def _overall(outcome: Mapping[str, Any]) -> Sequence[str]:
+    if not (found := overall_table(outcome)):
+        return ()
+    words = (
+        "All of these tasks together, and those of each tier where there are several: the geometric"
+        " mean of the ratios of losses, best rule over rival, paired by task and seed; with a 95 %"
+        " bootstrap interval over seeds, and the two-sided p-value of a sign-flip test that there"
+        " is no difference on these tasks. Each p-value stands alone: it is not corrected for the"
+        " number of rivals."
+    )
+    return ("<h3>Over all unseen tasks</h3>", found, paragraph(words, "note"))
+
+
+def _scores(facts: Facts) -> str:
+    if not facts.tally.trials:
+        return ""
+    kin = {step.candidate.ordinal for step in facts.line}
+    chart = score_chart(facts.tally.trials, kin, facts.baseline)
+    note = (
+        "Each round has problems of its own, so a score is of the round that it was measured in."
+        if facts.config.evolution.round
+        else ""
+    )
+    return section(
+        "The search",
+        chart or paragraph("Every candidate diverged."),
+        paragraph(note, "note") if note else "",
+    )
+
+
+def _ancestry(facts: Facts) -> str:
+    if not facts.evolved:
+        return ""
+    steps = plural(len(facts.line) - 1, "step")
+    words = (
+        f"{steps} from {facts.line[0].change.removeprefix('start: ')}. Beside each: loss relative"
+        f" to tuned {facts.baseline} on the proxies, and what the mutation did to it. Where parent"
+        " and child were trained in different rounds, their problems differ too."
+    )
+    command = f"evoptax lineage {shlex.quote(facts.run.name)} {facts.best} --format graphml"
+    return section(
+        "Where the rule comes from",
+        paragraph(words, "note"),
+        steps_html(facts.line, facts.outcome["simplified"] if facts.outcome else None),
+        "<p>For other programs:</p>",
+        code_block(command),
+    )
+
+
+def _reproduction(facts: Facts) -> str:
+    versions = ", ".join([f"Python {platform.python_version()}", *_versions()])
+    repeats = (
+        "A budget in seconds ends elsewhere on another machine; to repeat this run exactly,"
+        f" leave it out and set budget.candidates to {len(facts.tally.trials)}."
+        if facts.config.budget.seconds is not None
+        else "The same configuration and versions repeat this run exactly."
+    )
+    return section(
+        "Configuration",
+        paragraph(f"Seed {facts.config.seed}. {repeats}"),
+        code_block(config_to_toml(facts.config)),
+        paragraph(f"This page was written with {versions}.", "note"),
+    )
+
+
+def _versions() -> list[str]:
+    found = []
+    for name in _LIBRARIES:
+        try:
+            found.append(f"{name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            continue  # a reader's machine need not have what training needs
+    return found

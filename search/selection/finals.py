@@ -1,0 +1,268 @@
+"""Choosing the best rule: validation, confirmation by an independent path, final comparison.
+
+What the evolution optimized proves nothing: it fits its proxies. So the finalists, those that did
+best on validation tasks during the run, have their constants tuned and are ranked on those tasks
+once more, all on the same seeds; none is believed before the fused path has confirmed it on fresh
+seeds; and target tasks, by which nothing is chosen, say how good the best of them is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+
+from ...dsl.canonical import program_digest
+from ...dsl.program import LEARNING_RATE, Program
+from ...dsl.syntax import format_program, parse
+from ...evaluators.scoring import TaskScore, mean_log_ratio
+from ...evaluators.wording import percent
+from ...known_algorithms.catalogue import get_known
+from ...known_algorithms.nearest import nearest_known
+from ..config.settings import SearchConfig, Stage
+from ..execution.jobs import Job, Stopped, Trials, jobs_of
+from ..store.ledger import Ledger
+from ..store.outcome import Finalist, Outcome, Overall, Round, Row, read_outcome
+from .final_comparison import compared
+from .finalists import finalists, is_on_front
+from .funnel import FINALIST_SEED, FRESH_SEED
+from .pruning import MOST_COST, prune, tasks_for
+from .tuning.tune import Tuned, tune
+
+# At least so many seeds confirm a rule; it was chosen by fewer.
+FRESH_SEEDS = 5
+# Finalists are told apart by so many times the seeds that made them champions.
+FINAL = 4
+
+Say = Callable[[str, str], None]
+
+
+def decide(
+    config: SearchConfig, ledger: Ledger, trials: Trials, rounds: Sequence[Round], say: Say
+) -> Outcome:
+    """Chooses the best rule of a finished evolution and stores the outcome as a fact.
+
+    Raises:
+      Stopped: when asked to stop before; a resumed run goes on from there.
+    """
+    if (stored := read_outcome(ledger)) is not None:
+        return stored
+    finals = _Finals(config, ledger, trials, say)
+    found = finals.validated(finals.with_tuned(finalists(config, ledger, rounds)))
+    found, winner, scores = finals.confirmed(found)
+    if winner is None:
+        # Nothing was better than the baseline where it counts: say so by keeping the starter.
+        starter = ledger.candidate(0)
+        assert starter is not None
+        ordinal, fitness = 0, starter.fitness or 0.0
+        program = ledger.program(starter.program, "candidate 0")
+        scores, _ = finals.confirm(program)
+    else:
+        ordinal, fitness, program = winner.ordinal, winner.fitness, parse(winner.program)
+    program = with_tuned_rate(program, scores)
+    pruned: tuple[str, ...] = ()
+    if config.funnel.pruned and winner is not None:
+        program, pruned = finals.pruned(program, winner)
+    evolved = ledger.candidate(ordinal)
+    assert evolved is not None
+    comparison, overall = finals.comparison(program)
+    outcome = Outcome(
+        ordinal,
+        evolved.program,
+        format_program(program),
+        fitness,
+        winner is not None,
+        tuple(found),
+        comparison,
+        pruned,
+        str(nearest_known(program)) if evolved.parent is not None else "",
+        overall,
+    )
+    ledger.set_fact("outcome", json.loads(json.dumps(asdict(outcome))))
+    return outcome
+
+
+@dataclass(frozen=True)
+class _TunedFact:
+    """A finalist with tuned constants, and what changed, in words."""
+
+    program: str
+    changes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _PrunedFact:
+    """The best rule without what training does not need, and the steps in words."""
+
+    program: str
+    steps: tuple[str, ...]
+
+
+class _Finals:
+    """The stages after the evolution."""
+
+    def __init__(self, config: SearchConfig, ledger: Ledger, trials: Trials, say: Say) -> None:
+        self.funnel = config.funnel
+        self.taken = config.tasks
+        self.seed = config.seed
+        self.baseline = get_known(config.baseline).program
+        rivals = (name for name in config.rivals if name != config.baseline)
+        self.rivals = [get_known(name).program for name in rivals]
+        self.ledger = ledger
+        self.trials = trials
+        self.say = say
+
+    def with_tuned(self, finalists: list[Finalist]) -> list[Finalist]:
+        """Finalists, and beside the first of them the same with tuned constants."""
+        proxies = dict.fromkeys((*self.funnel.screen.tasks, *self.funnel.proxy.tasks))
+        tuned = [self._tuned(f, proxies) for f in finalists[: self.funnel.tuned]]
+        return [*finalists, *(f for f in tuned if f.tuned)]
+
+    def _tuned(self, finalist: Finalist, proxies: dict[str, None]) -> Finalist:
+        key = f"tuned {finalist.ordinal}"
+        stored = self.ledger.fact_as(key, _TunedFact)
+        if stored is None:
+            self.say("tuning", f"the constants of candidate {finalist.ordinal}")
+            result: Tuned = tune(
+                parse(finalist.program),
+                proxies,
+                self.trials.workers,
+                self.baseline,
+                seed=self.seed,
+                schedule=self.funnel.screen.schedule,
+                most_gain=self.funnel.most_gain,
+                result=self.trials.result,
+            )
+            stored = _TunedFact(
+                format_program(result.program),
+                tuple(f"{c.name}: {c.before:g} → {c.after:g}" for c in result.changes),
+            )
+            self.ledger.set_fact(key, asdict(stored))
+        self.ledger.program(stored.program, f"candidate {finalist.ordinal}, tuned,")
+        return replace(finalist, program=stored.program, tuned=stored.changes)
+
+    def validated(self, finalists: list[Finalist]) -> list[Finalist]:
+        """Finalists with their validation score on the same seeds, best first."""
+        stage = self.funnel.validation
+        if not stage.tasks:
+            return finalists
+        stage = replace(stage, seeds=max(FINAL * stage.seeds, FRESH_SEEDS))
+        programs = [self.baseline, *(parse(f.program) for f in finalists)]
+        jobs = [job for p in programs for job in jobs_of(p, stage, "machine", FINALIST_SEED)]
+        scores = self._run(jobs, "validating", f"{len(finalists)} finalists")
+        width, gain = len(stage.tasks), self.funnel.most_gain
+        base, *rest = (scores[i * width :][:width] for i in range(len(programs)))
+        ranked = [
+            replace(finalist, validation=mean_log_ratio(own, base, gain))
+            for finalist, own in zip(finalists, rest, strict=True)
+        ]
+        return sorted(ranked, key=lambda f: (f.validation, f.fitness, f.ordinal))
+
+    def confirmed(
+        self, finalists: list[Finalist]
+    ) -> tuple[list[Finalist], Finalist | None, list[TaskScore]]:
+        """Tries the finalists that no simpler one beats, by the fused path on fresh seeds.
+
+        Returns:
+          The finalists; the best that was confirmed, and its scores.
+        """
+        winner, scores = None, []
+        found = list(finalists)
+        tried = 0
+        for place, finalist in enumerate(finalists):
+            if winner is not None and (
+                tried >= self.funnel.confirmed or not is_on_front(finalist, finalists)
+            ):
+                continue
+            tried += 1
+            own, value = self.confirm(parse(finalist.program))
+            found[place] = replace(finalist, confirmation=value)
+            if value <= 0 and winner is None:
+                winner, scores = found[place], own
+        return found, winner, scores
+
+    def confirm(self, program: Program) -> tuple[list[TaskScore], float]:
+        """Scores by the fused path on the proxies with seeds never used before, and their mean
+        log-ratio to the baseline.
+        """
+        stages = (self.funnel.screen, self.funnel.proxy)
+        own = [job for s in stages for job in self._fresh(program, s)]
+        base = [job for s in stages for job in self._fresh(self.baseline, s, shared=True)]
+        detail = f"{program.name} by the compiled path on fresh seeds"
+        scores = self._run([*own, *base], "confirming", detail)
+        own_scores = scores[: len(own)]
+        return own_scores, mean_log_ratio(own_scores, scores[len(own) :], self.funnel.most_gain)
+
+    def _fresh(self, program: Program, stage: Stage, *, shared: bool = False) -> list[Job]:
+        stage = replace(stage, seeds=max(stage.seeds, FRESH_SEEDS))
+        return jobs_of(program, stage, "fused", FRESH_SEED, shared=shared)
+
+    def pruned(self, program: Program, winner: Finalist) -> tuple[Program, tuple[str, ...]]:
+        """The rule without what does not change how it trains, and the steps in words.
+
+        The rule as it was, where the shorter one does not hold on the held-out tasks too, or is not
+        confirmed.
+        """
+        whole = program
+        # Of this rule: a run that goes on may take another.
+        key = f"pruned {program_digest(program)}"
+        stored = self.ledger.fact_as(key, _PrunedFact)
+        if stored is None:
+            steps = []
+            name, doc = program.name, program.doc
+
+            def say(words: str) -> None:
+                if self.trials.should_stop():
+                    raise Stopped
+                self.say("pruning", words)
+
+            tasks, schedule = tasks_for(self.taken), self.funnel.validation.schedule
+            for step in prune(program, tasks, self.trials.workers, say, schedule=schedule):
+                program = step.after
+                effect = "" if step.effect is None else f" ({percent(step.effect.mean)})"
+                steps.append(f"{step.name}{effect}")
+            program = replace(program, name=name, doc=doc)
+            stored = _PrunedFact(format_program(program), tuple(steps))
+            self.ledger.set_fact(key, asdict(stored))
+        smaller = self.ledger.program(stored.program, "the best rule, pruned,")
+        (again,) = self.validated([replace(winner, program=stored.program)])
+        if self.funnel.validation.tasks and again.validation > winner.validation + MOST_COST:
+            return whole, ()
+        scores, value = self.confirm(smaller)
+        if value > 0:
+            return whole, ()
+        return with_tuned_rate(smaller, scores), stored.steps
+
+    def comparison(self, program: Program) -> tuple[tuple[Row, ...], tuple[Overall, ...]]:
+        """The best rule, the baseline and its rivals on the target tasks: by task, and overall."""
+        stage = self.funnel.target
+        if not stage.tasks:
+            return (), ()
+        rules = [program, self.baseline, *self.rivals]
+        # The known rules' scores are the same in every run, so they are kept between runs.
+        shared = [False, *[True] * (len(rules) - 1)]
+        jobs = [
+            job
+            for rule, is_known in zip(rules, shared, strict=True)
+            for job in self._fresh(rule, stage, shared=is_known)
+        ]
+        scores = self._run(jobs, "comparing", f"{program.name} with known rules on unseen tasks")
+        width = len(stage.tasks)
+        by_rule = [scores[i * width :][:width] for i in range(len(rules))]
+        return compared([rule.name for rule in rules], by_rule)
+
+    def _run(self, jobs: list[Job], phase: str, detail: str) -> list[TaskScore]:
+        def done(count: int) -> None:
+            self.say(phase, f"{detail}: {count} of {len(jobs)} trained")
+
+        return self.trials.run(jobs, done)
+
+
+def with_tuned_rate(program: Program, scores: list[TaskScore]) -> Program:
+    """The rule with a default learning rate that suits: the median of its tuned ones."""
+    rates = [s.learning_rate for s in scores if not s.diverged]
+    if not rates or LEARNING_RATE not in program.defaults:
+        return program
+    return program.with_defaults(lr=float(f"{np.exp(np.median(np.log(rates))):.1g}"))

@@ -1,0 +1,170 @@
+"""The funnel: many cheap trials, few thorough ones, and an independent path for the winner.
+
+screen → proxy (every candidate, each round on fresh problems) → validation (the best of each round,
+then the finalists) → confirmation (fused path, fresh seeds) → target (the final comparison, by
+which nothing is chosen).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+from typing import Any
+
+from ...dsl.program import Program
+from ...dsl.syntax import format_program, parse
+from ...evaluators.evaluate import Fidelity, score_from_json, score_to_json
+from ...evaluators.hurdles import Hurdle, Pace, pace_from_plain
+from ...evaluators.scoring import TaskScore, mean_over_tasks
+from ..config.settings import SearchConfig, Stage
+from ..execution.jobs import HUNG, Job, Trials, fidelity, fidelity_from_plain, hung_score
+from ..execution.requests import WorkerHung
+from ..store.records import Proposal
+
+# A candidate that fails the screen or a hurdle ranks behind one that passed and did this much
+# worse.
+UNPROMOTED_PENALTY = 0.5
+# How many times during a candidate's training run it is compared with the baseline; what that
+# saves, and whom it stops in error, is printed by benchmarks/hurdles.py.
+CHECKPOINTS = 5
+# The first seed of what each stage trains on. The evolution starts at 0 and goes on with each
+# round; champions meet the same seeds in every round; confirmation and final comparison take seeds
+# that no selection has seen.
+CHAMPION_SEED = 1_000_000
+FINALIST_SEED = 2_000_000
+FRESH_SEED = 3_000_000
+
+
+def round_fidelity(stage: Stage, task: str, number: int) -> Fidelity:
+    """How thoroughly rules are tried on a task in a round, whose seeds no other round has."""
+    return fidelity(stage, task, number * stage.seeds, CHECKPOINTS)
+
+
+def proxy_jobs(program: Program, config: SearchConfig, number: int) -> list[Job]:
+    """A rule on all that candidates are trained on in a round."""
+    stages = (config.funnel.screen, config.funnel.proxy)
+    return [
+        Job(program, task, round_fidelity(stage, task, number), "machine")
+        for stage in stages
+        for task in stage.tasks
+    ]
+
+
+class CandidateTrainer:
+    """Screen, then proxies for those that pass; a worker does both in one go."""
+
+    def __init__(
+        self, trials: Trials, config: SearchConfig, number: int, paces: Mapping[str, Pace]
+    ) -> None:
+        """For one round.
+
+        Args:
+          trials: who train, and where results are kept.
+          config: of the search.
+          number: the round's, from 0; each has seeds of its own.
+          paces: the baseline's on the round's problems, by task.
+        """
+        self._trials = trials
+        stages = [
+            [(task, round_fidelity(stage, task, number)) for task in stage.tasks]
+            for stage in (config.funnel.screen, config.funnel.proxy)
+        ]
+        self._tried = {task: f for stage in stages for task, f in stage}
+        self._keys = {task: trials.trial(task, f, "machine") for task, f in self._tried.items()}
+        funnel = config.funnel
+        # What is the same for every candidate.
+        self._request = {
+            "do": "candidate",
+            "stages": [[(task, vars(f)) for task, f in stage] for stage in stages],
+            "promote_within": funnel.promote_within,
+            "hurdle": funnel.hurdle,
+            "most_gain": funnel.most_gain,
+            "paces": {task: vars(pace) for task, pace in paces.items()},
+        }
+
+    def start(self, candidate: Proposal, *, is_new: bool) -> Future[dict[str, Any]]:
+        """Has a worker train a candidate.
+
+        Args:
+          candidate: to be trained.
+          is_new: whether no earlier session can have trained it on any task.
+
+        Returns:
+          What `train_candidate` returns; where workers hang at it, that it diverged, and HUNG with
+          the task.
+        """
+        known = {}
+        for task, key in self._keys.items() if not is_new else ():
+            if (score := self._trials.results.result(candidate.digest, *key)) is not None:
+                known[task] = score
+        request = {**self._request, "program": format_program(candidate.program), "known": known}
+        what = f"candidate {candidate.ordinal}"
+        return self._trials.workers.submit(request, what, ahead=True, on_hang=self._hung)
+
+    def _hung(self, error: WorkerHung) -> dict[str, Any]:
+        """What a candidate gets at which workers hang. Resumed, a run finds it in the ledger."""
+        task = error.task
+        scores = {task: hung_score(task, self._tried[task])} if task in self._tried else {}
+        return {"fitness": math.inf, "scores": scores, HUNG: task}
+
+    def keep(self, trained: Iterable[tuple[Proposal, Mapping[str, Any]]]) -> None:
+        """Stores the new scores of candidates, given with what `train_candidate` returned."""
+        self._trials.results.record(
+            (candidate.digest, *self._keys[task], score)
+            for candidate, answer in trained
+            for task, score in answer["scores"].items()
+        )
+
+
+def train_candidate(
+    program: str,
+    stages: Sequence[Sequence[tuple[str, dict[str, Any]]]],
+    promote_within: float,
+    hurdle: float,
+    most_gain: float,
+    paces: Mapping[str, dict[str, Any]],
+    known: Mapping[str, str],
+    score: Callable[[Job, Hurdle], TaskScore],
+) -> dict[str, Any]:
+    """Trains a candidate. This is what a worker runs, so all but `score` is plain data.
+
+    Args:
+      program: the candidate's text.
+      stages: screen and proxy: tasks, each with its fidelity.
+      promote_within, hurdle, most_gain: see `Funnel`.
+      paces: by task, the baseline's `Pace`. known: the candidate's scores that are known.
+      score: trains one job, unless a hurdle stops it.
+
+    Returns:
+      "fitness", and by task the "scores" that were not known.
+    """
+    parsed = parse(program)
+    ratios: list[float] = []
+    new: dict[str, str] = {}
+
+    def climb(stage: Sequence[tuple[str, dict[str, Any]]]) -> float | None:
+        """How far behind it was where it was stopped; None if it was not."""
+        for task, tried in stage:
+            pace = pace_from_plain(paces[task])
+            if task in known:
+                found = score_from_json(known[task])
+            else:
+                job = Job(parsed, task, fidelity_from_plain(tried), "machine")
+                # Nobody looks at a candidate's curve again.
+                found = replace(score(job, Hurdle(pace, hurdle)), curve=(), curve_steps=())
+                new[task] = score_to_json(found)
+            ratios.append(pace.log_ratio(found, most_gain))
+            if found.diverged or found.stopped_at is not None:
+                return ratios[-1]
+        return None
+
+    screen, proxy = stages
+    behind = climb(screen)
+    if behind is None and mean_over_tasks(ratios) > promote_within:
+        behind = mean_over_tasks(ratios)
+    if behind is None:
+        behind = climb(proxy)
+    fitness = mean_over_tasks(ratios) if behind is None else behind + UNPROMOTED_PENALTY
+    return {"fitness": fitness, "scores": new}

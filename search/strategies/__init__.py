@@ -1,0 +1,1 @@
+"""What is tried next: pure, by ask and tell."""
