@@ -21,8 +21,8 @@ from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
-from evoptax.dsl.bytecode import TooLarge
-from evoptax.dsl.canonical import program_digest
+from evoptax.dsl.algebra.canonical import program_digest
+from evoptax.dsl.machine.bytecode import TooLarge
 from evoptax.dsl.program import Program
 from evoptax.evaluators.cache import enable_compilation_cache
 from evoptax.evaluators.evaluate import Evaluator, Fidelity

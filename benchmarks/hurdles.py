@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
-from evoptax.dsl.bytecode import TooLarge
+from evoptax.dsl.machine.bytecode import TooLarge
 from evoptax.evaluators.scoring import LEARNING_RATES
 from evoptax.evaluators.tasks import get_task
 from evoptax.evaluators.training import Trainer

@@ -21,8 +21,8 @@ from functools import partial
 from typing import TypeVar
 
 import numpy as np
-from evoptax.dsl.bytecode import TooLarge, assemble
-from evoptax.dsl.canonical import program_digest
+from evoptax.dsl.algebra.canonical import program_digest
+from evoptax.dsl.machine.bytecode import TooLarge, assemble
 from evoptax.dsl.program import Program
 from evoptax.dsl.syntax import check
 from evoptax.known_algorithms.catalogue import get_known

@@ -14,8 +14,8 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 
-from evoptax.dsl import operations as ops
-from evoptax.dsl.bytecode import TooLarge, assemble
+from evoptax.dsl.machine import operations as ops
+from evoptax.dsl.machine.bytecode import TooLarge, assemble
 from evoptax.dsl.program import Program
 from evoptax.known_algorithms.catalogue import KNOWN, get_known
 from evoptax.search.filters.gates import rejection

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from evoptax.dsl.constants import tunable
+from evoptax.dsl.machine.constants import tunable
 from evoptax.dsl.program import Program
 from evoptax.evaluators.cache import enable_compilation_cache
 from evoptax.evaluators.evaluate import Fidelity, score_from_json

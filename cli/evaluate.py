@@ -176,7 +176,7 @@ def _scores(
 
 def _fits_the_plain_machine(program: Program) -> bool:
     """Whether the machine runs it faster than it compiles; the full machine does not."""
-    from ..dsl.bytecode import TooLarge, assemble
+    from ..dsl.machine.bytecode import TooLarge, assemble
 
     try:
         return not assemble(program).full

@@ -12,10 +12,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..dsl.algebra.simplifier import Step, explain
 from ..dsl.errors import UserError
 from ..dsl.expressions import format_number
 from ..dsl.program import Constant, Program, subexpressions
-from ..dsl.simplifier import Step, explain
 from ..dsl.syntax import format_program
 from ..known_algorithms.catalogue import KNOWN
 from ..known_algorithms.nearest import nearest_known

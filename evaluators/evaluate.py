@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from ..dsl.canonical import program_digest
+from ..dsl.algebra.canonical import program_digest
 from ..dsl.program import LEARNING_RATE, Program
 from .hurdles import Hurdle
 from .scoring import LEARNING_RATES, TaskScore, task_score

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ..dsl import machine
 from ..dsl.arrays import Leaves
 from ..dsl.fused import bind_jax
-from ..dsl.layout import Layout
+from ..dsl.machine import machine
+from ..dsl.machine.layout import Layout
 from ..dsl.program import LEARNING_RATE, Program
 from ..dsl.shapes import Kind
 

@@ -19,9 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ..dsl import machine
-from ..dsl.bytecode import assemble
-from ..dsl.layout import Layout
+from ..dsl.machine import machine
+from ..dsl.machine.bytecode import assemble
+from ..dsl.machine.layout import Layout
 from ..dsl.program import Program
 from .compilation import jit
 from .parameters import Parameters

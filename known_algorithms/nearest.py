@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 
+from ..dsl.algebra.saturation import EGraph, saturate
+from ..dsl.algebra.simplifier import simplify
+from ..dsl.algebra.terms import CONSTANT, SYMBOL, Term, call_digest, digest, postorder
+from ..dsl.algebra.values import Values, values_of
 from ..dsl.expressions import format_number
 from ..dsl.primitives import PRIMITIVES
 from ..dsl.program import LEARNING_RATE, Constant, Program, Statement, substitute
-from ..dsl.simplification.saturation import EGraph, saturate
-from ..dsl.simplification.values import Values, values_of
-from ..dsl.simplifier import simplify
-from ..dsl.terms import CONSTANT, SYMBOL, Term, call_digest, digest, postorder
 from .catalogue import KNOWN
 
 

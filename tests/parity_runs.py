@@ -17,11 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from evoptax.dsl.arrays import Leaves, bind
-from evoptax.dsl.bytecode import assemble
 from evoptax.dsl.export.check import load
 from evoptax.dsl.export.optax import to_optax
 from evoptax.dsl.export.optax_names import rule_name
 from evoptax.dsl.fused import bind_jax
+from evoptax.dsl.machine.bytecode import assemble
 from evoptax.dsl.primitives import PRIMITIVES, Scope
 from evoptax.dsl.program import Call, Program, subexpressions
 from evoptax.known_algorithms.catalogue import KNOWN

@@ -13,11 +13,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from evoptax.dsl import machine
 from evoptax.dsl.arrays import Leaves, Rule, bind
-from evoptax.dsl.bytecode import assemble
 from evoptax.dsl.fused import bind_jax
-from evoptax.dsl.layout import Layout
+from evoptax.dsl.machine import machine
+from evoptax.dsl.machine.bytecode import assemble
+from evoptax.dsl.machine.layout import Layout
 from evoptax.dsl.program import LEARNING_RATE, Program
 from jax import lax
 

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from evoptax.dsl.canonical import program_digest
+from evoptax.dsl.algebra.canonical import program_digest
 from evoptax.evaluators.evaluate import score_from_json
 from evoptax.evaluators.hurdles import Hurdle
 from evoptax.evaluators.scoring import TaskScore

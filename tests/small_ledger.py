@@ -10,9 +10,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from evoptax.dsl.canonical import program_digest
+from evoptax.dsl.algebra.canonical import program_digest
+from evoptax.dsl.algebra.simplifier import simplify
 from evoptax.dsl.program import Program
-from evoptax.dsl.simplifier import simplify
 from evoptax.dsl.syntax import format_program, parse
 from evoptax.known_algorithms.catalogue import get_known
 from evoptax.search.config.settings import Budget, SearchConfig

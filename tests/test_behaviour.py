@@ -7,7 +7,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from evoptax.dsl.canonical import program_digest
+from evoptax.dsl.algebra.canonical import program_digest
 from evoptax.dsl.program import Call, Hyperparameter, Name, Program
 from evoptax.dsl.syntax import format_program, parse
 from evoptax.known_algorithms.catalogue import KNOWN, get_known

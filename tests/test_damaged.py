@@ -19,7 +19,7 @@ from unicodedata import category
 
 import pytest
 from damage import COMMANDS, TRAINING, assert_no_traceback, command_line, run_command
-from evoptax.dsl.canonical import program_digest
+from evoptax.dsl.algebra.canonical import program_digest
 from evoptax.dsl.errors import UserError
 from evoptax.known_algorithms.catalogue import get_known
 from evoptax.search.config.files import config_from_dict

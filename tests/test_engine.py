@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from evoptax.dsl.canonical import program_digest
+from evoptax.dsl.algebra.canonical import program_digest
 from evoptax.dsl.errors import UserError
 from evoptax.dsl.syntax import parse
 from evoptax.search.config.files import config_from_dict

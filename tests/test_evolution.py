@@ -13,8 +13,8 @@ from statistics import median
 from types import FrameType
 
 import pytest
-from evoptax.dsl import terms
-from evoptax.dsl.canonical import program_digest
+from evoptax.dsl.algebra import terms
+from evoptax.dsl.algebra.canonical import program_digest
 from evoptax.dsl.program import Call, Program, subexpressions
 from evoptax.dsl.syntax import check, format_program, parse
 from evoptax.known_algorithms.catalogue import KNOWN, get_known

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from evoptax.dsl import operations as ops
-from evoptax.dsl.bytecode import TooLarge, assemble
 from evoptax.dsl.export.json import to_json
 from evoptax.dsl.export.latex import to_latex
 from evoptax.dsl.export.optax import to_optax
+from evoptax.dsl.machine import operations as ops
+from evoptax.dsl.machine.bytecode import TooLarge, assemble
 from evoptax.dsl.program import Program
 from evoptax.dsl.syntax import format_program
 from evoptax.known_algorithms.catalogue import KNOWN, get_known

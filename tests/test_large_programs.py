@@ -12,18 +12,18 @@ from random import Random
 
 import pytest
 from evoptax.cli.main import main
-from evoptax.dsl.bytecode import TooLarge, assemble, check_fits
-from evoptax.dsl.canonical import program_digest
-from evoptax.dsl.constants import tunable
+from evoptax.dsl.algebra.canonical import program_digest
+from evoptax.dsl.algebra.reductions import reductions, with_plain_rate
+from evoptax.dsl.algebra.simplifier import explain, rank, simplify
 from evoptax.dsl.dependencies import update_depends_on
 from evoptax.dsl.errors import ProgramError
 from evoptax.dsl.export.json import from_json, to_json
 from evoptax.dsl.export.latex import to_latex
 from evoptax.dsl.export.optax import to_optax
 from evoptax.dsl.liveness import without_dead_code
+from evoptax.dsl.machine.bytecode import TooLarge, assemble, check_fits
+from evoptax.dsl.machine.constants import tunable
 from evoptax.dsl.program import Call, Name, Program, Statement
-from evoptax.dsl.simplification.reductions import reductions, with_plain_rate
-from evoptax.dsl.simplifier import explain, rank, simplify
 from evoptax.dsl.syntax import check, format_program, parse
 from evoptax.known_algorithms.catalogue import KNOWN
 from evoptax.known_algorithms.nearest import nearest_known

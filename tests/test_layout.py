@@ -22,9 +22,9 @@ FILES = {
 }
 LIGHT = (
     "dsl.syntax",
-    "dsl.simplifier",
-    "dsl.canonical",
-    "dsl.bytecode",
+    "dsl.algebra.simplifier",
+    "dsl.algebra.canonical",
+    "dsl.machine.bytecode",
     "known_algorithms.catalogue",
     "evaluators.tasks",
 )
@@ -53,6 +53,10 @@ def imported_modules(module: str, nodes: list[ast.AST]) -> set[str]:
                 inner = f"{base}.{alias.name}".strip(".")
                 found.add(inner if inner in FILES else base)
     return found
+
+
+def folder_of(module: str) -> str:
+    return module if FILES[module].name == "__init__.py" else module.rpartition(".")[0]
 
 
 def everywhere(module: str) -> set[str]:
@@ -98,6 +102,39 @@ def test_no_circles() -> None:
 
     for module in FILES:
         visit(module, ())
+
+
+def test_no_circles_between_folders() -> None:
+    """Within a layer, also counting imports inside functions; a folder's own files are one part."""
+    edges: dict[str, set[str]] = {}
+    for module in FILES:
+        folder = folder_of(module)
+        found = {folder_of(other) for other in everywhere(module) & FILES.keys()}
+        same_layer = {f for f in found - {folder} if f.split(".")[0] == folder.split(".")[0]}
+        edges.setdefault(folder, set()).update(same_layer)
+    done: set[str] = set()
+
+    def visit(folder: str, path: tuple[str, ...]) -> None:
+        assert folder not in path, " imports ".join([*path[path.index(folder) :], folder])
+        if folder not in done:
+            for other in sorted(edges[folder]):
+                visit(other, (*path, folder))
+            done.add(folder)
+
+    for folder in edges:
+        visit(folder, ())
+
+
+def test_only_the_command_line_imports_the_report() -> None:
+    for module in FILES:
+        if not module.startswith(("cli.", "search.report.")):
+            others = {m for m in everywhere(module) if m.startswith("search.report")}
+            assert not others, f"{module} imports {sorted(others)}"
+
+
+def test_search_has_nine_parts() -> None:
+    parts = {path.name for path in (ROOT / "search").iterdir()} - {"__init__.py", "__pycache__"}
+    assert len(parts - {"py.typed"}) <= 9, sorted(parts)
 
 
 def test_light_modules_do_not_import_jax() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evoptax.dsl.canonical import program_digest
+from evoptax.dsl.algebra.canonical import program_digest
 from evoptax.dsl.liveness import dead_statements, without_dead_code
 from evoptax.dsl.program import Program
 from evoptax.dsl.syntax import check, format_program, parse

@@ -7,10 +7,10 @@ from itertools import pairwise
 import jax
 import jax.numpy as jnp
 import pytest
-from evoptax.dsl import machine
-from evoptax.dsl.bytecode import assemble
-from evoptax.dsl.layout import Layout
-from evoptax.dsl.stacks import MOST_STACKS, stacks_of
+from evoptax.dsl.machine import machine
+from evoptax.dsl.machine.bytecode import assemble
+from evoptax.dsl.machine.layout import Layout
+from evoptax.dsl.machine.stacks import MOST_STACKS, stacks_of
 from evoptax.known_algorithms.catalogue import get_known
 
 Shapes = tuple[tuple[int, ...], ...]

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import jax
 import numpy as np
 import pytest
-from evoptax.dsl.bytecode import TooLarge
 from evoptax.dsl.errors import ProgramError
 from evoptax.dsl.expressions import parse_expression
+from evoptax.dsl.machine.bytecode import TooLarge
 from evoptax.dsl.primitives import PRIMITIVES
 from evoptax.dsl.program import Call, Expr, Hyperparameter, Name, Program, State, Statement
 from evoptax.dsl.shapes import Kind

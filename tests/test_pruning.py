@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 from evoptax.cli.main import main
-from evoptax.dsl.simplification.reductions import reductions, with_plain_rate
-from evoptax.dsl.simplifier import rank, simplify
+from evoptax.dsl.algebra.reductions import reductions, with_plain_rate
+from evoptax.dsl.algebra.simplifier import rank, simplify
 from evoptax.dsl.syntax import format_program, parse
 from evoptax.known_algorithms.catalogue import KNOWN
 from evoptax.known_algorithms.nearest import nearest_known

@@ -10,14 +10,14 @@ from random import Random
 import numpy as np
 import pytest
 from disguises import disguised
+from evoptax.dsl.algebra.canonical import program_digest
+from evoptax.dsl.algebra.identities import Identity, identities
+from evoptax.dsl.algebra.simplifier import explain, rank, simplify
 from evoptax.dsl.arrays import ArrayDomain
-from evoptax.dsl.canonical import program_digest
 from evoptax.dsl.expressions import format_expression
 from evoptax.dsl.interpreter import evaluate
 from evoptax.dsl.primitives import PRIMITIVES
 from evoptax.dsl.program import Call, Expr, Name, Program, subexpressions
-from evoptax.dsl.simplification.identities import Identity, identities
-from evoptax.dsl.simplifier import explain, rank, simplify
 from evoptax.dsl.syntax import check, format_program, parse
 from evoptax.known_algorithms.catalogue import KNOWN
 from evoptax.known_algorithms.raw import raw_program

@@ -7,8 +7,8 @@ import random
 
 import numpy as np
 import pytest
-from evoptax.dsl.bytecode import TooLarge
-from evoptax.dsl.canonical import program_digest
+from evoptax.dsl.algebra.canonical import program_digest
+from evoptax.dsl.machine.bytecode import TooLarge
 from evoptax.dsl.syntax import parse
 from evoptax.evaluators import training
 from evoptax.evaluators.evaluate import Evaluator, Fidelity, score_from_json, score_to_json

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from evoptax.dsl import machine
-from evoptax.dsl.bytecode import TooLarge, assemble
-from evoptax.dsl.constants import tunable
+from evoptax.dsl.machine import machine
+from evoptax.dsl.machine.bytecode import TooLarge, assemble
+from evoptax.dsl.machine.constants import tunable
 from evoptax.dsl.program import Program
 from evoptax.dsl.syntax import parse
 from evoptax.evaluators.tasks import get_task

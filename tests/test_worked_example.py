@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import optax
 import pytest
 from evoptax.cli.main import main
-from evoptax.dsl.canonical import program_digest
+from evoptax.dsl.algebra.canonical import program_digest
 from evoptax.dsl.syntax import parse
 from evoptax.evaluators.wording import p_value, percent
 from evoptax.search.report.report import report_html

@@ -11,13 +11,13 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ..algebra.rewriting import Level, TermDomain
+from ..algebra.terms import symbol
 from ..interpreter import interpret
 from ..kinds import kinds_of
 from ..primitives import PRIMITIVES, Scope
 from ..program import EVAL_W, LEARNING_RATE, Call, Expr, Name, Program, subexpressions
-from ..rewriting import Level, TermDomain
 from ..shapes import Kind
-from ..terms import symbol
 from .jax_text import Text, to_text
 from .naming import FreshNames, bracketed, paragraph, wrapped
 from .optax_names import Names

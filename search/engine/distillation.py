@@ -16,7 +16,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ...dsl.canonical import program_digest
+from ...dsl.algebra.canonical import program_digest
 from ...dsl.syntax import format_program, parse
 from ...known_algorithms.nearest import nearest_known
 from ..config.settings import SearchConfig

@@ -12,7 +12,7 @@ from concurrent.futures import Future, wait
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, TypeVar
 
-from ...dsl.canonical import program_digest
+from ...dsl.algebra.canonical import program_digest
 from ...dsl.program import Program
 from ...dsl.syntax import format_program, parse
 from ...evaluators.evaluate import Fidelity, Path, score_from_json, score_to_json

@@ -33,8 +33,7 @@ _ENVIRONMENT = {
 # than on one core (docs/performance.md). Who wants it there has several processes share its memory.
 _UNLESS_SET = {"JAX_PLATFORMS": "cpu", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
-# What a process runs. It answers with parts of the search that know of execution, so it is named here
-# and not imported.
+# What a process runs. It imports much that imports this folder, so it is named and not imported.
 _MODULE = "evoptax.search.engine.worker"
 # The same modules as here, and none from the folder that the user happens to be in.
 _COMMAND = (

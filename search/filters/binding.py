@@ -14,14 +14,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ...dsl.canonical import Meaning, meaning
+from ...dsl.algebra.canonical import Meaning, meaning
+from ...dsl.algebra.rewriting import Level
+from ...dsl.algebra.terms import CONSTANT, SYMBOL, Term, postorder
 from ...dsl.errors import ProgramError
 from ...dsl.kinds import kinds_of
 from ...dsl.primitives import PRIMITIVES, Primitive, Scope
 from ...dsl.program import INPUTS, LEARNING_RATE, Program
-from ...dsl.rewriting import Level
 from ...dsl.shapes import Kind
-from ...dsl.terms import CONSTANT, SYMBOL, Term, postorder
 from .by_tensor import TensorByTensor
 
 Array = np.ndarray[Any, Any]

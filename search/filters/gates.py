@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ...dsl.bytecode import TooLarge, check_fits
 from ...dsl.dependencies import update_depends_on
+from ...dsl.machine.bytecode import TooLarge, check_fits
 from ...dsl.program import LEARNING_RATE, Program
 from . import descent, probes
 from .binding import bind_in_place

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from ...dsl.simplifier import simplify
+from ...dsl.algebra.simplifier import simplify
 from ...dsl.syntax import format_program, parse
 from ...evaluators.wording import plural
 from ..store.runs import BEST_OPTAX, BEST_RULE

@@ -6,8 +6,8 @@ import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 
-from ...dsl.canonical import program_digest
-from ...dsl.simplifier import simplify
+from ...dsl.algebra.canonical import program_digest
+from ...dsl.algebra.simplifier import simplify
 from ...dsl.syntax import format_program
 from ..config.settings import SearchConfig
 from ..store.ledger import Candidate, Ledger

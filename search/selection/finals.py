@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from ...dsl.canonical import program_digest
+from ...dsl.algebra.canonical import program_digest
 from ...dsl.program import LEARNING_RATE, Program
 from ...dsl.syntax import format_program, parse
 from ...evaluators.scoring import TaskScore, mean_log_ratio

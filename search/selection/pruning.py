@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...dsl.bytecode import TooLarge, check_fits
-from ...dsl.canonical import program_digest
+from ...dsl.algebra.canonical import program_digest
+from ...dsl.algebra.reductions import reductions, with_plain_rate
+from ...dsl.algebra.simplifier import rank, simplify
+from ...dsl.machine.bytecode import TooLarge, check_fits
 from ...dsl.program import Program
-from ...dsl.simplification.reductions import reductions, with_plain_rate
-from ...dsl.simplifier import rank, simplify
 from ...evaluators.evaluate import Fidelity, score_from_json
 from ...evaluators.scoring import LEARNING_RATES, TaskScore, joined, log_ratios
 from ...evaluators.statistics import Estimate, estimate

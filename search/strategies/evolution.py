@@ -33,7 +33,7 @@ import statistics
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 
-from ...dsl.canonical import program_digest
+from ...dsl.algebra.canonical import program_digest
 from ...dsl.liveness import without_dead_code
 from ...dsl.program import Program
 from ..config.settings import Evolution

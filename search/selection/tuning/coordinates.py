@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ....dsl.constants import Tunable
+from ....dsl.machine.constants import Tunable
 
 # Constants move by at most this factor, and a share keeps at least this distance from 0 and 1.
 MOST_FACTOR = 1e4

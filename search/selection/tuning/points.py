@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ....dsl.constants import Tunable
+from ....dsl.machine.constants import Tunable
 from ....dsl.program import Program
 from ....dsl.syntax import format_program, parse
 from ....evaluators.evaluate import Fidelity, score_from_json

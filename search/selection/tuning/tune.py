@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from ....dsl.bytecode import TooLarge, assemble
-from ....dsl.constants import tunable
+from ....dsl.machine.bytecode import TooLarge, assemble
+from ....dsl.machine.constants import tunable
 from ....dsl.program import Program
 from ....evaluators.evaluate import Fidelity
 from ....evaluators.statistics import Estimate, estimate

@@ -22,9 +22,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from ....dsl.algebra.simplifier import simplify
 from ....dsl.errors import ProgramError
 from ....dsl.program import LEARNING_RATE, Call, Constant, Name, Program, names_in
-from ....dsl.simplifier import simplify
 from ..randomness import derive
 from .fitting import Fitted, assess, fit, score
 from .library import library

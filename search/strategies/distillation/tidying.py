@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from ....dsl.algebra.rewriting import computed
 from ....dsl.errors import ProgramError
 from ....dsl.liveness import without_dead_code
 from ....dsl.primitives import PRIMITIVES, Scope
@@ -21,7 +22,6 @@ from ....dsl.program import (
     subexpressions,
     substitute,
 )
-from ....dsl.rewriting import computed
 from ....dsl.syntax import check
 
 # f(c x) = f(c) f(x) for positive c; those of which it holds for every c.

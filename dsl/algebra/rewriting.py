@@ -13,7 +13,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from .primitives import PRIMITIVES, Primitive, Scope
+from ..primitives import PRIMITIVES, Primitive, Scope
 from .terms import CONSTANT, Term, call, constant, keep
 
 

@@ -14,21 +14,21 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from .errors import ProgramError
-from .expressions import format_expression
-from .liveness import without_dead_code
-from .primitives import PRIMITIVES
-from .program import Call, Constant, Expr, Name, Program
+from ..errors import ProgramError
+from ..expressions import format_expression
+from ..liveness import without_dead_code
+from ..primitives import PRIMITIVES
+from ..program import Call, Constant, Expr, Name, Program
+from ..syntax import check
+from .agreement import agree
+from .extraction import Cost, cost_of, extract
+from .identities import ORDER, Identity, identities
+from .recurrences import merged_states, rescaled_states
 from .rewriting import fold
-from .simplification.agreement import agree
-from .simplification.extraction import Cost, cost_of, extract
-from .simplification.identities import ORDER, Identity, identities
-from .simplification.recurrences import merged_states, rescaled_states
-from .simplification.saturation import Stopped, saturate
-from .simplification.values import values_of
-from .simplification.writing import without_unread, write
-from .syntax import check
+from .saturation import Stopped, saturate
 from .terms import constant
+from .values import values_of
+from .writing import without_unread, write
 
 # Asked before each piece of work, of a second at most unless the program is very large.
 ShouldStop = Callable[[], bool]

@@ -18,18 +18,18 @@ from typing import Any
 
 import numpy as np
 
+from ..algebra.canonical import meaning
+from ..algebra.rewriting import Level
+from ..algebra.terms import Term, call, symbol
+from ..expressions import parse_expression
+from ..kinds import kinds_of
+from ..primitives import PRIMITIVES
+from ..program import LEARNING_RATE, Call, Constant, Program, subexpressions
+from ..shapes import Kind
 from . import operations as ops
-from .canonical import meaning
 from .constants import evaluate
-from .expressions import parse_expression
-from .kinds import kinds_of
-from .primitives import PRIMITIVES
-from .program import LEARNING_RATE, Call, Constant, Program, subexpressions
 from .registers import Scalars, Tensors, limit
-from .rewriting import Level
 from .selection import TooLarge, Values
-from .shapes import Kind
-from .terms import Term, call, symbol
 
 __all__ = ["Bytecode", "TooLarge", "assemble"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from ..algebra.terms import CONSTANT, SYMBOL, Term, constant, postorder, symbol
 from . import operations as ops
 from .selection import SPREAD_SCALAR, TooLarge, Value, Values, select
-from .terms import CONSTANT, SYMBOL, Term, constant, postorder, symbol
 
 
 class Scalars:

@@ -21,7 +21,7 @@ from ..program import (
     names_in,
     subexpressions,
 )
-from ..terms import CONSTANT, SYMBOL, Term, postorder, symbol
+from .terms import CONSTANT, SYMBOL, Term, postorder, symbol
 from .values import Values
 
 # What a value is called that no variable of the author's held.

@@ -25,10 +25,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from ..primitives import PRIMITIVES, Scope
+from ..shapes import Kind
 from . import operations as ops
 from .layout import Layout
-from .primitives import PRIMITIVES, Scope
-from .shapes import Kind
 from .stacks import Stack
 
 Array = jax.Array

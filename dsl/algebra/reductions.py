@@ -10,7 +10,7 @@ from ..errors import ProgramError
 from ..expressions import format_expression
 from ..kinds import kinds_of
 from ..program import LEARNING_RATE, Call, Constant, Expr, Program, Statement, subexpressions
-from ..terms import CONSTANT, Term, call, constant, postorder, symbol
+from .terms import CONSTANT, Term, call, constant, postorder, symbol
 from .values import values_of
 from .writing import write
 

@@ -17,7 +17,7 @@ from hashlib import blake2b
 from itertools import count
 from typing import TypeVar, final
 
-from .primitives import PRIMITIVES
+from ..primitives import PRIMITIVES
 
 CONSTANT = "#"
 SYMBOL = "$"

@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..shapes import Kind, shape_of
 from .operations import MAX_TEMPORARIES, V_KEPT
-from .shapes import Kind, shape_of
 from .stacks import Stack, stacks_of
 
 Array = jax.Array

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..program import EVAL_W, Call, Constant, Expr, Name, Program
-from ..terms import Term, call, constant, postorder, symbol
+from .terms import Term, call, constant, postorder, symbol
 
 
 @dataclass(frozen=True)

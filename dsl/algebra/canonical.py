@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from .interpreter import interpret
-from .program import EVAL_W, LEARNING_RATE, Program
+from ..interpreter import interpret
+from ..program import EVAL_W, LEARNING_RATE, Program
 from .rewriting import Level, TermDomain
 from .terms import SYMBOL, Term, call_digest, digest, symbol
 

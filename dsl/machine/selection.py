@@ -12,13 +12,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from ..algebra.canonical import Meaning
+from ..algebra.terms import CONSTANT, SYMBOL, Term, postorder
+from ..errors import ProgramError
+from ..primitives import PRIMITIVES, Scope
+from ..program import INPUTS
+from ..shapes import Kind
 from . import operations as ops
-from .canonical import Meaning
-from .errors import ProgramError
-from .primitives import PRIMITIVES, Scope
-from .program import INPUTS
-from .shapes import Kind
-from .terms import CONSTANT, SYMBOL, Term, postorder
 
 # What a register can hold: a term, or a scalar or a number per tensor spread over more numbers.
 Value = Term | tuple[str, Term]

@@ -15,8 +15,8 @@ from typing import Any
 
 from ..primitives import PRIMITIVES
 from ..program import Call, Constant, Expr, Name
-from ..terms import CONSTANT, SYMBOL, Term, postorder
 from .identities import CONSTANTS, ORDER, Identity, facts, identities, variables
+from .terms import CONSTANT, SYMBOL, Term, postorder
 
 # Rounds of all identities, and the number of nodes after which none is begun.
 ROUNDS = 6

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from ..expressions import format_number
 from ..primitives import PRIMITIVES
-from ..terms import CONSTANT, SYMBOL, Term, call, constant, postorder, symbol
 from .saturation import EGraph, Node
+from .terms import CONSTANT, SYMBOL, Term, call, constant, postorder, symbol
 
 
 class Cost(NamedTuple):

@@ -16,9 +16,9 @@ import numpy as np
 
 from ..expressions import format_number
 from ..program import Program, State
-from ..terms import CONSTANT, Term, call, constant, symbol
 from .agreement import Probed, probed
 from .saturation import saturate
+from .terms import CONSTANT, Term, call, constant, symbol
 from .values import Values, substituted, values_of
 from .writing import write
 

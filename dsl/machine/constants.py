@@ -14,10 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from .canonical import meaning
-from .expressions import format_expression
-from .primitives import PRIMITIVES
-from .program import (
+from ..algebra.canonical import meaning
+from ..algebra.rewriting import Level
+from ..algebra.terms import CONSTANT, SYMBOL, Term, postorder
+from ..expressions import format_expression
+from ..primitives import PRIMITIVES
+from ..program import (
     INPUTS,
     LEARNING_RATE,
     Call,
@@ -30,8 +32,6 @@ from .program import (
     subexpressions,
     substitute,
 )
-from .rewriting import Level
-from .terms import CONSTANT, SYMBOL, Term, postorder
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Terms, their canonical form, and simplification of programs by an e-graph."""

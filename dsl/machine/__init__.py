@@ -1,0 +1,1 @@
+"""Programs as integer tables, and the one compiled function that reads them."""

@@ -1,1 +1,0 @@
-"""Parts of the simplifier: identities, equality saturation, state, and writing programs."""
