@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..dsl.export.latex import to_latex
+from ..dsl.export.formats.latex import to_latex
 from ..dsl.expressions import format_number
 from ..dsl.syntax import format_program
 from ..known_algorithms.catalogue import get_known, known_rules

@@ -161,7 +161,7 @@ def finish(run: Run, outcome: Outcome) -> int:
 
 def write_files(run: Run, outcome: Outcome) -> None:
     """Writes the best rule as text and as Optax code, and the report."""
-    from ..dsl.export.check import ExportError, export_optax
+    from ..dsl.export.check import ExportError, export
     from ..dsl.files import remove_abandoned, replace_text
     from ..dsl.syntax import parse
     from ..evaluators.cache import enable_compilation_cache
@@ -172,7 +172,7 @@ def write_files(run: Run, outcome: Outcome) -> None:
     remove_abandoned(run.folder)
     replace_text(run.folder / BEST_RULE, outcome.simplified)
     try:
-        replace_text(run.folder / BEST_OPTAX, export_optax(parse(outcome.simplified)))
+        replace_text(run.folder / BEST_OPTAX, export(parse(outcome.simplified), "optax"))
     except ExportError as error:
         # A search can find a rule that hangs on rounding errors; the rest of what it found stands.
         print_note(f"no {BEST_OPTAX}: {error}")

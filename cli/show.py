@@ -41,11 +41,11 @@ def run(args: argparse.Namespace) -> int:
         return _show_run(found, args.format)
     program = read_rule(args.what, args.runs_dir)
     if args.format == "latex":
-        from ..dsl.export.latex import to_latex
+        from ..dsl.export.formats.latex import to_latex
 
         print(to_latex(program))
     elif args.format == "json":
-        from ..dsl.export.json import to_json
+        from ..dsl.export.formats.json import to_json
 
         print(to_json(program))
     else:
@@ -64,7 +64,7 @@ def _show_run(found: Any, format: str) -> int:
         search, stored = search_as_json(read_facts(found)), outcome and asdict(outcome)
         print_json({"run": found.name, "counts": counts, "outcome": stored, **search})
     elif format == "latex":
-        from ..dsl.export.latex import to_latex
+        from ..dsl.export.formats.latex import to_latex
         from ..search.store.runs import rule_of_run
 
         print(to_latex(rule_of_run(found, "best")))

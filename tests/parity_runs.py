@@ -17,9 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from evoptax.dsl.arrays import Leaves, bind
-from evoptax.dsl.export.check import load
-from evoptax.dsl.export.optax import to_optax
-from evoptax.dsl.export.optax_names import rule_name
+from evoptax.dsl.export.formats.optax.names import rule_name
+from evoptax.dsl.export.formats.optax.running import load
+from evoptax.dsl.export.formats.optax.write import to_optax
 from evoptax.dsl.fused import bind_jax
 from evoptax.dsl.machine.bytecode import assemble
 from evoptax.dsl.primitives import PRIMITIVES, Scope

@@ -27,7 +27,7 @@ def test_readme_program_is_the_known_one() -> None:
 
 
 def test_readme_training_loop_runs(tmp_path: Path) -> None:
-    (code,) = (block for block in PYTHON if "export_optax" in block)
+    (code,) = (block for block in PYTHON if "export(" in block)
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
 
 

@@ -16,9 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from evoptax.dsl.export.check import load
-from evoptax.dsl.export.linearity import is_linear
-from evoptax.dsl.export.optax import to_optax
+from evoptax.dsl.export.formats.optax.linearity import is_linear
+from evoptax.dsl.export.formats.optax.running import load
+from evoptax.dsl.export.formats.optax.write import to_optax
 from evoptax.dsl.kinds import kinds_of
 from evoptax.dsl.shapes import Kind, shape_of
 from evoptax.known_algorithms.catalogue import KNOWN

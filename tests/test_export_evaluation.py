@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from evoptax.dsl.export.check import load
-from evoptax.dsl.export.optax import to_optax
+from evoptax.dsl.export.formats.optax.running import load
+from evoptax.dsl.export.formats.optax.write import to_optax
 from evoptax.dsl.syntax import parse
 from test_export_contracts import EVALUATED, PARAMS, module_of, rule_of
 

@@ -12,11 +12,12 @@ import numpy as np
 import optax
 import pytest
 from evoptax.dsl.errors import ProgramError
-from evoptax.dsl.export.check import arguments, check_export, load
+from evoptax.dsl.export.check import check_export
 from evoptax.dsl.export.example import SHAPES, example_inputs
-from evoptax.dsl.export.json import from_json, to_json
-from evoptax.dsl.export.latex import to_latex
-from evoptax.dsl.export.optax import to_optax
+from evoptax.dsl.export.formats.json import from_json, to_json
+from evoptax.dsl.export.formats.latex import to_latex
+from evoptax.dsl.export.formats.optax.running import arguments, load
+from evoptax.dsl.export.formats.optax.write import to_optax
 from evoptax.dsl.kinds import kinds_of
 from evoptax.dsl.program import Program
 from evoptax.dsl.shapes import Kind, shape_of
@@ -118,14 +119,14 @@ def tree(dtype: str = "float32") -> dict[str, jax.Array]:
 def test_checked_export(name: str) -> None:
     program = program_of(name)
     source = to_optax(program)
-    assert check_export(program, source) < 1e-12
+    assert check_export(program, source, "optax") < 1e-12
     assert all(len(line) <= 100 for line in source.splitlines() if not line.startswith("#"))
 
 
 def test_a_rule_that_calls_a_rule() -> None:
     text = "def rule(w, g, t, z=0):\n    u = adamw(w, g, t)\n    z = z + u\n    return z\n"
     program = parse(text, {"adamw": parse(ADAMW)})
-    assert check_export(program, to_optax(program)) < 1e-12
+    assert check_export(program, to_optax(program), "optax") < 1e-12
     with pytest.raises(ProgramError, match=r"subtracted from w, but it is a transposed tensor"):
         parse("def rule(w, g):\n    return transpose(g)\n")
 

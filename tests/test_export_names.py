@@ -12,12 +12,13 @@ import optax
 import pytest
 from evoptax.dsl.arrays import run_numpy
 from evoptax.dsl.errors import ProgramError
-from evoptax.dsl.export.check import check_export, load
-from evoptax.dsl.export.json import from_json, to_json
-from evoptax.dsl.export.latex import to_latex
-from evoptax.dsl.export.optax import to_optax
-from evoptax.dsl.export.optax_helpers import HELPERS
-from evoptax.dsl.export.optax_names import _RESERVED
+from evoptax.dsl.export.check import check_export
+from evoptax.dsl.export.formats.json import from_json, to_json
+from evoptax.dsl.export.formats.latex import to_latex
+from evoptax.dsl.export.formats.optax.helpers import HELPERS
+from evoptax.dsl.export.formats.optax.names import _RESERVED
+from evoptax.dsl.export.formats.optax.running import load
+from evoptax.dsl.export.formats.optax.write import to_optax
 from evoptax.dsl.primitives import PRIMITIVES
 from evoptax.dsl.program import INPUTS, Program
 from evoptax.dsl.syntax import format_program, parse
@@ -109,7 +110,7 @@ def rule(g, *, lr=0.1):
     {name} = global_norm(u)
     return lr * u / {name}
 """
-    check_export(parse(text), to_optax(parse(text)))
+    check_export(parse(text), to_optax(parse(text)), "optax")
 
 
 def test_an_assigned_name_is_not_taken_for_the_weights_in_latex() -> None:

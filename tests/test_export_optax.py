@@ -16,9 +16,10 @@ import optax
 import pytest
 from evoptax.dsl.arrays import run_numpy
 from evoptax.dsl.errors import ProgramError
-from evoptax.dsl.export.check import ExportError, check_export, export_optax, load
-from evoptax.dsl.export.optax import to_optax
-from evoptax.dsl.export.optax_names import rule_name
+from evoptax.dsl.export.check import ExportError, check_export, export
+from evoptax.dsl.export.formats.optax.names import rule_name
+from evoptax.dsl.export.formats.optax.running import load
+from evoptax.dsl.export.formats.optax.write import to_optax
 from evoptax.dsl.program import Call, Name, Program, State, Statement
 from evoptax.dsl.syntax import parse
 from hypothesis import given, settings
@@ -188,11 +189,11 @@ def test_agrees_with_numpy(name: str) -> None:
 
 @pytest.mark.parametrize("name", FEW)
 def test_checked_export(name: str) -> None:
-    assert check_export(program_of(name), to_optax(program_of(name))) < 1e-12
+    assert check_export(program_of(name), to_optax(program_of(name)), "optax") < 1e-12
 
 
 def test_the_file_stands_alone(tmp_path) -> None:
-    (tmp_path / "mine.py").write_text(export_optax(program_of("adamw")))
+    (tmp_path / "mine.py").write_text(export(program_of("adamw"), "optax"))
     code = (
         "import sys, jax.numpy as jnp, mine; p = jnp.ones(3); o = mine.adamw(0.1);"
         "print(o.update(p, o.init(p), p)[0]);"
@@ -203,21 +204,22 @@ def test_the_file_stands_alone(tmp_path) -> None:
 
 def test_a_wrong_file_is_refused() -> None:
     program = program_of("lion")
-    right = export_optax(program)
+    right = export(program, "optax")
     wrong = right.replace("m = (1 - b2) * g", "m = b2 * g")
     assert wrong != right
     with pytest.raises(ExportError, match=r"differs from its program by .* of tensor"):
-        check_export(program, wrong)
+        check_export(program, wrong, "optax")
 
 
 def test_a_rule_that_diverges_is_exported() -> None:
-    export_optax(parse("def rule(w, g, *, lr=1):\n    return lr * (log(-w) + 1 / (g - g))\n"))
+    program = parse("def rule(w, g, *, lr=1):\n    return lr * (log(-w) + 1 / (g - g))\n")
+    export(program, "optax")
 
 
 @settings(derandomize=True, max_examples=15, deadline=None)
 @given(programs(SMOOTH))
 def test_random_programs(program: Program) -> None:
-    export_optax(program)
+    export(program, "optax")
 
 
 # What Optax expects.
@@ -446,14 +448,14 @@ def test_docstrings_cannot_break_out(doc: str) -> None:
     # A lone surrogate is shown as its escape.
     shown = doc.encode("utf-8", "backslashreplace").decode()
     assert module.__doc__.startswith(shown.strip().replace("\r\n", "\n"))
-    check_export(program, source)
+    check_export(program, source, "optax")
 
 
 @pytest.mark.parametrize("name", ["float", "jnp", "callable", "update_fn", "_x", "_", "params"])
 def test_awkward_rule_names(name: str) -> None:
     program = Program(name, ("g",), (), (), (), Name("g"))
     assert rule_name(program).isidentifier()
-    export_optax(program)
+    export(program, "optax")
 
 
 # Python takes the ligature for the letters fi.
@@ -461,7 +463,7 @@ def test_awkward_rule_names(name: str) -> None:
 def test_names_outside_ascii_are_refused_as_in_text(name: str) -> None:
     program = Program("rule", ("g",), (State(name, 0.0), State("fi", 1.0)), (), (), Name(name))
     with pytest.raises(ProgramError, match=f"'{name}' cannot be a name"):
-        export_optax(program)
+        export(program, "optax")
 
 
 def test_nested_lerps_stay_short() -> None:

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from evoptax.dsl.arrays import Leaves, bind
 from evoptax.dsl.errors import ProgramError
-from evoptax.dsl.export.check import load
 from evoptax.dsl.export.example import SHAPES, example_inputs
-from evoptax.dsl.export.json import from_json, to_json
-from evoptax.dsl.export.latex import to_latex
-from evoptax.dsl.export.optax import to_optax
+from evoptax.dsl.export.formats.json import from_json, to_json
+from evoptax.dsl.export.formats.latex import to_latex
+from evoptax.dsl.export.formats.optax.running import load
+from evoptax.dsl.export.formats.optax.write import to_optax
 from evoptax.dsl.expressions import parse_expression
 from evoptax.dsl.interpreter import evaluate
 from evoptax.dsl.kinds import KIND_DOMAIN

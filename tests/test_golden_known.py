@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from evoptax.dsl.export.json import to_json
-from evoptax.dsl.export.latex import to_latex
-from evoptax.dsl.export.optax import to_optax
+from evoptax.dsl.export.formats.json import to_json
+from evoptax.dsl.export.formats.latex import to_latex
+from evoptax.dsl.export.formats.optax.write import to_optax
 from evoptax.dsl.machine import operations as ops
 from evoptax.dsl.machine.bytecode import TooLarge, assemble
 from evoptax.dsl.program import Program

@@ -17,7 +17,7 @@ import pytest
 from evoptax.cli.main import main
 from evoptax.dsl.arrays import run_numpy
 from evoptax.dsl.errors import UserError
-from evoptax.dsl.export.latex import to_latex
+from evoptax.dsl.export.formats.latex import to_latex
 from evoptax.dsl.kinds import kinds_of
 from evoptax.dsl.machine.bytecode import TooLarge, assemble
 from evoptax.dsl.program import LEARNING_RATE

@@ -17,9 +17,9 @@ from evoptax.dsl.algebra.reductions import reductions, with_plain_rate
 from evoptax.dsl.algebra.simplifier import explain, rank, simplify
 from evoptax.dsl.dependencies import update_depends_on
 from evoptax.dsl.errors import ProgramError
-from evoptax.dsl.export.json import from_json, to_json
-from evoptax.dsl.export.latex import to_latex
-from evoptax.dsl.export.optax import to_optax
+from evoptax.dsl.export.formats.json import from_json, to_json
+from evoptax.dsl.export.formats.latex import to_latex
+from evoptax.dsl.export.formats.optax.write import to_optax
 from evoptax.dsl.liveness import without_dead_code
 from evoptax.dsl.machine.bytecode import TooLarge, assemble, check_fits
 from evoptax.dsl.machine.constants import tunable

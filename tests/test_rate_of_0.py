@@ -13,7 +13,7 @@ import pytest
 from evoptax.dsl.arrays import Leaves, bind
 from evoptax.dsl.export.check import check_export
 from evoptax.dsl.export.example import example_inputs, interpreted
-from evoptax.dsl.export.optax import to_optax
+from evoptax.dsl.export.formats.optax.write import to_optax
 from evoptax.dsl.export.warm_up import SCHEDULES, finite_at_rate_0
 from evoptax.dsl.syntax import parse
 from evoptax.known_algorithms.catalogue import KNOWN
@@ -87,7 +87,7 @@ def test_a_rule_that_divides_by_the_rate_says_so() -> None:
     assert not finite_at_rate_0(program)
     source = to_optax(program)
     assert "The learning rate must never be 0" in source
-    check_export(program, source)
+    check_export(program, source, "optax")
     mended = parse(DIVIDES.replace("/ s", "/ where(s > 0, s, 1)"))
     assert finite_at_rate_0(mended)
     assert "never be 0" not in to_optax(mended)
@@ -101,7 +101,7 @@ def test_the_check_warms_up_from_0() -> None:
     wrong = to_optax(program).replace("lr == 0, 0.0, 1.0", "lr == 0, 1.0, 1.0")
     assert wrong != to_optax(program)
     with pytest.raises(ExportError):
-        check_export(program, wrong)
+        check_export(program, wrong, "optax")
 
 
 def test_not_finite_at_any_rate_is_no_matter_of_the_schedule() -> None:

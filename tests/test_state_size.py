@@ -7,8 +7,8 @@ import math
 import jax
 import jax.numpy as jnp
 import pytest
-from evoptax.dsl.export.check import load
-from evoptax.dsl.export.optax import to_optax
+from evoptax.dsl.export.formats.optax.running import load
+from evoptax.dsl.export.formats.optax.write import to_optax
 from evoptax.known_algorithms.catalogue import KNOWN, get_known
 
 SHAPES = {"tall": (7, 3), "wide": (3, 7), "vector": (5,), "kernel": (3, 3, 2, 4)}

@@ -1,107 +1,82 @@
-"""An exported Optax file against the interpreter, before anyone trains with it.
+"""An exported rule against the interpreter, before anyone trains with it.
 
 Nothing here imports JAX at import time.
 """
 
 from __future__ import annotations
 
-import types
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
 from ..program import LEARNING_RATE, Program
-from .example import Inputs, Points, example_inputs, interpreted
-from .optax import to_optax
-from .optax_names import rule_name
+from .base import Points, Tree, exporter
+from .example import example_inputs, interpreted
 from .warm_up import WARM_UP, finite_at_rate_0
 
 TOLERANCE = 1e-8
 
 
 class ExportError(RuntimeError):
-    """An exported file that does not do what its program does."""
+    """An exported rule that does not do what its program does."""
 
 
-def export_optax(program: Program) -> str:
-    """The source of the program's Optax file, checked against the interpreter.
-
-    Raises:
-      ProgramError: if the program is not well formed.
-      ExportError: if the file and the interpreter disagree.
-    """
-    source = to_optax(program)
-    check_export(program, source)
-    return source
-
-
-def load(source: str) -> types.ModuleType:
-    """Executes the source of an exported file and returns it as a module.
-
-    This is the one place where evoptax executes text. The text is what `to_optax` wrote from a
-    program that was parsed, never executed: each name in it is an identifier, each operation comes
-    from the table of primitives, and docstrings are escaped. Never hand over anything else.
-    """
-    module = types.ModuleType("exported")
-    # Not with this file's own __future__ imports, which would hide a wrong annotation.
-    code = compile(source, "<exported optax file>", "exec", dont_inherit=True)
-    exec(code, module.__dict__)
-    return module
-
-
-def check_export(program: Program, source: str) -> float:
-    """Runs an exported file and the interpreter side by side, in float64 over ten steps.
-
-    Each step of the file starts from the interpreter's weights and the file's own state, so that
-    rules that amplify rounding errors from step to step can be compared as well. The learning rate
-    warms up from 0, unless the rule does not stand that.
+def export(program: Program, format: str) -> str:
+    """A rule in some format, checked against the interpreter where the format can be run.
 
     Args:
       program: the rule.
-      source: what `to_optax` wrote for it.
+      format: one of `formats()`.
+
+    Raises:
+      ProgramError: if the program is not well formed.
+      ExportError: if the exported rule and the interpreter disagree.
+      UserError: there is no such format.
+    """
+    text = exporter(format).write(program)
+    check_export(program, text, format)
+    return text
+
+
+def check_export(program: Program, text: str, format: str) -> float:
+    """Runs an exported rule and the interpreter side by side, in float64 over ten steps.
+
+    The learning rate warms up from 0, unless the rule does not stand that.
+
+    Args:
+      program: the rule.
+      text: what the format's exporter has written for it.
+      format: one of `formats()`.
 
     Returns:
       The largest difference of weights or evaluation points, relative to the largest number of the
-      tensor. Numbers that are not finite in both agree.
+      tensor; 0 for a format that only people read. Numbers that are not finite in both agree.
 
     Raises:
       ExportError: if that is over 1e-8, naming where it is.
     """
-    import jax
-
-    from ..devices import devices
-
-    devices()  # so that their lack is a sentence
+    runnable = exporter(format).load(program, text)
+    if runnable is None:
+        return 0.0
     inputs = example_inputs()
-    with jax.enable_x64(True):
-        rates = None
-        if LEARNING_RATE in program.defaults and finite_at_rate_0(program):
-            rates = WARM_UP * program.defaults[LEARNING_RATE]
-        expected = interpreted(program, inputs, rates)
-        found = _exported(program, source, inputs, rates, expected)
+    rates = None
+    if LEARNING_RATE in program.defaults and finite_at_rate_0(program):
+        rates = WARM_UP * program.defaults[LEARNING_RATE]
+    expected = interpreted(program, inputs, rates)
+    starts = [inputs.w, *(points["weights"] for points in expected[:-1])]
+    found = runnable(inputs, rates, starts)
     largest, place = max(_differences(found, expected, inputs.w))
     if largest > TOLERANCE:
         raise ExportError(
-            f"the Optax file of {program.name} differs from its program by {largest:.3g} in the"
-            f" {place}; at most {TOLERANCE:g} is accepted. A rule that depends on rounding errors,"
-            " as sign(g - g * 1.1 / 1.1) does, cannot be exported"
+            f"{program.name} as {format} differs from its program by {largest:.3g} in the {place};"
+            f" at most {TOLERANCE:g} is accepted. A rule that depends on rounding errors, as"
+            " sign(g - g * 1.1 / 1.1) does, cannot be exported"
         )
     return largest
 
 
-def arguments(program: Program, inputs: Inputs) -> dict[str, Any]:
-    """What the exported function needs besides the hyperparameters."""
-    given: dict[str, dict[str, Any]] = {
-        "T": {"total_steps": len(inputs.gradients)},
-        "role": {"roles": inputs.role},
-        "A": {"A": inputs.A},
-    }
-    return {k: v for i, needs in given.items() if i in program.inputs for k, v in needs.items()}
-
-
 def _differences(
-    found: list[Points], expected: list[Points], start: dict[str, np.ndarray]
+    found: list[Points], expected: list[Points], start: Tree
 ) -> Iterator[tuple[float, str]]:
     """For each step and tensor, how much they differ and where that is."""
     before = {what: start for what in expected[0]}
@@ -114,35 +89,6 @@ def _differences(
                 difference = _difference(np.asarray(tensor), reference, scale)
                 yield difference, f"{what} of tensor '{name}' after step {step + 1}"
         before = expected[step]
-
-
-def _exported(
-    program: Program,
-    source: str,
-    inputs: Inputs,
-    rates: np.ndarray | None,
-    expected: list[Points],
-) -> list[Points]:
-    import jax
-    import optax
-
-    module, name = load(source), rule_name(program)
-    given = arguments(program, inputs)
-    if rates is not None:
-        given["learning_rate"] = jax.numpy.asarray(rates).__getitem__
-    optimizer = getattr(module, name)(**given)
-    state = optimizer.init(jax.tree.map(jax.numpy.asarray, inputs.w))
-    update = jax.jit(optimizer.update)
-    starts = [inputs.w, *(points["weights"] for points in expected)]
-    trajectory = []
-    for params, gradient, loss in zip(starts, inputs.gradients, inputs.losses, strict=False):
-        updates, state = update(gradient, state, params, value=loss)
-        points = {"weights": optax.apply_updates(params, updates)}
-        if program.evaluates_elsewhere:
-            evaluation_params = getattr(module, f"{name}_eval_params")
-            points["evaluation point"] = evaluation_params(state, points["weights"])
-        trajectory.append(points)
-    return trajectory
 
 
 def _size(tensor: np.ndarray) -> float:

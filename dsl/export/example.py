@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ..arrays import Leaves, bind
 from ..program import LEARNING_RATE, Program
 from ..shapes import Kind, shape_of
+from .base import Inputs, Points
 
 STEPS = 10
 # By names in the order in which JAX sorts them.
 SHAPES = {"bias": (5,), "kernel": (2, 2, 3, 2), "scale": (), "tall": (4, 3), "wide": (2, 5)}
-# Per tensor by name, per point ("weights", "evaluation point").
-Points = dict[str, dict[str, Any]]
-
-
-class Inputs(NamedTuple):
-    """What a rule is given, each tree as a dict of one array per tensor.
-
-    Attributes:
-      w: the initial weights.
-      gradients: a tree for each step.
-      losses: a number for each step.
-      role: one sign per tensor.
-      A: one square matrix per tensor.
-    """
-
-    w: dict[str, np.ndarray]
-    gradients: list[dict[str, np.ndarray]]
-    losses: np.ndarray
-    role: dict[str, float]
-    A: dict[str, np.ndarray]
 
 
 def example_inputs(steps: int = STEPS) -> Inputs:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..program import LEARNING_RATE, Program
-from ..shapes import Kind
+from ....program import LEARNING_RATE, Program
+from ....shapes import Kind
+from .helpers import shape_text
 from .jax_text import Text, as_float, extent_text, to_text
+from .names import MATRICES, OWN_EVAL_FIELD, Names
 from .naming import bracketed, filled, indented, wrapped
-from .optax_helpers import shape_text
-from .optax_names import MATRICES, OWN_EVAL_FIELD, Names
 from .phases import GRADIENT, Value
 
 # Optax's own words (`optax._src.base.NO_PARAMS_MSG`), which it does not export.

@@ -11,16 +11,16 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..algebra.rewriting import Level, TermDomain
-from ..algebra.terms import symbol
-from ..interpreter import interpret
-from ..kinds import kinds_of
-from ..primitives import PRIMITIVES, Scope
-from ..program import EVAL_W, LEARNING_RATE, Call, Expr, Name, Program, subexpressions
-from ..shapes import Kind
+from ....algebra.rewriting import Level, TermDomain
+from ....algebra.terms import symbol
+from ....interpreter import interpret
+from ....kinds import kinds_of
+from ....primitives import PRIMITIVES, Scope
+from ....program import EVAL_W, LEARNING_RATE, Call, Expr, Name, Program, subexpressions
+from ....shapes import Kind
 from .jax_text import Text, to_text
+from .names import Names
 from .naming import FreshNames, bracketed, paragraph, wrapped
-from .optax_names import Names
 
 _RESERVED = ("state", "params", "evaluated", "jax", "jnp", "optax", "s")
 

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..expressions import format_number
-from ..program import LEARNING_RATE, Program, State
-from ..shapes import Kind
-from ..syntax import check, format_program
+from ....expressions import format_number
+from ....program import LEARNING_RATE, Program, State
+from ....shapes import Kind
+from ....syntax import check, format_program
+from ...warm_up import finite_at_rate_0
 from .evaluation import evaluation_lines, recovered
+from .helpers import STATE_TYPES, helpers_used, shape_text
 from .linearity import is_linear
+from .names import OWN_EVAL_FIELD, Names
 from .naming import comment, docstring_text, indented, paragraph, wrapped
-from .optax_helpers import STATE_TYPES, helpers_used, shape_text
-from .optax_names import OWN_EVAL_FIELD, Names
-from .optax_update import UpdateFunction
-from .warm_up import finite_at_rate_0
+from .update import UpdateFunction
 
 
 def to_optax(program: Program) -> str:

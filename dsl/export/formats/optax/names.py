@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..program import LEARNING_RATE, Program
-from ..shapes import Kind
+from ....program import LEARNING_RATE, Program
+from ....shapes import Kind
+from .helpers import HELPERS
 from .jax_text import Text, name_values
 from .naming import FreshNames, camel_case
-from .optax_helpers import HELPERS
 from .phases import plan
 
 # The list of the matrices of a linear system.

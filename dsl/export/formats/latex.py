@@ -11,10 +11,10 @@ import re
 from collections import Counter
 from typing import NamedTuple
 
-from ..expressions import format_number
-from ..kinds import kinds_of
-from ..primitives import PRIMITIVES
-from ..program import EVAL_W, Call, Constant, Expr, Name, Program
+from ...expressions import format_number
+from ...kinds import kinds_of
+from ...primitives import PRIMITIVES
+from ...program import EVAL_W, Call, Constant, Expr, Name, Program
 
 # How tightly a formula binds, loosest first. A matrix product and a product number by number stand
 # in brackets inside one another, because they may not be exchanged.
@@ -192,3 +192,16 @@ def _number(value: float) -> _Formula:
             return _Formula(f"{sign}{power}", min(level, _POWER))
         return _Formula(rf"{mantissa} \cdot {power}", min(level, _PRODUCT))
     return _Formula(text, level)
+
+
+class _Latex:
+    suffix = ".tex"
+
+    def write(self, program: Program) -> str:
+        return to_latex(program)
+
+    def load(self, program: Program, text: str) -> None:
+        return None
+
+
+EXPORTER = _Latex()

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import Enum
 
-from ..interpreter import interpret
-from ..kinds import kinds_of
-from ..primitives import Primitive
-from ..program import EVAL_W, Program
-from ..shapes import Kind
+from ....interpreter import interpret
+from ....kinds import kinds_of
+from ....primitives import Primitive
+from ....program import EVAL_W, Program
+from ....shapes import Kind
 
 
 class Degree(Enum):

@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ..expressions import parse_expression
-from ..interpreter import evaluate
-from ..kinds import KIND_DOMAIN, kinds_of
-from ..primitives import PRIMITIVES, Scope, arguments_of
-from ..program import EVAL_W, INPUTS, Call, Expr, Name, Program, subexpressions, substitute
-from ..shapes import Kind
+from ....expressions import parse_expression
+from ....interpreter import evaluate
+from ....kinds import KIND_DOMAIN, kinds_of
+from ....primitives import PRIMITIVES, Scope, arguments_of
+from ....program import EVAL_W, INPUTS, Call, Expr, Name, Program, subexpressions, substitute
+from ....shapes import Kind
 
 RESULT = "update"
 # Derived primitives that hold no reduction over the model and are written as one function.

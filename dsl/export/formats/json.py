@@ -12,11 +12,13 @@ import math
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
-from ..errors import ProgramError, did_you_mean
-from ..expressions import MAX_DEPTH
-from ..primitives import PRIMITIVES
-from ..program import INPUTS, Call, Constant, Expr, Hyperparameter, Name, Program, State, Statement
-from ..syntax import check, format_program, parse
+from ...errors import ProgramError, did_you_mean
+from ...expressions import MAX_DEPTH
+from ...primitives import PRIMITIVES
+from ...program import INPUTS, Call, Constant, Expr, Hyperparameter, Name, Program, State, Statement
+from ...syntax import check, format_program, parse
+from ..base import Runnable
+from ..example import interpreted
 
 SCHEMA = "evoptax-program"
 VERSION = 1
@@ -194,3 +196,17 @@ def _expression(data: Any, key: str, depth: int = 0) -> Expr:
     if len(args) != row.arity:
         _fail(f"{key}.args", f"has {len(args)} arguments; {primitive} takes {row.arity}")
     return Call(primitive, args)
+
+
+class _Json:
+    suffix = ".json"
+
+    def write(self, program: Program) -> str:
+        return to_json(program)
+
+    def load(self, program: Program, text: str) -> Runnable:
+        read = from_json(text)
+        return lambda inputs, rates, starts: interpreted(read, inputs, rates)
+
+
+EXPORTER = _Json()

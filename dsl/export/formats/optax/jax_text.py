@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from ..expressions import format_number
-from ..primitives import PRIMITIVES
-from ..program import Call, Constant, Expr, Name
+from ....expressions import format_number
+from ....primitives import PRIMITIVES
+from ....program import Call, Constant, Expr, Name
 from .naming import FreshNames
 from .phases import Plan
 

@@ -1,0 +1,73 @@
+"""An exported Optax file as a rule that can be run. Nothing here imports JAX at import time."""
+
+from __future__ import annotations
+
+import types
+from typing import Any
+
+import numpy as np
+
+from ....program import Program
+from ...base import Inputs, Points, Tree
+from .names import rule_name
+
+
+def load(source: str) -> types.ModuleType:
+    """Executes the source of an exported file and returns it as a module.
+
+    This is the one place where evoptax executes text. The text is what `to_optax` wrote from a
+    program that was parsed, never executed: each name in it is an identifier, each operation comes
+    from the table of primitives, and docstrings are escaped. Never hand over anything else.
+    """
+    module = types.ModuleType("exported")
+    # Not with this file's own __future__ imports, which would hide a wrong annotation.
+    code = compile(source, "<exported optax file>", "exec", dont_inherit=True)
+    exec(code, module.__dict__)
+    return module
+
+
+def arguments(program: Program, inputs: Inputs) -> dict[str, Any]:
+    """What the exported function needs besides the hyperparameters."""
+    given: dict[str, dict[str, Any]] = {
+        "T": {"total_steps": len(inputs.gradients)},
+        "role": {"roles": inputs.role},
+        "A": {"A": inputs.A},
+    }
+    return {k: v for i, needs in given.items() if i in program.inputs for k, v in needs.items()}
+
+
+def run(
+    program: Program, source: str, inputs: Inputs, rates: np.ndarray | None, starts: list[Tree]
+) -> list[Points]:
+    """Where the rule in an exported file is after each step, in float64; see `Runnable`."""
+    import jax
+
+    from ....devices import devices
+
+    devices()  # so that their lack is a sentence
+    with jax.enable_x64(True):
+        return _run(program, source, inputs, rates, starts)
+
+
+def _run(
+    program: Program, source: str, inputs: Inputs, rates: np.ndarray | None, starts: list[Tree]
+) -> list[Points]:
+    import jax
+    import optax
+
+    module, name = load(source), rule_name(program)
+    given = arguments(program, inputs)
+    if rates is not None:
+        given["learning_rate"] = jax.numpy.asarray(rates).__getitem__
+    optimizer = getattr(module, name)(**given)
+    state = optimizer.init(jax.tree.map(jax.numpy.asarray, inputs.w))
+    update = jax.jit(optimizer.update)
+    trajectory = []
+    for params, gradient, loss in zip(starts, inputs.gradients, inputs.losses, strict=True):
+        updates, state = update(gradient, state, params, value=loss)
+        points = {"weights": optax.apply_updates(params, updates)}
+        if program.evaluates_elsewhere:
+            evaluation_params = getattr(module, f"{name}_eval_params")
+            points["evaluation point"] = evaluation_params(state, points["weights"])
+        trajectory.append(points)
+    return trajectory
