@@ -26,8 +26,8 @@ from evoptax.evaluators.statistics import Estimate, estimate
 from evoptax.evaluators.tasks import get_task
 from evoptax.evaluators.training import Trainer
 from evoptax.known_algorithms.catalogue import get_known
+from evoptax.search.execution.executors.processes.workers import Workers
 from evoptax.search.execution.jobs import Job, submit
-from evoptax.search.execution.processes import Workers
 from evoptax.search.selection.tuning.coordinates import coordinates_of
 from evoptax.search.selection.tuning.tune import tune
 from performance import environment

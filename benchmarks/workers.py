@@ -21,7 +21,7 @@ from evoptax.search.config.presets import PRESETS
 from evoptax.search.config.settings import SearchConfig
 from evoptax.search.engine.loop import run_search
 from evoptax.search.engine.progress import Progress
-from evoptax.search.execution.processes import Workers
+from evoptax.search.execution.executors.processes.workers import Workers
 from evoptax.search.store.runs import create_run
 from performance import environment
 

@@ -71,11 +71,19 @@ def add_setting(
 
 
 def add_workers(parser: argparse.ArgumentParser, default: int | None = None) -> None:
-    """Adds --workers."""
-    words = "processes that train (default: one per core)"
-    add_setting(
-        parser, "--workers", SearchConfig, "workers", default=default, metavar="N", help=words
-    )
+    """Adds --workers: a number of processes, or the name of an executor."""
+    words = "processes that train (default: one per core), or where else to train, as in in_process"
+
+    def read(text: str) -> int | str:
+        try:
+            value: int | str = int(text)
+        except ValueError:
+            value = text
+        if refusal := accepted_by(SearchConfig)["workers"].refusal(value):
+            raise UserError(f"--workers {refusal}")
+        return value
+
+    parser.add_argument("--workers", type=read, default=default, metavar="N", help=words)
 
 
 def add_budget(parser: argparse.ArgumentParser) -> None:

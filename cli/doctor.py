@@ -77,13 +77,12 @@ def _training() -> str:
     """Trains a rule for a moment in a worker process, as every search does."""
     from ..evaluators.evaluate import Fidelity
     from ..known_algorithms.catalogue import get_known
+    from ..search.execution.base import WorkerError, open_executor
     from ..search.execution.jobs import Job, submit
-    from ..search.execution.processes import Workers
-    from ..search.execution.requests import WorkerError
 
     job = Job(get_known("adamw").program, TASK, Fidelity(steps=STEPS), "machine")
     try:
-        with Workers([TASK], 1) as workers:
+        with open_executor([TASK], 1) as workers:
             submit(workers, job, essential=True).result()
     except (UserError, WorkerError) as error:
         return Problem(error)

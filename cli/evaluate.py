@@ -28,7 +28,7 @@ from .signals import interrupted_by_signals
 
 if TYPE_CHECKING:
     from ..evaluators.scoring import TaskScore
-    from ..search.execution.processes import Workers
+    from ..search.execution.base import Executor
 
 TIERS = ("proxy", "validation", "target")
 
@@ -79,11 +79,11 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"{what} names no rule; accepted: rules such as adamw")
     names = list(dict.fromkeys([*asked, *against]))
     programs = _trainable({name: read_rule(name, args.runs_dir) for name in names}, asked, against)
-    from ..search.execution.processes import Workers
+    from ..search.execution.base import open_executor
 
     tasks = _tasks(args.tasks)
     try:
-        with interrupted_by_signals(), Workers(tasks, args.workers) as workers:
+        with interrupted_by_signals(), open_executor(tasks, args.workers) as workers:
             tiers = workers.tiers()
             scores = _scores(programs, tiers, args.seeds, args.schedule, workers)
     except KeyboardInterrupt:
@@ -141,7 +141,7 @@ def _scores(
     tiers: Mapping[str, str],
     seeds: int,
     schedule: str,
-    workers: Workers,
+    workers: Executor,
 ) -> dict[tuple[str, str], TaskScore]:
     """Scores by rule and task, kept in the user's cache."""
     from ..evaluators.evaluate import Fidelity

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from ..evaluators.evaluate import score_from_json
 from ..evaluators.scoring import joined
 from ..evaluators.tasks.baselines import baselines
+from ..search.execution.base import Executor
 from ..search.execution.jobs import Job, submit
-from ..search.execution.processes import Workers
 from .output import print_note
 from .signals import stop_on_signals
 
@@ -37,7 +37,7 @@ class Run(NamedTuple):
     seed: int
 
 
-def train(jobs: Mapping[Run, Job], workers: Workers) -> dict[tuple[str, str], TaskScore]:
+def train(jobs: Mapping[Run, Job], workers: Executor) -> dict[tuple[str, str], TaskScore]:
     """Scores by rule and task, over all seeds.
 
     A seed at a time trains no slower than all at once, needs the memory of one, and gives the same
@@ -47,7 +47,7 @@ def train(jobs: Mapping[Run, Job], workers: Workers) -> dict[tuple[str, str], Ta
       jobs: each with one seed. workers: who train; they have loaded the tasks.
 
     Raises:
-      UserError, WorkerError: see `Workers.submit`.
+      UserError, WorkerError: see `Executor.submit`.
       KeyboardInterrupt: when asked to stop; what was finished is kept.
     """
     found: dict[Run, TaskScore] = {}

@@ -18,7 +18,7 @@ from .output import print_note
 from .signals import interrupted_by_signals, stop_on_signals
 
 if TYPE_CHECKING:
-    from ..search.execution.processes import Workers
+    from ..search.execution.base import Executor
     from ..search.store.outcome import Outcome
     from ..search.store.runs import Run
 
@@ -99,20 +99,20 @@ def configuration(args: argparse.Namespace) -> SearchConfig:
 
 
 @contextmanager
-def started_workers(config: SearchConfig) -> Iterator[Workers]:
+def started_workers(config: SearchConfig) -> Iterator[Executor]:
     """Workers that have loaded every task that the configuration names.
 
     Raises:
       UserError: a task does not exist or cannot be loaded.
     """
-    from ..search.execution.processes import Workers
+    from ..search.execution.base import open_executor
 
-    with Workers(config.tasks, config.workers) as workers:
+    with open_executor(config.tasks, config.workers) as workers:
         workers.versions()
         yield workers
 
 
-def carry_out(run: Run, config: SearchConfig, workers: Workers) -> int:
+def carry_out(run: Run, config: SearchConfig, workers: Executor) -> int:
     """Runs or continues a search, with live progress, and writes its files.
 
     Raises:
@@ -133,7 +133,7 @@ def carry_out(run: Run, config: SearchConfig, workers: Workers) -> int:
     return STOPPED
 
 
-def _searched(run: Run, config: SearchConfig, workers: Workers) -> Outcome | None:
+def _searched(run: Run, config: SearchConfig, workers: Executor) -> Outcome | None:
     """The outcome of a search; None if it was stopped before."""
     from ..search.engine.distillation import distil
     from ..search.engine.loop import run_search

@@ -129,7 +129,7 @@ def _constants(program: Program) -> list[float]:
 
 def _pruned(program: Program, selected_on: tuple[str, ...]) -> Program:
     """The program without what does not change how it trains."""
-    from ..search.execution.processes import Workers
+    from ..search.execution.base import open_executor
     from ..search.selection.pruning import prune, tasks_for
 
     tasks = tasks_for(selected_on)
@@ -137,7 +137,7 @@ def _pruned(program: Program, selected_on: tuple[str, ...]) -> Program:
         print_note("by effect: nothing is tried, because the rule was selected on all tasks for it")
         return program
     print_note(f"by effect on {', '.join(tasks)}, relative to the program before each step:")
-    with Workers(tasks) as workers:
+    with open_executor(tasks) as workers:
         for step in prune(program, tasks, workers):
             print_note(f"{step.name}  ({_sizes(program, step.after)}; {_cost(step.effect)})")
             _say_difference(program, step.after)

@@ -9,7 +9,7 @@ from pathlib import Path
 from evoptax.search.config.files import config_from_dict
 from evoptax.search.config.settings import SearchConfig
 from evoptax.search.engine.loop import run_search
-from evoptax.search.execution.processes import Workers
+from evoptax.search.execution.executors.processes.workers import Workers
 from evoptax.search.store.runs import Run, create_run
 
 TASK = '''"""A noisy quadratic in twelve weights."""

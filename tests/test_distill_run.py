@@ -11,7 +11,7 @@ from evoptax.dsl.syntax import parse
 from evoptax.known_algorithms.catalogue import get_known
 from evoptax.search.config.settings import Budget, SearchConfig
 from evoptax.search.engine.distillation import distil
-from evoptax.search.execution.processes import Workers
+from evoptax.search.execution.executors.processes.workers import Workers
 from evoptax.search.store.ledger import read_content
 from evoptax.search.store.runs import Run, create_run, rule_of_run
 from evoptax.search.strategies.distillation.recording import record_rule

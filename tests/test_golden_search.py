@@ -17,7 +17,7 @@ from typing import Any
 from evoptax.search.config.presets import preset
 from evoptax.search.config.settings import Budget
 from evoptax.search.engine.loop import run_search
-from evoptax.search.execution.processes import Workers
+from evoptax.search.execution.executors.processes.workers import Workers
 from evoptax.search.store.ledger import read_content
 from evoptax.search.store.runs import Run, create_run
 from recorded import Recorded

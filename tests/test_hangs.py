@@ -19,12 +19,12 @@ from evoptax.known_algorithms.catalogue import get_known
 from evoptax.search.config.files import config_from_dict
 from evoptax.search.config.settings import Stage
 from evoptax.search.engine.loop import run_search
-from evoptax.search.execution import process
+from evoptax.search.execution.base import WorkerHung
+from evoptax.search.execution.executors.processes import process
+from evoptax.search.execution.executors.processes.patience import Patience, chosen_patience
+from evoptax.search.execution.executors.processes.process import WorkerProcess
+from evoptax.search.execution.executors.processes.workers import Workers
 from evoptax.search.execution.jobs import jobs_of, submit
-from evoptax.search.execution.patience import Patience, chosen_patience
-from evoptax.search.execution.process import WorkerProcess
-from evoptax.search.execution.processes import Workers
-from evoptax.search.execution.requests import WorkerHung
 from evoptax.search.report.facts import read_facts
 from evoptax.search.report.report import verdict_of
 from evoptax.search.store.runs import create_run
@@ -115,7 +115,7 @@ def test_a_task_that_hangs_at_import_is_one_sentence(
 
 
 def test_what_is_waited_for_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("evoptax.search.execution.requests.QUIET_LOADING", 0.5)
+    monkeypatch.setattr("evoptax.search.execution.executors.processes.requests.QUIET_LOADING", 0.5)
     task = _task_file(tmp_path, "import time\ntime.sleep(3)")
     said: list[str] = []
     with Workers([task], 1, say=said.append) as workers:

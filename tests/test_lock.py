@@ -19,7 +19,7 @@ from evoptax.dsl.errors import UserError
 from evoptax.search.config.settings import Budget, SearchConfig
 from evoptax.search.engine.distillation import distil
 from evoptax.search.engine.loop import run_search
-from evoptax.search.execution.processes import Workers
+from evoptax.search.execution.executors.processes.workers import Workers
 from evoptax.search.store.lock import hold
 from evoptax.search.store.runs import Run, create_run
 from small_ledger import finish, make_run

@@ -13,7 +13,7 @@ from evoptax.known_algorithms.catalogue import KNOWN
 from evoptax.known_algorithms.nearest import nearest_known
 from evoptax.known_algorithms.raw import raw_program
 from evoptax.search.config.presets import PRESETS
-from evoptax.search.execution.processes import Workers
+from evoptax.search.execution.executors.processes.workers import Workers
 from evoptax.search.selection.pruning import prune, tasks_for
 
 PRUNED_LION = """\

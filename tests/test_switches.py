@@ -17,8 +17,8 @@ from evoptax.evaluators.evaluate import Fidelity, score_from_json
 from evoptax.evaluators.scoring import TaskScore
 from evoptax.evaluators.tasks import list_tasks
 from evoptax.known_algorithms.catalogue import get_known
+from evoptax.search.execution.executors.processes.workers import Workers
 from evoptax.search.execution.jobs import Job, submit
-from evoptax.search.execution.processes import Workers
 from evoptax.search.selection.tuning.strategy import Strategy
 from small_search import TASK
 
@@ -148,7 +148,9 @@ def test_a_platform_that_is_not_there(command: str, platform: str, tmp_path: Pat
 def test_doctor_trains_as_a_search_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("evoptax.search.execution.process._COMMAND", "raise SystemExit(3)")
+    monkeypatch.setattr(
+        "evoptax.search.execution.executors.processes.process._COMMAND", "raise SystemExit(3)"
+    )
     assert main(["doctor", "--runs-dir", str(tmp_path)]) == 2
     out = capsys.readouterr().out
     assert "training               a worker process cannot start: it ended with status 3" in out

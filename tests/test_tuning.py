@@ -15,7 +15,7 @@ from evoptax.dsl.syntax import parse
 from evoptax.evaluators.tasks import get_task
 from evoptax.evaluators.training import Trainer
 from evoptax.known_algorithms.catalogue import KNOWN
-from evoptax.search.execution.processes import Workers
+from evoptax.search.execution.executors.processes.workers import Workers
 from evoptax.search.selection.tuning.coordinates import coordinates_of, rounded
 from evoptax.search.selection.tuning.points import Points
 from evoptax.search.selection.tuning.strategy import Strategy

@@ -215,3 +215,6 @@ _CONVERTER.register_structure_hook(
 _CONVERTER.register_structure_hook(
     int | None, lambda value, _: None if value is None else _whole(value)
 )
+_CONVERTER.register_structure_hook(
+    int | str, lambda value, _: value if isinstance(value, str) else _whole(value)
+)

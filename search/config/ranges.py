@@ -76,6 +76,19 @@ class Named:
 
 
 @dataclass(frozen=True)
+class Either:
+    """A number, or a name."""
+
+    number: Range
+    name: Named
+
+    def refusal(self, value: int | str) -> str:
+        if not isinstance(value, str):
+            return self.number.refusal(value)
+        return self.name.refusal(value)
+
+
+@dataclass(frozen=True)
 class Names:
     """A list of names, each once.
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from ...dsl.program import INPUTS
 from ...evaluators.schedules import SCHEDULES
-from .ranges import Named, Names, OneOf, Range, Rising
+from .ranges import Either, Named, Names, OneOf, Range, Rising
 
 
 @dataclass(frozen=True)
@@ -143,6 +143,12 @@ class Funnel:
 STAGES = ("screen", "proxy", "validation", "target")
 
 
+_WORKERS = Either(
+    Range(0, 1024, "processes of one machine; 0: one per core"),
+    Named("the name of an executor, as in in_process"),
+)
+
+
 @dataclass(frozen=True)
 class SearchConfig:
     """Everything that decides the outcome of a search, and how it runs.
@@ -152,7 +158,8 @@ class SearchConfig:
       start: known rules that the population starts from.
       baseline: the known rule that scores are relative to, tuned on the same grid.
       rivals: further known rules in the final comparison.
-      workers: processes that train candidates; 0 for one per core. Does not change the outcome.
+      workers: processes that train candidates, 0 for one per core; or the name of another executor
+        (see `execution.base`). Does not change the outcome.
       traces: file of traces to find a program for, in place of all training; the rest but the seed
         and the budget means nothing then. See `distillation`. In a file, from that file's folder.
     """
@@ -161,7 +168,7 @@ class SearchConfig:
     start: Annotated[tuple[str, ...], Names("names of known rules, as in adamw", 1)] = ("adamw",)
     baseline: Annotated[str, Named("the name of a known rule, as in adamw")] = "adamw"
     rivals: Annotated[tuple[str, ...], Names("names of known rules, as in lion")] = ("lion",)
-    workers: Annotated[int, Range(0, 1024, "processes of one machine; 0: one per core")] = 0
+    workers: Annotated[int | str, _WORKERS] = 0
     traces: str = ""
     budget: Budget = field(default_factory=Budget)
     evolution: Evolution = field(default_factory=Evolution)

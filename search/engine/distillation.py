@@ -20,8 +20,8 @@ from ...dsl.algebra.canonical import program_digest
 from ...dsl.syntax import format_program, parse
 from ...known_algorithms.nearest import nearest_known
 from ..config.settings import SearchConfig
+from ..execution.base import Executor
 from ..execution.jobs import Stopped, Trials
-from ..execution.processes import Workers
 from ..execution.versions import keep_versions
 from ..store.ledger import Ledger
 from ..store.outcome import Outcome, read_outcome
@@ -49,7 +49,7 @@ class _Best:
 def distil(
     run: Run,
     config: SearchConfig,
-    workers: Workers,
+    workers: Executor,
     *,
     report: Callable[[Progress], None] = lambda progress: None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -81,7 +81,7 @@ class _Strands:
         self,
         opened: Ledger,
         config: SearchConfig,
-        workers: Workers,
+        workers: Executor,
         report: Callable[[Progress], None],
         should_stop: Callable[[], bool],
     ) -> None:

@@ -18,8 +18,8 @@ from ...evaluators.hurdles import Pace, pace
 from ...evaluators.scoring import mean_log_ratio
 from ...known_algorithms.catalogue import get_known
 from ..config.settings import SearchConfig
+from ..execution.base import Executor
 from ..execution.jobs import HUNG, Stopped, Trials, jobs_of, submit, succeeded
-from ..execution.processes import Workers
 from ..execution.versions import keep_versions
 from ..selection.finals import decide
 from ..selection.funnel import CHAMPION_SEED, CandidateTrainer, proxy_jobs
@@ -39,7 +39,7 @@ ShouldStop = Callable[[], bool]
 def run_search(
     run: Run,
     config: SearchConfig,
-    workers: Workers,
+    workers: Executor,
     *,
     report: Report = lambda progress: None,
     should_stop: ShouldStop = lambda: False,
@@ -75,7 +75,7 @@ class _Engine:
         self,
         opened: Ledger,
         config: SearchConfig,
-        workers: Workers,
+        workers: Executor,
         report: Report,
         should_stop: ShouldStop,
     ) -> None:

@@ -19,7 +19,7 @@ from ...evaluators.evaluate import Fidelity, Path, score_from_json, score_to_jso
 from ...evaluators.scoring import TaskScore, failed_score
 from ...evaluators.tasks.baselines import baselines
 from ..config.settings import Stage
-from .processes import Workers
+from .base import Executor
 
 T = TypeVar("T")
 Key = tuple[str, str, int, str, str]  # digest, task, version, fidelity, path
@@ -109,7 +109,7 @@ def fidelity_from_plain(data: Mapping[str, Any]) -> Fidelity:
     return Fidelity(**values)
 
 
-def submit(workers: Workers, job: Job, *, essential: bool = False) -> Future[str]:
+def submit(workers: Executor, job: Job, *, essential: bool = False) -> Future[str]:
     """Has a worker train; the score comes as text.
 
     Args:
@@ -158,7 +158,7 @@ class Trials:
 
     def __init__(
         self,
-        workers: Workers,
+        workers: Executor,
         results: Results,
         should_stop: Callable[[], bool],
         baseline: Program | None = None,
@@ -188,7 +188,7 @@ class Trials:
 
         Raises:
           Stopped: when asked to stop before.
-          UserError, RuntimeError: see `Workers.submit`.
+          UserError, RuntimeError: see `Executor.submit`.
         """
         while not future.done():
             if self.should_stop():
@@ -210,7 +210,7 @@ class Trials:
 
         Raises:
           Stopped: when asked to stop; what was finished is kept.
-          UserError, RuntimeError: see `Workers.submit`.
+          UserError, RuntimeError: see `Executor.submit`.
         """
         keys = [self._key(job) for job in jobs]
         scores: dict[Key, str] = {}

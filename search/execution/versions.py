@@ -9,26 +9,26 @@ from typing import Any
 
 from ...dsl.files import printable
 from ..store.ledger import Ledger
-from .processes import Workers
+from .base import Executor
 
 FACT = "versions"
 _LIBRARIES = ("evoptax", "jax", "jaxlib", "numpy")
 
 
-def present_versions(workers: Workers) -> dict[str, str]:
+def present_versions(workers: Executor) -> dict[str, str]:
     """The libraries' versions, the kind of processor, and what JAX trains on, by name."""
     found = {name: version(name) for name in _LIBRARIES}
     backend = workers.submit({"do": "backend"}, "asking what JAX trains on").result()
     return {**found, "processor": platform.machine(), "backend": backend}
 
 
-def keep_versions(opened: Ledger, workers: Workers) -> None:
+def keep_versions(opened: Ledger, workers: Executor) -> None:
     """Stores them with a run that has not begun, once."""
     if opened.fact(FACT) is None and not any(opened.counts().values()):
         opened.set_fact(FACT, present_versions(workers))
 
 
-def changed_versions(opened: Ledger, workers: Workers) -> str:
+def changed_versions(opened: Ledger, workers: Executor) -> str:
     """What a run was started with and what it goes on with, in a line; empty if all is as it was.
 
     What an older version of evoptax did not store counts as unchanged.

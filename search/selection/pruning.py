@@ -21,8 +21,8 @@ from ...evaluators.evaluate import Fidelity, score_from_json
 from ...evaluators.scoring import LEARNING_RATES, TaskScore, joined, log_ratios
 from ...evaluators.statistics import Estimate, estimate
 from ...evaluators.tasks import list_tasks
+from ..execution.base import Executor
 from ..execution.jobs import Job, submit
-from ..execution.processes import Workers
 from ..filters.trial import try_out
 
 # Cheap tasks of several families, the validation tier first. Those that a rule was selected on, or
@@ -77,7 +77,7 @@ def tasks_for(taken: Sequence[str] = ()) -> tuple[str, ...]:
 def prune(
     program: Program,
     tasks: Sequence[str],
-    workers: Workers,
+    workers: Executor,
     say: Callable[[str], None] = lambda text: None,
     *,
     seeds: int = SEEDS,
@@ -145,7 +145,7 @@ class _Judge:
 
     def __init__(
         self,
-        workers: Workers,
+        workers: Executor,
         tasks: tuple[str, ...],
         seeds: int,
         most_steps: int,

@@ -20,8 +20,8 @@ from ....dsl.program import Program
 from ....dsl.syntax import format_program, parse
 from ....evaluators.evaluate import Fidelity, score_from_json
 from ....evaluators.scoring import TaskScore, bounded, log_losses, task_score
+from ...execution.base import Executor
 from ...execution.jobs import MOVES, Job, submit
-from ...execution.processes import Workers
 
 if TYPE_CHECKING:
     from ....evaluators.training import Trainer
@@ -66,7 +66,7 @@ class Points:
         self,
         rule: Tunable,
         tasks: Tasks,
-        workers: Workers,
+        workers: Executor,
         baseline: Program,
         tried: Fidelity,
         most_gain: float,

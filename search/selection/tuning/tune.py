@@ -19,8 +19,8 @@ from ....dsl.machine.constants import tunable
 from ....dsl.program import Program
 from ....evaluators.evaluate import Fidelity
 from ....evaluators.statistics import Estimate, estimate
+from ...execution.base import Executor
 from ...execution.jobs import MOVES, first_grid
-from ...execution.processes import Workers
 from .coordinates import DIGITS, Coordinate, coordinates_of, rounded
 from .points import PROBLEMS, Point, Points, Tasks
 from .strategy import Strategy
@@ -70,7 +70,7 @@ class Tuned:
 def tune(
     program: Program,
     tasks: Tasks,
-    workers: Workers,
+    workers: Executor,
     baseline: Program,
     *,
     judged_on: Tasks | None = None,

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ...dsl.errors import UserError
+from .....dsl.errors import UserError
 
 VARIABLE = "EVOPTAX_WORKER_DEADLINE"
 SECONDS = 300.0

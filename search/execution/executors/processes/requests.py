@@ -4,58 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...dsl.errors import UserError
+from ...base import OnHang
 from .process import WorkerProcess
 
 # Seconds without a sign of life until it is said what is waited for: while tasks are loaded, when
 # nothing else shows, and otherwise. Then again after twice as long.
 QUIET_LOADING, QUIET = 10.0, 60.0
-
-
-class WorkerLost(UserError):
-    """Workers died again and again on the same request, or could not start."""
-
-
-class WorkerHung(UserError):
-    """Workers hung at the same request again and again.
-
-    Attributes:
-      task: that they trained or loaded; empty where that is not known.
-    """
-
-    def __init__(self, message: str, task: str) -> None:
-        super().__init__(message)
-        self.task = task
-
-
-class WorkerError(RuntimeError):
-    """A mistake of evoptax in a worker; its cause holds the worker's traceback."""
-
-
-class RemoteTraceback(Exception):
-    """The traceback of an error in a worker, as text."""
-
-
-def error_in(message: Mapping[str, Any], what: str) -> Exception | None:
-    """The error in an answer, if there is one. Its cause is the worker's traceback."""
-    error: Exception
-    if "mistake" in message:
-        error = UserError(message["mistake"])
-    elif "error" in message:
-        error = WorkerError(f"{what} failed: {message['error']}")
-    else:
-        return None
-    error.__cause__ = RemoteTraceback("\n" + message["traceback"])
-    return error
-
-
-# What answers a request at which workers hang, in the place of a worker.
-OnHang = Callable[[WorkerHung], Any]
 
 
 @dataclass(eq=False)

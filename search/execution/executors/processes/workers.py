@@ -18,10 +18,11 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
-from ...dsl.errors import UserError
+from .....dsl.errors import UserError
+from ...base import OnHang, WorkerHung, WorkerLost, error_in
 from .patience import VARIABLE, Patience, chosen_patience
 from .process import WorkerProcess
-from .requests import OnHang, Place, Request, WorkerHung, WorkerLost, at, error_in, loading
+from .requests import Place, Request, at, loading
 
 # How many workers one request, or one start, may cost before it is given up.
 MOST_DEATHS = 3

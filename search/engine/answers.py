@@ -1,0 +1,135 @@
+"""Answers to requests, in the process that trains.
+
+    {"do": "load", "tasks": [...]}  -> {task: [version, tier]}
+    {"do": "backend"}               -> what JAX trains on, as in "cpu"
+    {"do": "score", "job": {...}}   -> a score as text; see `Job.plain`
+    {"do": "candidate", ...}        -> see `train_candidate`
+    {"do": "distill", ...}          -> see `Strands.turn`
+    {"do": "points", ...}           -> see `train_points`
+
+An answer is {"value": ..., "seconds": what it took, "pieces": {task: seconds of its longest}}; in
+place of a value it has "mistake", the user's, in a sentence, or "error", any other, and with either
+its "traceback".
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+from ...dsl.devices import devices
+from ...dsl.errors import UserError
+from ...evaluators.cache import ScoreStore, enable_compilation_cache
+from ...evaluators.evaluate import Evaluator, score_to_json
+from ...evaluators.hurdles import Hurdle
+from ...evaluators.scoring import TaskScore
+from ...evaluators.task import Task, blamed_on_task, load_task_file
+from ...evaluators.tasks import get_task, list_tasks
+from ..execution.jobs import Job, job_from_plain
+from ..selection.funnel import train_candidate
+from ..selection.tuning.points import train_points
+from ..strategies.distillation.strand import Strands
+
+
+class Answers:
+    """Answers requests, and keeps what is compiled for each task.
+
+    Attributes:
+      busy: whether it is at a request. task: that it is at. pieces: of training that have ended;
+        where they become more, it does not hang.
+    """
+
+    def __init__(self) -> None:
+        self.busy, self.task, self.pieces = False, "", 0
+        self._evaluators: dict[str, Evaluator] = {}
+        self._strands = Strands(self._piece)
+        self._since = 0.0  # when the piece that it is at was begun
+        self._longest: dict[str, float] = {}
+
+    def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """A message with the answer, or with what went wrong."""
+        started = self._since = time.perf_counter()
+        self.task, self._longest, self.busy = "", {}, True
+        message: dict[str, Any] = {}
+        try:
+            message["value"] = self._value(**request)
+        except Exception as error:
+            message |= self._failure(error)
+        self._piece()
+        self.busy = False
+        seconds = time.perf_counter() - started
+        return {**message, "seconds": seconds, "pieces": self._longest}
+
+    def _value(self, do: str, **request: Any) -> Any:
+        match do:
+            case "load":
+                return self._load(**request)
+            case "backend":
+                return devices()[0].platform
+            case "score":
+                return score_to_json(self._score(job_from_plain(**request)))
+            case "distill":
+                return self._strands.turn(**request)
+            case "candidate":
+                return train_candidate(score=self._score, **request)
+            case "points":
+                task = request.pop("task")
+                return train_points(self._evaluator(task).trainers[task], **request)
+        raise ValueError(f"nothing answers {do!r}")
+
+    def _failure(self, error: Exception) -> dict[str, Any]:
+        """Whose mistake it is, in a sentence, and its traceback."""
+        text = traceback.format_exc()
+        if isinstance(error, UserError):
+            return {"mistake": str(error), "traceback": text}
+        if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+            what = f"task '{self.task}' needs more memory than there is; try --workers 1"
+            return {"mistake": what, "traceback": text}
+        if ":" in self.task and (blamed := blamed_on_task(self.task, error)):
+            return {"mistake": blamed, "traceback": text}
+        return {"error": traceback.format_exception_only(error)[0].strip(), "traceback": text}
+
+    def _turn_to(self, task: str) -> None:
+        self._piece()
+        self.task = task
+
+    def _piece(self) -> None:
+        """Notes that a piece of training has ended."""
+        now = time.perf_counter()
+        taken, self._since = now - self._since, now
+        self._longest[self.task] = max(taken, self._longest.get(self.task, 0.0))
+        self.pieces += 1
+
+    def _evaluator(self, task: str) -> Evaluator:
+        self._turn_to(task)
+        if task not in self._evaluators:
+            tasks = {task: _task(task)}
+            self._evaluators[task] = Evaluator(tasks, ScoreStore(), progress=self._piece)
+        return self._evaluators[task]
+
+    def _score(self, job: Job, hurdle: Hurdle | None = None) -> TaskScore:
+        evaluator = self._evaluator(job.task)
+        if job.shared:
+            return evaluator.cached_score(job.program, job.task, job.fidelity, job.path)
+        return evaluator.score(job.program, job.task, job.fidelity, job.path, hurdle)
+
+    def _load(self, tasks: list[str]) -> dict[str, tuple[int, str]]:
+        """Version and tier of each task. The user's are run, so that mistakes show at once."""
+        enable_compilation_cache()
+        if tasks:
+            devices()
+        builtin = {info.name: info for info in list_tasks()}
+        found = {}
+        for name in tasks:
+            self._turn_to(name)
+            task = builtin.get(name) or _task(name)
+            found[name] = task.version, task.tier
+        return found
+
+
+@functools.cache
+def _task(name: str) -> Task:
+    return load_task_file(name) if ":" in name else get_task(name)

@@ -1,0 +1,1 @@
+"""Who trains: an executor each; see `execution.base`."""
