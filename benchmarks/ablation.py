@@ -29,9 +29,10 @@ from evoptax.evaluators.wording import percent
 from evoptax.known_algorithms.catalogue import get_known
 from evoptax.search.config.presets import ABLATIONS, PRESETS
 from evoptax.search.config.settings import SearchConfig, Stage
+from evoptax.search.config.stages import jobs_of
 from evoptax.search.engine.loop import run_search
 from evoptax.search.execution.executors.processes.workers import Workers
-from evoptax.search.execution.jobs import jobs_of, submit
+from evoptax.search.execution.jobs import submit
 from evoptax.search.store.outcome import Outcome
 from evoptax.search.store.runs import Run, create_run, extend, stored_config
 from performance import environment

@@ -77,7 +77,7 @@ def add_workers(parser: argparse.ArgumentParser, default: int | None = None) -> 
     def read(text: str) -> int | str:
         try:
             value: int | str = int(text)
-        except ValueError:
+        except ValueError:  # of text that is no number, or has more than 4,300 digits
             value = text
         if refusal := accepted_by(SearchConfig)["workers"].refusal(value):
             raise UserError(f"--workers {refusal}")

@@ -147,7 +147,8 @@ def _scores(
     from ..evaluators.evaluate import Fidelity
     from ..evaluators.profiles import CHECKPOINTS
     from ..evaluators.scoring import LEARNING_RATES
-    from ..search.execution.jobs import MOVES, Job
+    from ..search.config.stages import MOVES
+    from ..search.execution.jobs import Job
     from .evaluation_training import Run, train
 
     fits = {name: _fits_the_plain_machine(program) for name, program in programs.items()}

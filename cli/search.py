@@ -137,7 +137,7 @@ def _searched(run: Run, config: SearchConfig, workers: Executor) -> Outcome | No
     """The outcome of a search; None if it was stopped before."""
     from ..search.engine.distillation import distil
     from ..search.engine.loop import run_search
-    from ..search.execution.versions import changed_versions
+    from ..search.engine.versions import changed_versions
     from .progress import progress_display
 
     print_note(f"run {run.name} in {run.folder}")

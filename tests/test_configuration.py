@@ -20,7 +20,7 @@ from evoptax.search.config.files import (
     load_config,
 )
 from evoptax.search.config.presets import ABLATIONS, PRESETS
-from evoptax.search.config.ranges import Range, Rising, accepted_by, shown
+from evoptax.search.config.ranges import NumberOrName, Range, Rising, Weights, accepted_by, shown
 from evoptax.search.config.settings import SearchConfig
 from evoptax.search.store.ledger import create
 from evoptax.search.store.runs import stored_config
@@ -121,7 +121,8 @@ def test_every_number_has_a_range_and_every_text_is_checked() -> None:
     for path, (table, name, _) in FIELDS.items():
         kind = str(get_type_hints(table)[name])
         if "int" in kind or "float" in kind:
-            assert isinstance(accepted_by(table)[name], Range | Rising), path
+            found = accepted_by(table)[name]
+            assert isinstance(found, Range | Rising | Weights | NumberOrName), path
         elif "str" in kind and path != "traces":
             assert name in accepted_by(table), path
 

@@ -18,13 +18,14 @@ from evoptax.dsl.errors import UserError
 from evoptax.known_algorithms.catalogue import get_known
 from evoptax.search.config.files import config_from_dict
 from evoptax.search.config.settings import Stage
+from evoptax.search.config.stages import jobs_of
 from evoptax.search.engine.loop import run_search
 from evoptax.search.execution.base import WorkerHung
 from evoptax.search.execution.executors.processes import process
 from evoptax.search.execution.executors.processes.patience import Patience, chosen_patience
 from evoptax.search.execution.executors.processes.process import WorkerProcess
 from evoptax.search.execution.executors.processes.workers import Workers
-from evoptax.search.execution.jobs import jobs_of, submit
+from evoptax.search.execution.jobs import submit
 from evoptax.search.report.facts import read_facts
 from evoptax.search.report.report import verdict_of
 from evoptax.search.store.runs import create_run

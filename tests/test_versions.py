@@ -13,8 +13,8 @@ from damage import run_command
 from evoptax.search.config.files import config_from_dict
 from evoptax.search.engine.loop import run_search
 from evoptax.search.engine.progress import Progress
+from evoptax.search.engine.versions import FACT, changed_versions, present_versions
 from evoptax.search.execution.executors.processes.workers import Workers
-from evoptax.search.execution.versions import FACT, changed_versions, present_versions
 from evoptax.search.store.runs import Run, create_run
 from small_ledger import make_run
 from small_search import settings, started_workers

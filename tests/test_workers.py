@@ -17,13 +17,13 @@ from evoptax.dsl.errors import UserError
 from evoptax.known_algorithms.catalogue import get_known
 from evoptax.search.config.files import config_from_dict, config_to_toml
 from evoptax.search.config.settings import Stage
+from evoptax.search.config.stages import jobs_of
 from evoptax.search.engine.loop import run_search
 from evoptax.search.engine.progress import Progress
 from evoptax.search.execution.base import WorkerLost
 from evoptax.search.execution.executors.processes import process as process_module
 from evoptax.search.execution.executors.processes import workers as workers_module
 from evoptax.search.execution.executors.processes.workers import Workers
-from evoptax.search.execution.jobs import jobs_of
 from evoptax.search.store.ledger import read_content
 from evoptax.search.store.runs import create_run
 from small_search import TASK, run_small, settings, started_workers

@@ -115,7 +115,8 @@ def _merged(base: dict[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
     result = dict(base)
     for key, value in data.items():
         inner = base.get(key)
-        result[key] = _merged(inner, value) if isinstance(inner, dict) else value
+        both = isinstance(inner, dict) and isinstance(value, Mapping)
+        result[key] = _merged(inner, value) if both else value
     return result
 
 
@@ -191,6 +192,12 @@ def _of_type(value: Any, kind: type | tuple[type, ...], words: str) -> Any:
     return value
 
 
+def _weights(value: Any) -> dict[str, float]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"is {shown(value)}; accepted: a table of names and numbers")
+    return {name: _number(weight) for name, weight in value.items()}
+
+
 def _switch(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError(f"is {shown(value)}; accepted: true or false")
@@ -217,4 +224,7 @@ _CONVERTER.register_structure_hook(
 )
 _CONVERTER.register_structure_hook(
     int | str, lambda value, _: value if isinstance(value, str) else _whole(value)
+)
+_CONVERTER.register_structure_hook_func(
+    lambda t: getattr(t, "__origin__", None) is Mapping, lambda value, _: _weights(value)
 )

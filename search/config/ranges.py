@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -76,16 +76,28 @@ class Named:
 
 
 @dataclass(frozen=True)
-class Either:
-    """A number, or a name."""
+class NumberOrName:
+    """A whole number, or the name of something, which may have more behind a colon.
+
+    Attributes:
+      number: the range. what: is named. names: those that there are.
+    """
 
     number: Range
-    name: Named
+    what: str
+    names: Callable[[], Sequence[str]]
 
     def refusal(self, value: int | str) -> str:
         if not isinstance(value, str):
             return self.number.refusal(value)
-        return self.name.refusal(value)
+        known = self.names()
+        name = value.partition(":")[0]
+        if name in known:
+            return ""
+        hint = did_you_mean(name, known)
+        an = "an" if self.what[0] in "aeiou" else "a"
+        listed = f"{an} {self.what}: {', '.join(known)}"
+        return f"is {shown(value)}{hint}; accepted: a whole number, {self.number}, or {listed}"
 
 
 @dataclass(frozen=True)
@@ -136,6 +148,31 @@ class Rising:
         for lower, higher in pairwise(value):
             if lower >= higher:
                 return f"has {shown(higher)} after {shown(lower)}; {accepted}"
+        return ""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A table that says of some names how often each is drawn.
+
+    Attributes:
+      what: they name. names: those that there are.
+    """
+
+    what: str
+    names: Callable[[], Sequence[str]]
+
+    def refusal(self, value: Mapping[str, float]) -> str:
+        known, each = self.names(), Range(0, 1e6, "relative to the others")
+        for name, weight in value.items():
+            if name not in known:
+                hint = did_you_mean(name, known)
+                few = ", ".join(known[:8]) + (" and others" if len(known) > 8 else "")
+                return f"has {shown(name)}{hint}; accepted: {few}"
+            if not each.holds(weight):
+                return f"has {shown(weight)} for {name}; accepted: {each}"
+        if not any(value.values()):
+            return f"has 0 for all {self.what}; accepted: more than 0 for one of them"
         return ""
 
 

@@ -5,12 +5,17 @@ A field's annotation says what it accepts; the command line's options have the s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Annotated
 
-from ...dsl.program import INPUTS
+from ...dsl.primitives import PRIMITIVES
 from ...evaluators.schedules import SCHEDULES
-from .ranges import Either, Named, Names, OneOf, Range, Rising
+from ..execution.base import executors
+from ..mutation.base import READABLE, Space, mutations, usual_weights
+from ..mutation.weights import PRIMITIVE_WEIGHTS
+from .ranges import Named, Names, NumberOrName, OneOf, Range, Rising, Weights
 
 
 @dataclass(frozen=True)
@@ -29,8 +34,14 @@ class Budget:
 # What proposes candidates: regularized evolution; children of the start alone, without selection;
 # evolution that changes nothing but constants.
 STRATEGIES = ("evolution", "random", "tune")
-# What a rule may read in training, which has neither games nor linear systems.
-READABLE = tuple(name for name in INPUTS if name not in ("role", "A"))
+
+
+def _mutation_names() -> tuple[str, ...]:
+    return tuple(mutation.name for mutation in mutations())
+
+
+def _primitive_names() -> tuple[str, ...]:
+    return tuple(row.name for row in PRIMITIVES.values() if row.searched)
 
 
 @dataclass(frozen=True)
@@ -55,6 +66,9 @@ class Evolution:
       max_size: most primitive calls in a program.
       max_state: most state variables in a program.
       inputs: what mutations may read.
+      weights: how often each mutation is drawn, relative to the others; 0: never. A configuration
+        that names some leaves the others as they are.
+      primitives: the same of the primitives that mutations write.
       cache: whether a candidate that behaves as an earlier one gets its fitness untrained.
       gates: whether candidates must descend simple problems before they are trained.
     """
@@ -71,8 +85,20 @@ class Evolution:
     max_size: Annotated[int, Range(1, 500, "the machine has no room for more")] = 60
     max_state: Annotated[int, Range(0, 12, "the machine has no room for more")] = 4
     inputs: Annotated[tuple[str, ...], Names("inputs", among=READABLE)] = READABLE
+    weights: Annotated[Mapping[str, float], Weights("mutations", _mutation_names)] = field(
+        default_factory=usual_weights
+    )
+    primitives: Annotated[Mapping[str, float], Weights("primitives", _primitive_names)] = field(
+        default_factory=lambda: dict(PRIMITIVE_WEIGHTS)
+    )
     cache: bool = True
     gates: bool = True
+
+    @cached_property
+    def space(self) -> Space:
+        """What mutations may reach."""
+        weights = self.weights if self.strategy != "tune" else {"scale_constant": 1.0}
+        return Space(self.max_state, self.inputs, weights, self.primitives)
 
 
 LEARNING_RATE_RANGE = Range(1e-12, 1e6, "training is in float32, and the grid may move")
@@ -143,9 +169,8 @@ class Funnel:
 STAGES = ("screen", "proxy", "validation", "target")
 
 
-_WORKERS = Either(
-    Range(0, 1024, "processes of one machine; 0: one per core"),
-    Named("the name of an executor, as in in_process"),
+_WORKERS = NumberOrName(
+    Range(0, 1024, "processes of one machine; 0: one per core"), "executor", executors
 )
 
 

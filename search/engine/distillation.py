@@ -22,13 +22,13 @@ from ...known_algorithms.nearest import nearest_known
 from ..config.settings import SearchConfig
 from ..execution.base import Executor
 from ..execution.jobs import Stopped, Trials
-from ..execution.versions import keep_versions
 from ..store.ledger import Ledger
 from ..store.outcome import Outcome, read_outcome
 from ..store.records import Proposal, Status
 from ..store.runs import Run
 from ..strategies.distillation.state import EMPTY
 from .progress import Progress
+from .versions import keep_versions
 
 STRANDS = 2
 # Candidates of a strand between two looks; about a second.

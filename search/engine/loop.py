@@ -18,9 +18,9 @@ from ...evaluators.hurdles import Pace, pace
 from ...evaluators.scoring import mean_log_ratio
 from ...known_algorithms.catalogue import get_known
 from ..config.settings import SearchConfig
+from ..config.stages import jobs_of
 from ..execution.base import Executor
-from ..execution.jobs import HUNG, Stopped, Trials, jobs_of, submit, succeeded
-from ..execution.versions import keep_versions
+from ..execution.jobs import HUNG, Stopped, Trials, submit, succeeded
 from ..selection.finals import decide
 from ..selection.funnel import CHAMPION_SEED, CandidateTrainer, proxy_jobs
 from ..selection.rounds import Standing, after_validation, champions
@@ -31,6 +31,7 @@ from ..store.runs import Run
 from ..strategies import evolution
 from ..strategies.state import Batch, Individual, Population, SearchState
 from .progress import Counts, Progress
+from .versions import keep_versions
 
 Report = Callable[[Progress], None]
 ShouldStop = Callable[[], bool]

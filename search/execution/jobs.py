@@ -6,7 +6,6 @@ Results pass through `Results`, so that a resumed run never trains what it has t
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import asdict, dataclass
@@ -17,19 +16,11 @@ from ...dsl.program import Program
 from ...dsl.syntax import format_program, parse
 from ...evaluators.evaluate import Fidelity, Path, score_from_json, score_to_json
 from ...evaluators.scoring import TaskScore, failed_score
-from ...evaluators.tasks.baselines import baselines
-from ..config.settings import Stage
 from .base import Executor
 
 T = TypeVar("T")
 Key = tuple[str, str, int, str, str]  # digest, task, version, fidelity, path
 
-# How many learning rates a run tries at once, and how often the grid may move by half its width
-# until the best lies inside. Nine rates that need not move take 1.6 times as long.
-GRID = 5
-MOVES = 6
-# AdamW's, where it was never tuned.
-USUAL_RATE = 1e-2
 # Why a rule at which workers hang has no score.
 HUNG = "hung"
 
@@ -48,24 +39,6 @@ class Results(Protocol):
     def note_hung(self, what: str, task: str) -> None:
         """Stores that workers hung at something on a task."""
         ...
-
-
-def fidelity(stage: Stage, task: str, first_seed: int = 0, checkpoints: int = 1) -> Fidelity:
-    """The learning rates and seeds of a task in a stage."""
-    rates = stage.learning_rates or first_grid(task)
-    seeds = tuple(range(first_seed, first_seed + stage.seeds))
-    return Fidelity(rates, seeds, checkpoints=checkpoints, moves=MOVES, schedule=stage.schedule)
-
-
-def first_grid(task: str) -> tuple[float, ...]:
-    """The learning rates that tuning starts from, for every rule: around AdamW's best on the task.
-
-    Half a decade apart, as those of `evaluators.scoring`, but few, because they may move.
-    """
-    known = baselines().get(task)
-    middle = round(2 * math.log10(known.learning_rate if known else USUAL_RATE))
-    places = range(middle - GRID // 2, middle + GRID // 2 + 1)
-    return tuple(float(f"{3 if place % 2 else 1}e{place // 2}") for place in places)
 
 
 @dataclass(frozen=True)
@@ -126,22 +99,6 @@ def submit(workers: Executor, job: Job, *, essential: bool = False) -> Future[st
 def hung_score(task: str, fidelity: Fidelity) -> str:
     """The score, as text, of a rule at which workers hang on a task."""
     return score_to_json(failed_score(task, fidelity.learning_rates, fidelity.seeds, HUNG))
-
-
-def jobs_of(
-    program: Program,
-    stage: Stage,
-    path: Path,
-    first_seed: int = 0,
-    *,
-    checkpoints: int = 1,
-    shared: bool = False,
-) -> list[Job]:
-    """The jobs of one rule in one stage."""
-    return [
-        Job(program, task, fidelity(stage, task, first_seed, checkpoints), path, shared)
-        for task in stage.tasks
-    ]
 
 
 class Stopped(Exception):

@@ -22,7 +22,8 @@ from ...evaluators.wording import percent
 from ...known_algorithms.catalogue import get_known
 from ...known_algorithms.nearest import nearest_known
 from ..config.settings import SearchConfig, Stage
-from ..execution.jobs import Job, Stopped, Trials, jobs_of
+from ..config.stages import jobs_of
+from ..execution.jobs import Job, Stopped, Trials
 from ..store.ledger import Ledger
 from ..store.outcome import Finalist, Outcome, Overall, Round, Row, read_outcome
 from .final_comparison import compared

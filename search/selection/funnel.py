@@ -19,8 +19,9 @@ from ...evaluators.evaluate import Fidelity, score_from_json, score_to_json
 from ...evaluators.hurdles import Hurdle, Pace, pace_from_plain
 from ...evaluators.scoring import TaskScore, mean_over_tasks
 from ..config.settings import SearchConfig, Stage
+from ..config.stages import fidelity
 from ..execution.base import WorkerHung
-from ..execution.jobs import HUNG, Job, Trials, fidelity, fidelity_from_plain, hung_score
+from ..execution.jobs import HUNG, Job, Trials, fidelity_from_plain, hung_score
 from ..store.records import Proposal
 
 # A candidate that fails the screen or a hurdle ranks behind one that passed and did this much

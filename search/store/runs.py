@@ -7,9 +7,10 @@ import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from ...dsl.errors import UserError, did_you_mean
 from ...dsl.files import replace_text
@@ -197,9 +198,17 @@ def stored_config(opened: Ledger) -> SearchConfig:
     if stored is None:
         raise UserError("this ledger has no configuration; it was never started")
     try:
-        return config_from_dict(stored, where="fact 'config'")
+        return config_from_dict(stored, _nothing_added(stored), where="fact 'config'")
     except UserError as error:
         raise opened.damaged(str(error)) from None
+
+
+def _nothing_added(stored: Any) -> SearchConfig:
+    """The base of a stored configuration: what has been added since to its tables is not drawn."""
+    base = SearchConfig()
+    evolution = stored.get("evolution") if isinstance(stored, Mapping) else None
+    kept = [name for name in ("weights", "primitives") if name in (evolution or {})]
+    return replace(base, evolution=replace(base.evolution, **{key: {} for key in kept}))
 
 
 def list_runs(runs_dir: Path) -> Iterator[Run]:

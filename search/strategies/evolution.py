@@ -38,7 +38,7 @@ from ...dsl.liveness import without_dead_code
 from ...dsl.program import Program
 from ..config.settings import Evolution
 from ..filters.gates import STATIC, Examination, examine
-from ..mutation.mutate import Space, mutate
+from ..mutation.mutate import mutate
 from ..store.records import ALIKE, SURVIVES, Proposal, Status
 from .history import History, empty_history
 from .randomness import derive
@@ -289,16 +289,11 @@ def _child(state: SearchState, ordinal: int) -> tuple[Individual, Program, str]:
         breeding = population[:elders] if elders >= settings.tournament else population
         count = min(settings.tournament, len(breeding))
         parent = min(rng.sample(breeding, count), key=_rank)
-    space = Space(
-        max_state=settings.max_state,
-        inputs=settings.inputs,
-        constants_alone=settings.strategy == "tune",
-    )
     program = parent.program
     changes: list[str] = []
     # A geometric number of mutations with the configured mean.
     while not changes or rng.random() < 1 - 1 / mean:
-        mutated = mutate(program, rng, space)
+        mutated = mutate(program, rng, settings.space)
         if mutated is None:
             break
         program = mutated.program

@@ -20,8 +20,9 @@ from ....dsl.program import Program
 from ....dsl.syntax import format_program, parse
 from ....evaluators.evaluate import Fidelity, score_from_json
 from ....evaluators.scoring import TaskScore, bounded, log_losses, task_score
+from ...config.stages import MOVES
 from ...execution.base import Executor
-from ...execution.jobs import MOVES, Job, submit
+from ...execution.jobs import Job, submit
 
 if TYPE_CHECKING:
     from ....evaluators.training import Trainer

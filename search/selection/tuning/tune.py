@@ -19,8 +19,8 @@ from ....dsl.machine.constants import tunable
 from ....dsl.program import Program
 from ....evaluators.evaluate import Fidelity
 from ....evaluators.statistics import Estimate, estimate
+from ...config.stages import MOVES, first_grid
 from ...execution.base import Executor
-from ...execution.jobs import MOVES, first_grid
 from .coordinates import DIGITS, Coordinate, coordinates_of, rounded
 from .points import PROBLEMS, Point, Points, Tasks
 from .strategy import Strategy

@@ -8,8 +8,8 @@ from importlib.metadata import version
 from typing import Any
 
 from ...dsl.files import printable
+from ..execution.base import Executor
 from ..store.ledger import Ledger
-from .base import Executor
 
 FACT = "versions"
 _LIBRARIES = ("evoptax", "jax", "jaxlib", "numpy")

@@ -1,0 +1,52 @@
+"""The jobs of a stage: which learning rates and seeds a rule gets on its tasks."""
+
+from __future__ import annotations
+
+import math
+
+from ...dsl.program import Program
+from ...evaluators.evaluate import Fidelity, Path
+from ...evaluators.tasks.baselines import baselines
+from ..execution.jobs import Job
+from .settings import Stage
+
+# How many learning rates a run tries at once, and how often the grid may move by half its width
+# until the best lies inside. Nine rates that need not move take 1.6 times as long.
+GRID = 5
+MOVES = 6
+# AdamW's, where it was never tuned.
+USUAL_RATE = 1e-2
+
+
+def fidelity(stage: Stage, task: str, first_seed: int = 0, checkpoints: int = 1) -> Fidelity:
+    """The learning rates and seeds of a task in a stage."""
+    rates = stage.learning_rates or first_grid(task)
+    seeds = tuple(range(first_seed, first_seed + stage.seeds))
+    return Fidelity(rates, seeds, checkpoints=checkpoints, moves=MOVES, schedule=stage.schedule)
+
+
+def first_grid(task: str) -> tuple[float, ...]:
+    """The learning rates that tuning starts from, for every rule: around AdamW's best on the task.
+
+    Half a decade apart, as those of `evaluators.scoring`, but few, because they may move.
+    """
+    known = baselines().get(task)
+    middle = round(2 * math.log10(known.learning_rate if known else USUAL_RATE))
+    places = range(middle - GRID // 2, middle + GRID // 2 + 1)
+    return tuple(float(f"{3 if place % 2 else 1}e{place // 2}") for place in places)
+
+
+def jobs_of(
+    program: Program,
+    stage: Stage,
+    path: Path,
+    first_seed: int = 0,
+    *,
+    checkpoints: int = 1,
+    shared: bool = False,
+) -> list[Job]:
+    """The jobs of one rule in one stage."""
+    return [
+        Job(program, task, fidelity(stage, task, first_seed, checkpoints), path, shared)
+        for task in stage.tasks
+    ]

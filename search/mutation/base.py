@@ -1,0 +1,225 @@
+"""What a mutation is, and what mutations are made of.
+
+Each module of `operators/` holds some. To add one is to add a file there with `MUTATIONS`: the
+search, its configuration and the contract suite find it. How often each is drawn is configuration.
+"""
+
+from __future__ import annotations
+
+import importlib
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import accumulate
+
+from ...dsl.expressions import format_expression
+from ...dsl.plugins import names_in
+from ...dsl.primitives import PRIMITIVES, Primitive
+from ...dsl.program import (
+    EVAL_W,
+    INPUTS,
+    Call,
+    Constant,
+    Expr,
+    Hyperparameter,
+    Name,
+    Program,
+    State,
+    Statement,
+    subexpressions,
+)
+from .weights import PRIMITIVE_WEIGHTS
+
+_OPERATORS = "evoptax.search.mutation.operators"
+
+# What a rule may read in training, which has neither games nor linear systems.
+READABLE = tuple(name for name in INPUTS if name not in ("role", "A"))
+# How often a variable is drawn that holds what the rule computes or carries on, or the gradient,
+# for once that others are: weights, hyperparameters and what is the same for all weights.
+_OFTEN = 3
+# What a random interpolation starts from.
+SHARES = (0.1, 0.5, 0.9, 0.99)
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """A small change of a program.
+
+    Attributes:
+      name: in the configuration.
+      weight: how often it is drawn, relative to others, unless the configuration says otherwise.
+      apply: draws a child; None where this draw gives none. It may give one that is not well
+        formed, or beyond the space, which is then drawn again.
+    """
+
+    name: str
+    weight: float
+    apply: Callable[[Program, random.Random, Space], Draft | None]
+
+
+def mutations() -> tuple[Mutation, ...]:
+    """All mutations, in the order of their modules."""
+    modules = (importlib.import_module(f"{_OPERATORS}.{name}") for name in names_in(_OPERATORS))
+    return tuple(mutation for module in modules for mutation in module.MUTATIONS)
+
+
+def usual_weights() -> dict[str, float]:
+    """How often each mutation is drawn where nothing else is said."""
+    return {mutation.name: mutation.weight for mutation in mutations()}
+
+
+@dataclass(frozen=True)
+class Space:
+    """What mutations may reach. Equal spaces draw alike.
+
+    Attributes:
+      max_state: most state variables in a program.
+      inputs: those that may be read; a program's own may be read in any case.
+      weights: of mutations, how often each is drawn; those that are missing are not.
+      primitives: the same of primitives.
+    """
+
+    max_state: int = 4
+    inputs: tuple[str, ...] = READABLE
+    weights: Mapping[str, float] = field(default_factory=usual_weights)
+    primitives: Mapping[str, float] = field(default_factory=lambda: dict(PRIMITIVE_WEIGHTS))
+
+    @cached_property
+    def drawn_mutations(self) -> tuple[list[Mutation], list[float]]:
+        """The mutations that are drawn, and their cumulative weights."""
+        drawn = [m for m in mutations() if self.weights.get(m.name, 0) > 0]
+        return drawn, [*accumulate(self.weights[m.name] for m in drawn)]
+
+    @cached_property
+    def drawn_primitives(self) -> tuple[list[Primitive], list[float]]:
+        """The primitives that are drawn, and their cumulative weights."""
+        return self._cumulative(
+            [row for row in PRIMITIVES.values() if self.primitives.get(row.name, 0) > 0]
+        )
+
+    @cached_property
+    def drawn_by_arity(self) -> dict[int, tuple[list[Primitive], list[float]]]:
+        """The same for each number of arguments."""
+        rows, _ = self.drawn_primitives
+        return {
+            arity: self._cumulative([row for row in rows if row.arity == arity])
+            for arity in sorted({row.arity for row in rows})
+        }
+
+    def _cumulative(self, rows: list[Primitive]) -> tuple[list[Primitive], list[float]]:
+        return rows, [*accumulate(self.primitives[row.name] for row in rows)]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A child that may not be well formed.
+
+    Attributes:
+      program: the child.
+      describe: what changed, in words; asked only of a child that is kept.
+      written: the expression that the parent does not have, if there is one.
+    """
+
+    program: Program
+    describe: Callable[[], str]
+    written: Expr | None = None
+
+
+def random_call(names: list[str], rng: random.Random, space: Space) -> Call:
+    """A random primitive of random arguments."""
+    rows, weights = space.drawn_primitives
+    (row,) = rng.choices(rows, cum_weights=weights)
+    args = [random_leaf(names, rng) for _ in range(row.arity)]
+    if row.name == "lerp" and rng.random() < 0.7:
+        args[2] = Constant(rng.choice(SHARES))
+    return Call(row.name, tuple(args))
+
+
+def around(node: Expr, call: Call, rng: random.Random) -> Call | None:
+    """The call with the node as one of its arguments; None if it has none."""
+    if not call.args:
+        return None
+    args = list(call.args)
+    args[rng.randrange(2 if call.primitive == "lerp" else len(args))] = node
+    return Call(call.primitive, tuple(args))
+
+
+def random_leaf(names: list[str], rng: random.Random) -> Expr:
+    """One of some variables, or a constant."""
+    if rng.random() < 0.15:
+        return Constant(float(f"{rng.choice((1, -1)) * 2 ** rng.gauss(0, 1):.3g}"))
+    return Name(rng.choice(names))
+
+
+def names_before(program: Program, position: int, space: Space) -> list[str]:
+    """The variables that have a value before statement `position`, each as often as it is drawn."""
+    others = dict.fromkeys((*space.inputs, *program.inputs))
+    others |= dict.fromkeys([h.name for h in program.hyperparameters])
+    often = dict.fromkeys(["g"] if "g" in others else [])
+    often |= dict.fromkeys([s.name for s in program.state])
+    often |= dict.fromkeys([s.target for s in program.body[:position] if s.target != EVAL_W])
+    return [*(name for name in others if name not in often), *_OFTEN * list(often)]
+
+
+def changed(
+    program: Program,
+    written: Expr | None,
+    *,
+    state: tuple[State, ...] | None = None,
+    hyperparameters: tuple[Hyperparameter, ...] | None = None,
+    body: tuple[Statement, ...] | None = None,
+    result: Expr | None = None,
+) -> Program:
+    """A program with changes, its signature naming every input that what was written reads."""
+    inputs = program.inputs
+    parts = [] if written is None else subexpressions(written)
+    read = {e.id for e in parts if type(e) is Name and e.id in INPUTS and e.id not in inputs}
+    if read:
+        inputs = tuple(name for name in INPUTS if name in inputs or name in read)
+    return Program(
+        program.name,
+        inputs,
+        program.state if state is None else state,
+        program.hyperparameters if hyperparameters is None else hyperparameters,
+        program.body if body is None else body,
+        program.result if result is None else result,
+        program.doc,
+    )
+
+
+def with_value(program: Program, position: int, value: Expr) -> Draft:
+    """The program with another right-hand side of one statement (or the result)."""
+    if position == len(program.body):
+        old = program.result
+        child = changed(program, value, result=value)
+        return Draft(child, lambda: f"return {short(old)} → {short(value)}", value)
+    statement = program.body[position]
+    body = (
+        *program.body[:position],
+        Statement(statement.target, value),
+        *program.body[position + 1 :],
+    )
+    return Draft(
+        changed(program, value, body=body),
+        lambda: f"{statement.target} = {short(statement.value)} → {short(value)}",
+        value,
+    )
+
+
+def fresh(program: Program, letter: str) -> str:
+    """A name that the program has not, beginning with a letter."""
+    taken = {s.target for s in program.body} | {s.name for s in program.state}
+    taken |= set(program.defaults) | set(INPUTS)
+    return next(name for i in range(1, 10_000) if (name := f"{letter}{i}") not in taken)
+
+
+def text(statement: Statement) -> str:
+    """A statement, for descriptions."""
+    return f"{statement.target} = {short(statement.value)}"
+
+
+def short(expr: Expr) -> str:
+    """An expression, for descriptions."""
+    written = format_expression(expr)
+    return written if len(written) <= 70 else written[:67] + "..."

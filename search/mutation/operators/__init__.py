@@ -1,0 +1,1 @@
+"""Mutations; see `mutation.base`."""
