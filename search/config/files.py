@@ -115,8 +115,9 @@ def _merged(base: dict[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
     result = dict(base)
     for key, value in data.items():
         inner = base.get(key)
-        both = isinstance(inner, dict) and isinstance(value, Mapping)
-        result[key] = _merged(inner, value) if both else value
+        if isinstance(inner, dict) and isinstance(value, Mapping):
+            value = _merged(inner, value)
+        result[key] = value
     return result
 
 

@@ -206,9 +206,15 @@ def stored_config(opened: Ledger) -> SearchConfig:
 def _nothing_added(stored: Any) -> SearchConfig:
     """The base of a stored configuration: what has been added since to its tables is not drawn."""
     base = SearchConfig()
-    evolution = stored.get("evolution") if isinstance(stored, Mapping) else None
-    kept = [name for name in ("weights", "primitives") if name in (evolution or {})]
-    return replace(base, evolution=replace(base.evolution, **{key: {} for key in kept}))
+    found = stored.get("evolution") if isinstance(stored, Mapping) else None
+    known = found if isinstance(found, Mapping) else {}
+    evolution = base.evolution
+    evolution = replace(
+        evolution,
+        weights={} if "weights" in known else evolution.weights,
+        primitives={} if "primitives" in known else evolution.primitives,
+    )
+    return replace(base, evolution=evolution)
 
 
 def list_runs(runs_dir: Path) -> Iterator[Run]:
