@@ -17,7 +17,10 @@ from evoptax.dsl.syntax import format_program, parse
 from evoptax.evaluators.task import load_task_file
 from evoptax.known_algorithms.catalogue import get_known
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+LAYERS = ("cli", "search", "evaluators", "known_algorithms", "dsl")
+DOCS = (path.relative_to(ROOT) for path in (ROOT / "docs").glob("*.md"))
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
@@ -57,3 +60,30 @@ def test_docstrings(name: str) -> None:
     module = importlib.import_module(name)
     assert module.__doc__, f"{name} says nothing of what it is"
     assert doctest.testmod(module).failed == 0
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", *sorted(map(str, DOCS))])
+def test_files_that_pages_name_exist(page: str) -> None:
+    """Links, and paths in code; a path may leave out its layer, or be a script of benchmarks/."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for link in re.findall(r"\]\((?!http|#)([^)#]+)", text):
+        assert (ROOT / page).parent.joinpath(link).exists(), link
+    for path in re.findall(r"`([a-z_]+(?:/[a-z_]+)*(?:\.py|/))`", text):
+        places = (
+            ROOT,
+            ROOT / "benchmarks",
+            ROOT / "tests",
+            *(ROOT / layer for layer in LAYERS),
+            ROOT / "dsl",
+        )
+        assert any((place / path).exists() for place in places), path
+
+
+def test_architecture_says_where_to_add_things() -> None:
+    text = (ROOT / "docs/ARCHITECTURE.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1:4] for line in text.splitlines() if line.startswith("| a")]
+    rows += [line.split("|")[1:4] for line in text.splitlines() if line.startswith("| some")]
+    assert len(rows) >= 8
+    for what, where, tests in rows:
+        for path in re.findall(r"`([^`]+)`", where + tests):
+            assert (ROOT / path).exists(), f"to add{what}: {path}"
