@@ -45,7 +45,7 @@ TASKS = (*SCREEN, "cancer_logistic", "rosenbrock")
 SETTINGS = Evolution(population=200, tournament=3, round=0)
 FUNNEL = Funnel()
 LEVEL = FUNNEL.promote_within
-# A large program may be a good one: the gate is a limit, not a verdict.
+# A large program may be a good one: the gate is a limit, not a conclusion.
 LIMITS = ("too large", "too large for the machine")
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "gates.md"
 

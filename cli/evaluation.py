@@ -131,7 +131,7 @@ def _task_json(found: Evaluation, result: RuleResult, task: str) -> dict[str, An
 
 def print_evaluation(found: Evaluation) -> None:
     """What a reader asks first comes first: which is better, by how much, how sure, on how much."""
-    print_text(textwrap.fill(_verdict(found), WIDTH), end="\n\n")
+    print_text(textwrap.fill(_conclusion(found), WIDTH), end="\n\n")
     _print_summary(found)
     for rules in _chunks(found):
         _print_losses(found, rules)
@@ -140,7 +140,7 @@ def print_evaluation(found: Evaluation) -> None:
         print_text(textwrap.fill(note, WIDTH))
 
 
-def _verdict(found: Evaluation) -> str:
+def _conclusion(found: Evaluation) -> str:
     problems = f"{plural(len(found.tasks), 'task')} × {plural(found.seeds, 'seed')}"
     if not found.rivals:
         return f"{found.baseline} on {problems}."

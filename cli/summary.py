@@ -14,7 +14,7 @@ from ..search.report.counts import cache_words, floor_words, funnel_words
 from ..search.report.facts import Facts
 from ..search.report.hall_of_fame import hall_of_fame
 from ..search.report.overfitting import judge_rounds
-from ..search.report.report import verdict_of
+from ..search.report.report import conclusion_of
 from ..search.store.outcome import Finalist, Outcome, Row
 from ..search.store.runs import BEST_OPTAX, BEST_RULE, REPORT, Run
 from .output import print_table, print_text
@@ -26,9 +26,9 @@ _MOST_LINES = 12
 def print_outcome(outcome: Outcome, facts: Facts) -> None:
     """Prints the best rule, its simplified form, the comparison and where the files are."""
     run = facts.run
-    verdict = verdict_of(facts)
-    print_text(f"\n{verdict.sentence}")
-    for caveat in verdict.caveats:
+    conclusion = conclusion_of(facts)
+    print_text(f"\n{conclusion.sentence}")
+    for caveat in conclusion.caveats:
         print_text(caveat)
     if facts.config.traces:
         print_text(f"\n{outcome.simplified}\nKinship: {outcome.kinship}.")
@@ -63,9 +63,9 @@ def _print_files(run: Run) -> None:
 
 def print_unfinished(facts: Facts) -> None:
     """Prints how a run that is not finished goes."""
-    verdict = verdict_of(facts)
-    print_text(verdict.sentence)
-    for caveat in verdict.caveats:
+    conclusion = conclusion_of(facts)
+    print_text(conclusion.sentence)
+    for caveat in conclusion.caveats:
         print_text(caveat.replace("`", ""))
     if facts.finalists:
         print_text("\nThe best on held-out tasks so far; none is confirmed:\n")
@@ -82,8 +82,8 @@ def print_search(facts: Facts) -> None:
     if words := floor_words(facts.tally):
         print_text(words)
     if any(r.champions for r in facts.rounds):
-        verdict = judge_rounds(facts.rounds)
-        print_text(" ".join([verdict.sentence, *verdict.caveats]))
+        conclusion = judge_rounds(facts.rounds)
+        print_text(" ".join([conclusion.sentence, *conclusion.caveats]))
 
 
 def search_as_json(facts: Facts) -> dict[str, Any]:

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from .errors import UserError
+from .inference import kinds_of
 from .interpreter import interpret
-from .kinds import kinds_of
+from .kinds import Kind, shape_of
 from .primitives import Primitive, Scope
 from .program import EVAL_W, Program
-from .shapes import Kind, shape_of
 
 
 class Leaves(tuple[Any, ...]):

@@ -1,117 +1,227 @@
-"""The domain of kinds: is each value a scalar, a number per tensor, or a tensor?"""
+"""Kinds: what shape a value has, relative to the parameter tensor it belongs to."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from enum import Enum
+
+import numpy as np
 
 from .errors import ProgramError
-from .interpreter import Outcome, interpret
-from .primitives import Primitive, Scope
-from .program import EVAL_W, INPUTS, Program
-from .shapes import Kind, join
 
 
-class KindDomain:
-    """Elementwise operations broadcast; other primitives have kind functions of their own.
+class Kind(Enum):
+    """What shape a value has. Values of different kinds combine by broadcasting (`join`).
 
-    There are few combinations of a primitive and kinds, so each is looked up after its first time.
+    A parameter tensor has rows (its second-to-last axis) and columns (its last axis); axes before
+    those are kept by every kind but SCALAR and LAYER. A vector counts as one column.
+
+    SCALAR: one number for the whole model. LAYER: one number per parameter tensor. VECTOR: all of a
+    vector, one number for any other tensor. BLOCK: one number per matrix of a tensor. ROW: one
+    number per row. COLUMN: one per column. TENSOR: shaped like its parameter tensor. The remaining
+    kinds come from transposing and from matrix products, which see a tensor of more than two axes
+    as one matrix, (first axis, all the rest): TRANSPOSED is columns by rows, ROW_GRAM rows by rows,
+    COLUMN_GRAM columns by columns.
     """
 
-    def __init__(self) -> None:
-        self._known: dict[tuple[object, ...], Kind] = {}
+    SCALAR = "scalar"
+    LAYER = "per-tensor scalar"
+    VECTOR = "vectors-only tensor"
+    BLOCK = "per-matrix scalar"
+    ROW = "per-row"
+    COLUMN = "per-column"
+    TENSOR = "tensor"
+    TRANSPOSED = "transposed tensor"
+    ROW_GRAM = "rows-by-rows matrix"
+    COLUMN_GRAM = "columns-by-columns matrix"
 
-    def constant(self, value: float) -> Kind:
-        if not math.isfinite(value):
-            raise ProgramError(f"constants must be finite, not {value}")
-        return Kind.SCALAR
+    def __str__(self) -> str:
+        return str(self.value)
 
-    def apply(self, primitive: Primitive, args: Sequence[Kind]) -> Kind:
-        key = (primitive.name, *args)
-        kind = self._known.get(key)
-        if kind is None:
-            kind = self._known[key] = self._kind(primitive, args)
-        return kind
-
-    def _kind(self, primitive: Primitive, args: Sequence[Kind]) -> Kind:
-        try:
-            return primitive.kind(args)
-        except ProgramError as error:
-            raise ProgramError(f"{primitive.name} {error.reason}") from None
+    # Members are unique objects, and Enum's own hash is Python code, which tables of kinds feel.
+    __hash__ = object.__hash__
 
 
-KIND_DOMAIN = KindDomain()
+# What each kind broadcasts to; a kind broadcasts to itself.
+_ABOVE: dict[Kind, frozenset[Kind]] = {
+    Kind.SCALAR: frozenset(Kind),
+    Kind.LAYER: frozenset(Kind) - {Kind.SCALAR},
+    Kind.VECTOR: frozenset({Kind.VECTOR, Kind.ROW, Kind.TENSOR}),
+    Kind.BLOCK: frozenset({Kind.BLOCK, Kind.ROW, Kind.COLUMN, Kind.TENSOR}),
+    Kind.ROW: frozenset({Kind.ROW, Kind.TENSOR}),
+    Kind.COLUMN: frozenset({Kind.COLUMN, Kind.TENSOR}),
+    **{
+        kind: frozenset({kind})
+        for kind in (Kind.TENSOR, Kind.TRANSPOSED, Kind.ROW_GRAM, Kind.COLUMN_GRAM)
+    },
+}
+# Shapes as matrix products see them: r rows, c columns.
+_MATRIX: dict[Kind, tuple[str, str]] = {
+    Kind.TENSOR: ("r", "c"),
+    Kind.TRANSPOSED: ("c", "r"),
+    Kind.ROW_GRAM: ("r", "r"),
+    Kind.COLUMN_GRAM: ("c", "c"),
+}
+_OF_MATRIX = {shape: kind for kind, shape in _MATRIX.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class ProgramKinds:
-    """The kinds of a whole program.
-
-    Attributes:
-      state: the kind of each state variable.
-      final: the kind of what every variable holds at the end of a step.
-      result: the kind of the update.
-    """
-
-    state: Mapping[str, Kind]
-    final: Mapping[str, Kind]
-    result: Kind
-
-
-def kinds_of(program: Program) -> ProgramKinds:
-    """Infers all kinds.
-
-    A state starts as its initial value's kind and grows to what the program assigns to it, until
-    nothing changes: kinds only grow, so this takes at most two rounds per state.
+def join(kinds: Sequence[Kind]) -> Kind:
+    """The kind of an elementwise operation.
 
     Raises:
-      ProgramError: for a name used before it is assigned, a constant that is not finite, or a
-        primitive given a wrong kind.
+      ProgramError: for kinds that do not broadcast, such as a tensor and its transpose.
     """
-    state = {
-        s.name: INPUTS[s.init] if isinstance(s.init, str) else Kind.SCALAR for s in program.state
-    }
-    inputs = {name: INPUTS[name] for name in program.inputs}
-    while True:
-        try:
-            outcome = interpret(program, KIND_DOMAIN, inputs | state)
-        except ProgramError:
-            # A reduction of a state that is still thought a scalar is no error until kinds settle.
-            outcome = interpret(program, _SETTLING, inputs | state)
-            if _grown(state, outcome) == state:
-                raise
-        grown = _grown(state, outcome)
-        if grown == state:
-            break
-        state = grown
-    if EVAL_W in outcome.env and outcome.env[EVAL_W] is not Kind.TENSOR:
+    joined = Kind.SCALAR
+    for kind in kinds:
+        if (joined, kind) not in _JOINED:
+            raise ProgramError(f"cannot combine a {joined} and a {kind}: their shapes differ")
+        joined = _JOINED[joined, kind]
+    return joined
+
+
+def _smallest_above(a: Kind, b: Kind) -> Kind | None:
+    above = _ABOVE[a] & _ABOVE[b]
+    return next((k for k in Kind if k in above and above <= _ABOVE[k]), None)
+
+
+def shape_of(kind: Kind, parameter: Sequence[int]) -> tuple[int, ...]:
+    """The shape of a value of some kind that belongs to a parameter tensor of some shape."""
+    shape = tuple(parameter)
+    if kind in (Kind.SCALAR, Kind.LAYER):
+        return ()
+    if kind is Kind.TENSOR:
+        return shape
+    if kind is Kind.VECTOR:
+        return shape if len(shape) < 2 else (1,) * len(shape)
+    if kind in (Kind.ROW, Kind.COLUMN, Kind.BLOCK):
+        if len(shape) < 2:
+            return shape if kind is Kind.ROW else (1,) * len(shape)
+        rows = shape[-2] if kind is Kind.ROW else 1
+        return (*shape[:-2], rows, shape[-1] if kind is Kind.COLUMN else 1)
+    size = math.prod(shape)
+    rows = shape[0] if shape else 1
+    extent = {"r": rows, "c": size // rows if rows else 0}
+    first, second = _MATRIX[kind]
+    return extent[first], extent[second]
+
+
+# Parameters of every number of axes, on which a join must have exactly the shape it claims.
+_SAMPLES = ((), (5,), (4, 3), (2, 6, 4, 3))
+
+
+def _exact(a: Kind, b: Kind, joined: Kind) -> bool:
+    return all(
+        np.broadcast_shapes(shape_of(a, shape), shape_of(b, shape)) == shape_of(joined, shape)
+        for shape in _SAMPLES
+    )
+
+
+_JOINED: dict[tuple[Kind, Kind], Kind] = {
+    (a, b): joined
+    for a in Kind
+    for b in Kind
+    if (joined := _smallest_above(a, b)) is not None and _exact(a, b, joined)
+}
+
+
+# Kind functions of primitives that are not elementwise: from argument kinds to the result's. They
+# raise ProgramError for what is not accepted.
+
+
+def _each_tensor(kinds: Sequence[Kind]) -> None:
+    for position, kind in enumerate(kinds, start=1):
+        if kind is not Kind.TENSOR:
+            which = "its argument" if len(kinds) == 1 else f"argument {position}"
+            raise ProgramError(
+                f"reduces a tensor, but {which} is a {kind}; accepted: a value shaped like w or g"
+            )
+
+
+def per_tensor(kinds: Sequence[Kind]) -> Kind:
+    """Tensors to one number per tensor."""
+    _each_tensor(kinds)
+    return Kind.LAYER
+
+
+def of_model(kinds: Sequence[Kind]) -> Kind:
+    """Tensors, or numbers per tensor, to one number for the model."""
+    if all(kind is Kind.LAYER for kind in kinds):
+        return Kind.SCALAR
+    _each_tensor(kinds)
+    return Kind.SCALAR
+
+
+def per_row(kinds: Sequence[Kind]) -> Kind:
+    """A tensor to one number per row, a number per column to one per matrix."""
+    return _reduced(kinds[0], {Kind.TENSOR: Kind.ROW, Kind.COLUMN: Kind.BLOCK})
+
+
+def per_column(kinds: Sequence[Kind]) -> Kind:
+    """A tensor to one number per column, a number per row to one per matrix."""
+    return _reduced(kinds[0], {Kind.TENSOR: Kind.COLUMN, Kind.ROW: Kind.BLOCK})
+
+
+def _reduced(kind: Kind, to: dict[Kind, Kind]) -> Kind:
+    if kind not in to:
         raise ProgramError(
-            f"{EVAL_W} is the point where the model is evaluated and must be a tensor,"
-            f" but it is a {outcome.env[EVAL_W]}",
-            node=next(s.value for s in reversed(program.body) if s.target == EVAL_W),
+            f"reduces a tensor, but its argument is a {kind};"
+            f" accepted: {' or '.join(f'a {k}' for k in to)}"
         )
-    try:
-        join((outcome.result, Kind.TENSOR))
-    except ProgramError:
+    return to[kind]
+
+
+def per_vector(kinds: Sequence[Kind]) -> Kind:
+    """A tensor to itself where it is a vector, to one number where it is not."""
+    return _reduced(kinds[0], {Kind.TENSOR: Kind.VECTOR})
+
+
+def quantile_of(kinds: Sequence[Kind]) -> Kind:
+    """A tensor and a scalar to one number per tensor."""
+    _each_tensor(kinds[:1])
+    if kinds[1] is not Kind.SCALAR:
+        raise ProgramError(f"takes a scalar as its second argument, not a {kinds[1]}")
+    return Kind.LAYER
+
+
+def same(kinds: Sequence[Kind]) -> Kind:
+    """A tensor to a tensor."""
+    _each_tensor(kinds)
+    return Kind.TENSOR
+
+
+def transposed(kinds: Sequence[Kind]) -> Kind:
+    """A matrix to its transpose."""
+    rows, columns = _matrix(kinds[0])
+    return _OF_MATRIX[columns, rows]
+
+
+def product(kinds: Sequence[Kind]) -> Kind:
+    """Two matrices whose inner sizes agree to their product."""
+    (rows, inner), (other, columns) = _matrix(kinds[0]), _matrix(kinds[1])
+    if inner != other:
         raise ProgramError(
-            f"the update is subtracted from w, but it is a {outcome.result}", node=program.result
-        ) from None
-    return ProgramKinds(state, dict(outcome.env), outcome.result)
+            f"cannot multiply a {kinds[0]} by a {kinds[1]}: the inner sizes differ;"
+            " transpose one of them"
+        )
+    return _OF_MATRIX[rows, columns]
 
 
-def _grown(state: Mapping[str, Kind], outcome: Outcome[Kind]) -> dict[str, Kind]:
-    return {name: join((kind, outcome.env[name])) for name, kind in state.items()}
+def square(kinds: Sequence[Kind]) -> Kind:
+    """A square matrix to one of the same size."""
+    rows, columns = _matrix(kinds[0])
+    if rows != columns:
+        raise ProgramError(f"takes a square matrix, not a {kinds[0]}")
+    return kinds[0]
 
 
-class _Settling(KindDomain):
-    def _kind(self, primitive: Primitive, args: Sequence[Kind]) -> Kind:
-        try:
-            return primitive.kind(args)
-        except ProgramError:
-            # Some state is still thought smaller than it is; whatever it grows into decides.
-            return _LEAST.get(primitive.scope, Kind.SCALAR)
+def solution(kinds: Sequence[Kind]) -> Kind:
+    """A square matrix and a right-hand side with as many rows to the solution."""
+    square(kinds[:1])
+    return product(kinds)
 
 
-_LEAST = {Scope.PER_TENSOR: Kind.LAYER}
-_SETTLING = _Settling()
+def _matrix(kind: Kind) -> tuple[str, str]:
+    if kind not in _MATRIX:
+        raise ProgramError(f"takes a matrix, not a {kind}; accepted: a value shaped like w or g")
+    return _MATRIX[kind]

@@ -20,8 +20,8 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Any
 
-from . import matrices, shapes
-from .shapes import Kind
+from . import kinds, matrices
+from .kinds import Kind
 
 
 class Scope(Enum):
@@ -69,7 +69,7 @@ class Primitive:
     lion: str = ""
     expansion: str = ""
     searched: bool = True
-    kind: Callable[[Sequence[Kind]], Kind] = shapes.join
+    kind: Callable[[Sequence[Kind]], Kind] = kinds.join
 
     @property
     def reduces(self) -> bool:
@@ -104,7 +104,7 @@ def _per_tensor(
     name: str, arity: int, define: Callable[..., Any], latex: str, **more: Any
 ) -> Primitive:
     """A primitive of whole tensors; without a `kind`, it gives one number for each."""
-    more = {"kind": shapes.per_tensor} | more
+    more = {"kind": kinds.per_tensor} | more
     return Primitive(name, arity, define, latex, Scope.PER_TENSOR, **more)
 
 
@@ -112,7 +112,7 @@ def _of_model(
     name: str, arity: int, define: Callable[..., Any], latex: str, **more: Any
 ) -> Primitive:
     """A reduction of all tensors together to one number."""
-    return Primitive(name, arity, define, latex, Scope.MODEL, kind=shapes.of_model, **more)
+    return Primitive(name, arity, define, latex, Scope.MODEL, kind=kinds.of_model, **more)
 
 
 def _norm(xp: Any, x: Any) -> Any:
@@ -252,7 +252,7 @@ _ROWS: tuple[Primitive, ...] = (
         2,
         matrices.quantile,
         r"Q_{{{1}}}\left({0}\right)",
-        kind=shapes.quantile_of,
+        kind=kinds.quantile_of,
         cost=20,
         **_REST,
     ),
@@ -262,29 +262,29 @@ _ROWS: tuple[Primitive, ...] = (
     _per_tensor("columns", 1, matrices.columns, _named("columns"), **_REST),
     _per_tensor("ndim", 1, matrices.ndim, _named("ndim"), **_REST),
     # Means over the last axis and over the one before; a vector is a column.
-    _per_tensor("row_mean", 1, matrices.row_mean, _named("rowmean"), kind=shapes.per_row, **_REST),
+    _per_tensor("row_mean", 1, matrices.row_mean, _named("rowmean"), kind=kinds.per_row, **_REST),
     _per_tensor(
-        "column_mean", 1, matrices.column_mean, _named("colmean"), kind=shapes.per_column, **_REST
+        "column_mean", 1, matrices.column_mean, _named("colmean"), kind=kinds.per_column, **_REST
     ),
     # A vector as it is and the mean of any other tensor: for what only vectors need to keep.
     _per_tensor(
-        "matrix_mean", 1, matrices.matrix_mean, _named("mmean"), kind=shapes.per_vector, **_REST
+        "matrix_mean", 1, matrices.matrix_mean, _named("mmean"), kind=kinds.per_vector, **_REST
     ),
     # Matrices.
     _per_tensor(
-        "transpose", 1, matrices.transpose, r"{0}^{{\top}}", kind=shapes.transposed, **_REST
+        "transpose", 1, matrices.transpose, r"{0}^{{\top}}", kind=kinds.transposed, **_REST
     ),
     _per_tensor(
-        "matmul", 2, matrices.matmul, r"{0} \cdot {1}", kind=shapes.product, cost=50, **_REST
+        "matmul", 2, matrices.matmul, r"{0} \cdot {1}", kind=kinds.product, cost=50, **_REST
     ),
-    _per_tensor("diagonal", 1, matrices.diagonal, _named("diag"), kind=shapes.square, **_REST),
+    _per_tensor("diagonal", 1, matrices.diagonal, _named("diag"), kind=kinds.square, **_REST),
     # The lower triangle of a square matrix, inverse, times the right-hand side.
     _per_tensor(
         "solve_lower",
         2,
         matrices.solve_lower,
         r"\operatorname{{tril}}\left({0}\right)^{{-1}} {1}",
-        kind=shapes.solution,
+        kind=kinds.solution,
         cost=50,
         **_REST,
     ),
@@ -294,7 +294,7 @@ _ROWS: tuple[Primitive, ...] = (
         1,
         matrices.newton_schulz,
         r"\operatorname{{NS}}_5\left({0}\right)",
-        kind=shapes.same,
+        kind=kinds.same,
         cost=500,
         **_REST,
     ),

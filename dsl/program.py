@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import final
 
 from .errors import UserError, did_you_mean
-from .shapes import Kind
+from .kinds import Kind
 
 # Inputs by reserved name, with their kinds.
 INPUTS: Mapping[str, Kind] = MappingProxyType(

@@ -23,8 +23,8 @@ from .expressions import (
     format_number,
     parse_syntax_tree,
 )
+from .inference import kinds_of
 from .inlining import inline
-from .kinds import kinds_of
 from .primitives import PRIMITIVES
 from .program import EVAL_W, INPUTS, Hyperparameter, Program, State, Statement
 

@@ -14,10 +14,10 @@ import jax.numpy as jnp
 
 from ..dsl.arrays import Leaves
 from ..dsl.fused import bind_jax
+from ..dsl.kinds import Kind
 from ..dsl.machine import machine
 from ..dsl.machine.layout import Layout
 from ..dsl.program import LEARNING_RATE, Program
-from ..dsl.shapes import Kind
 
 Array = jax.Array
 
@@ -46,11 +46,11 @@ def machine_stepper(layout: Layout, tables: machine.Tables, schedule: Array) -> 
     """
     return Stepper(
         init=lambda w: machine.init(tables, layout, w),
-        step=lambda banks, t, g, loss: machine.step(
-            tables, layout, banks, schedule[t - 1], g, loss
+        step=lambda state, t, g, loss: machine.step(
+            tables, layout, state, schedule[t - 1], g, loss
         ),
-        weights=lambda banks: banks.w,
-        eval_w=lambda banks: machine.evaluation_point(tables, layout, banks),
+        weights=lambda state: state.w,
+        eval_w=lambda state: machine.evaluation_point(tables, layout, state),
     )
 
 

@@ -129,10 +129,10 @@ class Machine:
         steps = len(gradients)
         layout = self.layout
 
-        def step(banks: Any, xs: Any) -> Any:
+        def step(state: Any, xs: Any) -> Any:
             s, g, loss = xs
-            banks = machine.step(tables, layout, banks, s, g[None], loss)
-            return banks, (banks.w[0], machine.evaluation_point(tables, layout, banks)[0])
+            state = machine.step(tables, layout, state, s, g[None], loss)
+            return state, (state.w[0], machine.evaluation_point(tables, layout, state)[0])
 
         schedule = machine.schedule(tables, lr, steps, steps=steps)
         xs = (schedule, gradients, losses[:, None])

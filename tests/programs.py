@@ -10,6 +10,7 @@ from collections.abc import Callable
 from random import Random
 
 from evoptax.dsl.errors import ProgramError
+from evoptax.dsl.kinds import Kind
 from evoptax.dsl.primitives import PRIMITIVES, Scope
 from evoptax.dsl.program import (
     EVAL_W,
@@ -23,7 +24,6 @@ from evoptax.dsl.program import (
     State,
     Statement,
 )
-from evoptax.dsl.shapes import Kind
 from evoptax.dsl.syntax import check
 from hypothesis import strategies as st
 

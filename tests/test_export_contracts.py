@@ -19,8 +19,8 @@ import pytest
 from evoptax.dsl.export.formats.optax.linearity import is_linear
 from evoptax.dsl.export.formats.optax.running import load
 from evoptax.dsl.export.formats.optax.write import to_optax
-from evoptax.dsl.kinds import kinds_of
-from evoptax.dsl.shapes import Kind, shape_of
+from evoptax.dsl.inference import kinds_of
+from evoptax.dsl.kinds import Kind, shape_of
 from evoptax.known_algorithms.catalogue import KNOWN
 
 # sor needs a matrix for each parameter, in a tree that a wrapper cannot cut.

@@ -18,9 +18,9 @@ from evoptax.dsl.export.formats.json import from_json, to_json
 from evoptax.dsl.export.formats.latex import to_latex
 from evoptax.dsl.export.formats.optax.running import arguments, load
 from evoptax.dsl.export.formats.optax.write import to_optax
-from evoptax.dsl.kinds import kinds_of
+from evoptax.dsl.inference import kinds_of
+from evoptax.dsl.kinds import Kind, shape_of
 from evoptax.dsl.program import Program
-from evoptax.dsl.shapes import Kind, shape_of
 from evoptax.dsl.syntax import parse
 from test_export_text import ADAMW, balanced
 

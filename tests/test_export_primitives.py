@@ -16,11 +16,11 @@ from evoptax.dsl.export.formats.latex import to_latex
 from evoptax.dsl.export.formats.optax.running import load
 from evoptax.dsl.export.formats.optax.write import to_optax
 from evoptax.dsl.expressions import parse_expression
+from evoptax.dsl.inference import KIND_DOMAIN
 from evoptax.dsl.interpreter import evaluate
-from evoptax.dsl.kinds import KIND_DOMAIN
+from evoptax.dsl.kinds import Kind
 from evoptax.dsl.primitives import PRIMITIVES
 from evoptax.dsl.program import Call, Hyperparameter, Name, Program, State, Statement
-from evoptax.dsl.shapes import Kind
 from test_export_text import balanced
 from test_primitives import OF_KIND
 

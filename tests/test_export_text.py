@@ -11,7 +11,7 @@ import pytest
 from evoptax.dsl.errors import ProgramError
 from evoptax.dsl.export.formats.json import from_json, to_json
 from evoptax.dsl.export.formats.latex import to_latex
-from evoptax.dsl.kinds import kinds_of
+from evoptax.dsl.inference import kinds_of
 from evoptax.dsl.primitives import PRIMITIVES
 from evoptax.dsl.program import (
     Call,

@@ -27,7 +27,7 @@ from evoptax.search.execution.executors.processes.process import WorkerProcess
 from evoptax.search.execution.executors.processes.workers import Workers
 from evoptax.search.execution.jobs import submit
 from evoptax.search.report.facts import read_facts
-from evoptax.search.report.report import verdict_of
+from evoptax.search.report.report import conclusion_of
 from evoptax.search.store.runs import create_run
 from small_search import TASK, settings
 
@@ -82,7 +82,7 @@ def test_a_candidate_that_hangs_counts_as_diverged_and_is_not_tried_again_when_r
     with closing(run.read()) as opened:
         assert opened.hung() == {"candidate 1": task}
         assert [c.fitness for c in opened.candidates()][1] == math.inf
-    (caveat,) = [c for c in verdict_of(read_facts(run)).caveats if "hung" in c]
+    (caveat,) = [c for c in conclusion_of(read_facts(run)).caveats if "hung" in c]
     assert f"candidate 1 on {task}" in caveat
 
 

@@ -18,10 +18,10 @@ from evoptax.cli.main import main
 from evoptax.dsl.arrays import run_numpy
 from evoptax.dsl.errors import UserError
 from evoptax.dsl.export.formats.latex import to_latex
-from evoptax.dsl.kinds import kinds_of
+from evoptax.dsl.inference import kinds_of
+from evoptax.dsl.kinds import Kind, shape_of
 from evoptax.dsl.machine.bytecode import TooLarge, assemble
 from evoptax.dsl.program import LEARNING_RATE
-from evoptax.dsl.shapes import Kind, shape_of
 from evoptax.dsl.syntax import format_program, parse
 from evoptax.known_algorithms.catalogue import KNOWN, get_known, known_rules
 from evoptax.known_algorithms.parity import load_parity

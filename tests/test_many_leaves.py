@@ -28,8 +28,8 @@ def lines(shapes: Shapes, *, full: bool) -> int:
     tables = jax.tree.map(jnp.asarray, assemble(get_known("adamw").program).arrays())
 
     def both(w: jax.Array, s: jax.Array) -> jax.Array:
-        banks = machine.init(tables, layout, w)
-        return machine.step(tables, layout, banks, s, w, w[:, 0]).w
+        state = machine.init(tables, layout, w)
+        return machine.step(tables, layout, state, s, w, w[:, 0]).w
 
     s = machine.schedule(tables, jnp.ones(3), jnp.float32(1), steps=1)[0]
     lowered = jax.jit(both).lower(jnp.zeros((3, layout.weights)), s)

@@ -1,4 +1,4 @@
-"""The verdict on a run's rounds: it says what the champions' numbers say, and no more."""
+"""The conclusion on a run's rounds: it says what the champions' numbers say, and no more."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ EARLY = rounds_of((-0.08, -0.05), (-0.1, -0.01), (0.0, 0.01), (-0.01, 0.0), fres
     ],
 )
 def test_the_verdict_on_rounds(rounds: list[Round], expected: str) -> None:
-    verdict = judge_rounds(rounds)
-    assert expected in " ".join([verdict.sentence, *verdict.caveats])
+    conclusion = judge_rounds(rounds)
+    assert expected in " ".join([conclusion.sentence, *conclusion.caveats])
 
 
 def test_what_comes_after_a_restart_is_not_held_against_the_best() -> None:

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from evoptax.dsl.errors import ProgramError
 from evoptax.dsl.expressions import parse_expression
+from evoptax.dsl.kinds import Kind
 from evoptax.dsl.machine.bytecode import TooLarge
 from evoptax.dsl.primitives import PRIMITIVES
 from evoptax.dsl.program import Call, Expr, Hyperparameter, Name, Program, State, Statement
-from evoptax.dsl.shapes import Kind
 from evoptax.dsl.syntax import check, format_program, parse
 from paths import Machine, Problem, fixed_problem, run_fused, run_reference
 
@@ -75,8 +75,8 @@ def _programs() -> Iterator[tuple[str, Program]]:
 
 
 def _kind(call: Call) -> Kind:
+    from evoptax.dsl.inference import KIND_DOMAIN
     from evoptax.dsl.interpreter import evaluate
-    from evoptax.dsl.kinds import KIND_DOMAIN
 
     env = {"w": Kind.TENSOR, "g": Kind.TENSOR, "lr": Kind.SCALAR}
     return evaluate(call, KIND_DOMAIN, env)

@@ -285,10 +285,10 @@ def test_the_verdict_is_on_all_unseen_tasks(
     outcome = finish(run)
     both = (overall("adamw", *line), overall("lion", -0.1, -0.2, -0.05, 1e-5))
     finish(run, overall=both)
-    verdict = judge(asdict(outcome) | {"overall": both}, "adamw", evolved=True)
-    assert re.search(expected, verdict.sentence), verdict.sentence
+    conclusion = judge(asdict(outcome) | {"overall": both}, "adamw", evolved=True)
+    assert re.search(expected, conclusion.sentence), conclusion.sentence
     page = words(report_html(run))
-    assert verdict.sentence in page
+    assert conclusion.sentence in page
     assert "Over all unseen tasks" in page
     lion = "Against Lion, geometric mean over 2 unseen tasks and 5 seeds each: −9.5 % loss"
     assert f"{lion} (95 % interval −18.1 % to −4.9 %, p < 0.0001)." in page
@@ -318,9 +318,10 @@ def test_each_tier_of_unseen_tasks_has_a_line_and_all_of_them_the_verdict(tmp_pa
         overall("adamw", 0.02, 0.01, 0.03, 0.03) | {"tasks": 1, "tier": "target"},
     )
     finish(run, overall=lines)
-    verdict = judge(asdict(outcome) | {"overall": lines}, "adamw", evolved=True)
+    conclusion = judge(asdict(outcome) | {"overall": lines}, "adamw", evolved=True)
     assert (
-        "beats tuned AdamW over the 2 tasks that the search never saw: −3.0 %" in verdict.sentence
+        "beats tuned AdamW over the 2 tasks that the search never saw: −3.0 %"
+        in conclusion.sentence
     )
     page = words(report_html(run))
     assert "geometric mean over 2 unseen tasks and 5 seeds each: −3.0 % loss" in page

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from ..dependencies import update_depends_on
 from ..errors import ProgramError
 from ..expressions import format_expression
-from ..kinds import kinds_of
+from ..inference import kinds_of
 from ..program import LEARNING_RATE, Call, Constant, Expr, Program, Statement, subexpressions
 from .terms import CONSTANT, Term, call, constant, postorder, symbol
 from .values import values_of

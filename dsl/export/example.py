@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Leaves, bind
+from ..kinds import Kind, shape_of
 from ..program import LEARNING_RATE, Program
-from ..shapes import Kind, shape_of
 from .base import Inputs, Points
 
 STEPS = 10

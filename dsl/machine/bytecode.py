@@ -22,10 +22,10 @@ from ..algebra.canonical import meaning
 from ..algebra.rewriting import Level
 from ..algebra.terms import Term, call, symbol
 from ..expressions import parse_expression
-from ..kinds import kinds_of
+from ..inference import kinds_of
+from ..kinds import Kind
 from ..primitives import PRIMITIVES
 from ..program import LEARNING_RATE, Call, Constant, Program, subexpressions
-from ..shapes import Kind
 from . import operations as ops
 from .constants import evaluate
 from .registers import Scalars, Tensors, limit

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..shapes import Kind, shape_of
+from ..kinds import Kind, shape_of
 from .operations import MAX_TEMPORARIES, V_KEPT
 from .stacks import Stack, stacks_of
 

@@ -25,8 +25,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from ..kinds import Kind
 from ..primitives import PRIMITIVES, Scope
-from ..shapes import Kind
 from . import operations as ops
 from .layout import Layout
 from .stacks import Stack
@@ -36,7 +36,7 @@ Tables = Mapping[str, Any]  # Bytecode.arrays()
 
 
 @dataclass(frozen=True)
-class Banks:
+class MachineState:
     """What a rule carries from step to step, weights included; R replicates.
 
     Attributes:
@@ -52,11 +52,11 @@ class Banks:
     w: Array
 
 
-jax.tree_util.register_dataclass(Banks, data_fields=["s", "v", "w"], meta_fields=[])
+jax.tree_util.register_dataclass(MachineState, data_fields=["s", "v", "w"], meta_fields=[])
 
 
-def init(tables: Tables, layout: Layout, w: Array) -> Banks:
-    """The banks before the first step.
+def init(tables: Tables, layout: Layout, w: Array) -> MachineState:
+    """The state before the first step.
 
     Args:
       tables: `Bytecode.arrays()`.
@@ -72,7 +72,7 @@ def init(tables: Tables, layout: Layout, w: Array) -> Banks:
     states = jnp.where(from_w, padded, start).reshape(-1, layout.width)
     v = jnp.zeros((layout.memory_rows, layout.width), dtype)
     v = _put(v, layout, ops.V_WEIGHT, padded)
-    return Banks(s, _put(v, layout, ops.V_STATE, states), w)
+    return MachineState(s, _put(v, layout, ops.V_STATE, states), w)
 
 
 @partial(jax.jit, static_argnames="steps")
@@ -100,20 +100,22 @@ def schedule(tables: Tables, learning_rate: Array, total_steps: Array, *, steps:
     return _scalars(tables["schedule"], tables["schedule_length"], s).swapaxes(0, 1)
 
 
-def step(tables: Tables, layout: Layout, banks: Banks, s: Array, g: Array, loss: Array) -> Banks:
+def step(
+    tables: Tables, layout: Layout, state: MachineState, s: Array, g: Array, loss: Array
+) -> MachineState:
     """One step of the rule for all replicates.
 
     Args:
       tables: `Bytecode.arrays()`.
       layout: of the model.
-      banks: from `init` or the step before.
+      state: from `init` or the step before.
       s: of this step, from `schedule`; shape (S_REGISTERS, R).
       g: gradients, shape (R, N).
       loss: minibatch losses, shape (R,).
     """
-    s = s.at[2].set(loss.astype(s.dtype)).at[ops.S_STATE : ops.S_CONSTANT].set(banks.s)
+    s = s.at[2].set(loss.astype(s.dtype)).at[ops.S_STATE : ops.S_CONSTANT].set(state.s)
     s = _scalars(tables["s_code"], tables["s_length"], s)
-    v = _put(banks.v, layout, ops.V_GRADIENT, g)
+    v = _put(state.v, layout, ops.V_GRADIENT, g)
     wide = [
         _wide_branch(layout, name, letters)
         for name, letters in (ops.FULL_WIDE if layout.full else ops.LEAN_WIDE)
@@ -132,12 +134,12 @@ def step(tables: Tables, layout: Layout, banks: Banks, s: Array, g: Array, loss:
 
     v = lax.fori_loop(0, tables["segments_length"], segment, v)
     w = _kept(layout, v, ops.V_WEIGHT)[:, : layout.weights]
-    return Banks(s[tables["s_next"]], v, w)
+    return MachineState(s[tables["s_next"]], v, w)
 
 
-def evaluation_point(tables: Tables, layout: Layout, banks: Banks) -> Array:
+def evaluation_point(tables: Tables, layout: Layout, state: MachineState) -> Array:
     """Where the model is to be evaluated after a step: eval_w, or w; shape (R, N)."""
-    return _kept(layout, banks.v, tables["eval_w"])[:, : layout.weights]
+    return _kept(layout, state.v, tables["eval_w"])[:, : layout.weights]
 
 
 def _define(name: str, namespace: Any = jnp) -> Callable[..., Array]:
@@ -252,7 +254,7 @@ _SPREAD = {name: kind for kind, name in ops.SPREADS.items()}
 
 
 def _wide_branch(layout: Layout, name: str, letters: str) -> Callable[..., Array]:
-    """One operation on whole registers: reads its operands from the banks, gives (R, width)."""
+    """One operation on whole registers: reads its operands from registers, gives (R, width)."""
 
     def one_each(register: Array) -> Array:
         """A number per tensor (R, count), from a register that holds it broadcast."""

@@ -22,9 +22,9 @@ from __future__ import annotations
 
 import ast
 
+from ..kinds import Kind
 from ..primitives import PRIMITIVES, Primitive, Scope
 from ..program import LEARNING_RATE
-from ..shapes import Kind
 
 # A primitive's name and its operands: letters or further patterns; or a letter alone.
 Pattern = str | tuple["Pattern", ...]

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from ..algebra.canonical import Meaning
 from ..algebra.terms import CONSTANT, SYMBOL, Term, postorder
 from ..errors import ProgramError
+from ..kinds import Kind
 from ..primitives import PRIMITIVES, Scope
 from ..program import INPUTS
-from ..shapes import Kind
 from . import operations as ops
 
 # What a register can hold: a term, or a scalar or a number per tensor spread over more numbers.

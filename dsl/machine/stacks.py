@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from ..shapes import Kind, shape_of
+from ..kinds import Kind, shape_of
 
 Array = jax.Array
 Shape = tuple[int, ...]

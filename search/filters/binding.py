@@ -18,10 +18,10 @@ from ...dsl.algebra.canonical import Meaning, meaning
 from ...dsl.algebra.rewriting import Level
 from ...dsl.algebra.terms import CONSTANT, SYMBOL, Term, postorder
 from ...dsl.errors import ProgramError
-from ...dsl.kinds import kinds_of
+from ...dsl.inference import kinds_of
+from ...dsl.kinds import Kind
 from ...dsl.primitives import PRIMITIVES, Primitive, Scope
 from ...dsl.program import INPUTS, LEARNING_RATE, Program
-from ...dsl.shapes import Kind
 from .by_tensor import TensorByTensor
 
 Array = np.ndarray[Any, Any]

@@ -21,15 +21,15 @@ LEVEL = 0.05
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Conclusion:
     """One sentence that says what was found, and sentences that say how sure that is."""
 
     sentence: str
     caveats: tuple[str, ...] = ()
 
 
-def judge(outcome: Outcome, baseline: str, *, evolved: bool) -> Verdict:
-    """The verdict on a finished run.
+def judge(outcome: Outcome, baseline: str, *, evolved: bool) -> Conclusion:
+    """The conclusion on a finished run.
 
     Args:
       outcome: `dataclasses.asdict` of a `finals.Outcome`.
@@ -47,18 +47,20 @@ def judge(outcome: Outcome, baseline: str, *, evolved: bool) -> Verdict:
             if tried
             else "no candidate reached confirmation"
         )
-        return Verdict(f"{nothing}: {why}. The rule below is the one the search started from.")
+        return Conclusion(f"{nothing}: {why}. The rule below is the one the search started from.")
     if not evolved:
         if name == baseline or not rows:
             sentence = f"{nothing}: the best confirmed rule is one that the search started from."
-            return Verdict(sentence)
+            return Conclusion(sentence)
         sentence = f"Nothing better was found than {name}, which the search started from."
-        return Verdict(sentence, (*_overall(outcome), *_details(outcome, base)))
+        return Conclusion(sentence, (*_overall(outcome), *_details(outcome, base)))
     if not rows:
         sentence = f"{name} does as well as {base} on the tasks it was evolved on, or better"
-        return Verdict(f"{sentence}.", ("It was compared on no task that the search never saw.",))
+        return Conclusion(
+            f"{sentence}.", ("It was compared on no task that the search never saw.",)
+        )
     words = _all_tasks(outcome, name, baseline, rows) or _each_task(name, base, rows)
-    return Verdict(f"{words}.", (*_overall(outcome), *_details(outcome, base)))
+    return Conclusion(f"{words}.", (*_overall(outcome), *_details(outcome, base)))
 
 
 def _each_task(name: str, base: str, rows: Sequence[Row]) -> str:
@@ -168,17 +170,17 @@ def _overall(outcome: Outcome) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def judge_distilled(outcome: Outcome | None) -> Verdict:
-    """The verdict on a run that looked for a program that does what traces show."""
+def judge_distilled(outcome: Outcome | None) -> Conclusion:
+    """The conclusion on a run that looked for a program that does what traces show."""
     if outcome is None:
-        return Verdict("This run is not finished; `evoptax resume` continues it.")
+        return Conclusion("This run is not finished; `evoptax resume` continues it.")
     error = f"{outcome['fitness']:.2g}"
     if outcome["confirmed"]:
-        return Verdict(
+        return Conclusion(
             f"Found: on traces that no candidate was fitted to, its relative error is {error}.",
             ("It says nothing of gradients, learning rates or steps unlike those recorded.",),
         )
-    return Verdict(
+    return Conclusion(
         f"Not found: the best program has a relative error of {error} on held-out traces.",
         ("More time, another --seed, or more and longer traces may help.",),
     )

@@ -14,7 +14,7 @@ from statistics import median
 
 from ...evaluators.wording import percent, plural
 from ..store.outcome import Champion, Round, best_champion
-from .conclusions import Verdict
+from .conclusions import Conclusion
 
 # A change of the log-ratio below this, half a percent, is within what fresh problems alone do.
 TOLERANCE = 0.005
@@ -33,7 +33,7 @@ def stretches(rounds: Sequence[Round]) -> list[list[Round]]:
     return [stretch for stretch in found if stretch]
 
 
-def judge_rounds(rounds: Sequence[Round]) -> Verdict:
+def judge_rounds(rounds: Sequence[Round]) -> Conclusion:
     """What the meta-overfitting curve of a run says.
 
     Args:
@@ -41,7 +41,7 @@ def judge_rounds(rounds: Sequence[Round]) -> Verdict:
     """
     best = best_champion(rounds)
     if best is None:
-        return Verdict("No candidate has been tried on held-out tasks yet.")
+        return Conclusion("No candidate has been tried on held-out tasks yet.")
     r, champion = best
     where = f"round {r.number + 1} ({percent(champion.validation)} loss)"
     agreement = _agreement([c for r in rounds for c in r.champions])
@@ -49,7 +49,7 @@ def judge_rounds(rounds: Sequence[Round]) -> Verdict:
     if validated < FEWEST_ROUNDS:
         few = f"{plural(validated, 'round')} are too few to tell whether the search meta-overfits."
         few = few if validated > 1 else "One round cannot tell whether the search meta-overfits."
-        return Verdict(few, (f"The best on held-out tasks came in {where}.", *agreement))
+        return Conclusion(few, (f"The best on held-out tasks came in {where}.", *agreement))
     own = next(s for s in stretches(rounds) if r in s)
     later = own[own.index(r) + 1 :]
     champions = [c for s in later for c in s.champions]
@@ -62,8 +62,8 @@ def judge_rounds(rounds: Sequence[Round]) -> Verdict:
     if not champions:
         sentence = f"No sign of meta-overfitting: the best on held-out tasks came in {where}"
         last = ", the last round." if r is rounds[-1] else "; its population went no further."
-        return Verdict(sentence + last, (*restarts, *agreement))
-    return Verdict(_after_the_best(r, champion, later), (*restarts, *agreement))
+        return Conclusion(sentence + last, (*restarts, *agreement))
+    return Conclusion(_after_the_best(r, champion, later), (*restarts, *agreement))
 
 
 def _after_the_best(r: Round, champion: Champion, later: Sequence[Round]) -> str:

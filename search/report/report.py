@@ -16,7 +16,7 @@ from ..config.files import config_to_toml
 from ..store.runs import REPORT, Run
 from .best_section import best_rule
 from .charts import CHART_STYLE, score_chart
-from .conclusions import Verdict, judge, judge_distilled
+from .conclusions import Conclusion, judge, judge_distilled
 from .facts import Facts, read_facts
 from .funnel_section import FUNNEL_STYLE, funnel_section
 from .hall_of_fame_section import fame_section
@@ -49,12 +49,12 @@ def report_html(run: Run) -> str:
       UserError: the ledger cannot be read.
     """
     facts = read_facts(run)
-    verdict = verdict_of(facts)
+    conclusion = conclusion_of(facts)
     body = [
         "<header>",
         f"<h1>evoptax: run {text(run.name)}</h1>",
-        paragraph(verdict.sentence, "verdict"),
-        *(paragraph(caveat, "caveat") for caveat in verdict.caveats),
+        paragraph(conclusion.sentence, "conclusion"),
+        *(paragraph(caveat, "caveat") for caveat in conclusion.caveats),
         "</header>",
         best_rule(facts),
         *(() if facts.config.traces else _of_training(facts)),
@@ -75,20 +75,20 @@ def _of_training(facts: Facts) -> Sequence[str]:
     )
 
 
-def verdict_of(facts: Facts) -> Verdict:
-    """The verdict on a run, finished or not, and what workers hung at."""
-    verdict = _verdict_of(facts)
+def conclusion_of(facts: Facts) -> Conclusion:
+    """The conclusion on a run, finished or not, and what workers hung at."""
+    conclusion = _conclusion_of(facts)
     if not facts.hung:
-        return verdict
+        return conclusion
     what = ", ".join(f"{what} on {task or 'a task'}" for what, task in facts.hung.items())
     words = (
         f"Workers hung at {what}, which counts as diverged; where they do not hang, this search"
         " may end otherwise."
     )
-    return replace(verdict, caveats=(*verdict.caveats, words))
+    return replace(conclusion, caveats=(*conclusion.caveats, words))
 
 
-def _verdict_of(facts: Facts) -> Verdict:
+def _conclusion_of(facts: Facts) -> Conclusion:
     if facts.config.traces:
         return judge_distilled(facts.outcome)
     if facts.outcome:
@@ -97,15 +97,15 @@ def _verdict_of(facts: Facts) -> Verdict:
     trained = plural(len(facts.tally.trials), "candidate")
     if facts.best is None:
         if not facts.tally.trials:
-            return Verdict("This run has not trained a candidate yet.", (resume,))
-        return Verdict(
+            return Conclusion("This run has not trained a candidate yet.", (resume,))
+        return Conclusion(
             f"This run is not finished: {trained} trained so far, all diverged.", (resume,)
         )
     so_far = f"This run is not finished: of {trained} trained so far, the best"
     relative = f"loss relative to tuned {facts.baseline}"
     tried = {c.ordinal: c.validation for r in facts.rounds for c in r.champions}
     if facts.best in tried:
-        return Verdict(
+        return Conclusion(
             f"{so_far} on held-out tasks has {percent(tried[facts.best])} {relative} there.",
             (
                 "It is the best of many there, so that score flatters it: it was not confirmed on"
@@ -113,7 +113,7 @@ def _verdict_of(facts: Facts) -> Verdict:
                 resume,
             ),
         )
-    return Verdict(
+    return Conclusion(
         f"{so_far} has {percent(facts.line[-1].fitness)} {relative} on the tasks it is evolved on.",
         ("That proves nothing yet: it was not tried on unseen tasks or with fresh seeds.", resume),
     )

@@ -45,12 +45,12 @@ def rounds_section(facts: Facts) -> str:
         words = "No round has ended with a candidate to try on held-out tasks yet."
         return section(title, paragraph(words))
     proxies = ", ".join((*funnel.screen.tasks, *funnel.proxy.tasks))
-    verdict = judge_rounds(facts.rounds)
+    conclusion = judge_rounds(facts.rounds)
     numbers = table(_HEAD, _rows(facts.rounds), _NUMERIC)
     return section(
         title,
-        paragraph(verdict.sentence),
-        *(paragraph(caveat, "note") for caveat in verdict.caveats),
+        paragraph(conclusion.sentence),
+        *(paragraph(caveat, "note") for caveat in conclusion.caveats),
         round_chart(facts.rounds, facts.baseline),
         paragraph(_MEANING, "note"),
         paragraph(f"Proxies: {proxies}. Held-out: {held_out}.", "note"),

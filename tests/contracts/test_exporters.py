@@ -69,7 +69,7 @@ def test_command_line_takes_it(
 
 TOY = """
 from evoptax.dsl.export.example import interpreted
-from evoptax.dsl.kinds import kinds_of
+from evoptax.dsl.inference import kinds_of
 from evoptax.dsl.syntax import format_program, parse
 
 

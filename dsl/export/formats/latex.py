@@ -12,7 +12,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from ...expressions import format_number
-from ...kinds import kinds_of
+from ...inference import kinds_of
 from ...primitives import PRIMITIVES
 from ...program import EVAL_W, Call, Constant, Expr, Name, Program
 

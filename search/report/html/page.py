@@ -22,7 +22,7 @@ h1{font-size:1.05rem;font-weight:600;color:var(--soft);margin:0 0 .5rem}
 h2{font-size:1.25rem;margin:2.75rem 0 .6rem;line-height:1.3}
 h3{font-size:1rem;margin:1.6rem 0 .4rem}
 p{margin:.6rem 0;max-width:44rem}
-.verdict{font-size:1.4rem;line-height:1.35;font-weight:600;margin:.25rem 0 .75rem}
+.conclusion{font-size:1.4rem;line-height:1.35;font-weight:600;margin:.25rem 0 .75rem}
 .note,figcaption,.caveat{color:var(--soft);font-size:.92rem}
 code,pre{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;font-size:.86rem}
 pre{background:var(--panel);border:1px solid var(--line);border-radius:6px;padding:.75rem .9rem;
@@ -34,7 +34,7 @@ vertical-align:middle;white-space:nowrap}
 th{font-weight:600;color:var(--soft)}
 td.n,th.n{text-align:right}
 tbody th{color:var(--ink);padding-top:1rem}
-@media(max-width:32rem){body{padding:1.25rem 1rem 3rem}.verdict{font-size:1.2rem}
+@media(max-width:32rem){body{padding:1.25rem 1rem 3rem}.conclusion{font-size:1.2rem}
 th,td{padding-right:.65rem}}
 tr.chosen td{font-weight:650}
 tr.opened td{border-bottom:0;padding-bottom:0}

@@ -74,11 +74,11 @@ def to_html(graph: nx.DiGraph) -> str:
     if "candidate" in graph.graph:
         ordinal: int | None = graph.graph["candidate"]
         title = f"Ancestry of candidate {ordinal}"
-        body.append(f"<h1>evoptax</h1>\n{paragraph(title, 'verdict')}")
+        body.append(f"<h1>evoptax</h1>\n{paragraph(title, 'conclusion')}")
     else:
         ordinal = next(iter(best_candidates(graph, 1)), None)
         title = f"Lineage of {plural(len(graph), 'candidate')}"
-        body.append(f"<h1>evoptax</h1>\n{paragraph(title, 'verdict')}")
+        body.append(f"<h1>evoptax</h1>\n{paragraph(title, 'conclusion')}")
         body.append(section("The best and their families", code_block(to_text(graph))))
     if ordinal is not None:
         from networkx import ancestors

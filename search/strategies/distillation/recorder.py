@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from ....dsl.kinds import Kind
 from ....dsl.primitives import PRIMITIVES, Primitive, Scope
-from ....dsl.shapes import Kind
 from .table import Table
 from .traces import Array
 

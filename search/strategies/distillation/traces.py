@@ -30,10 +30,10 @@ import numpy as np
 from ....dsl.arrays import ArrayDomain, Leaves
 from ....dsl.errors import ProgramError, UserError
 from ....dsl.files import replace_bytes
+from ....dsl.inference import kinds_of
 from ....dsl.interpreter import interpret
-from ....dsl.kinds import kinds_of
+from ....dsl.kinds import Kind
 from ....dsl.program import LEARNING_RATE, Program
-from ....dsl.shapes import Kind
 from .archive import read_archive
 
 Array = np.ndarray[Any, Any]

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from ....dsl.errors import ProgramError
+from ....dsl.inference import kinds_of
 from ....dsl.interpreter import evaluate, interpret
-from ....dsl.kinds import kinds_of
+from ....dsl.kinds import Kind
 from ....dsl.primitives import PRIMITIVES
 from ....dsl.program import INPUTS, LEARNING_RATE, Call, Constant, Expr, Name, Program, Statement
-from ....dsl.shapes import Kind
 from .recorder import CannotBind, Recorder
 from .table import Table
 from .traces import Array

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 from ....algebra.rewriting import Level, TermDomain
 from ....algebra.terms import symbol
+from ....inference import kinds_of
 from ....interpreter import interpret
-from ....kinds import kinds_of
+from ....kinds import Kind
 from ....primitives import PRIMITIVES, Scope
 from ....program import EVAL_W, LEARNING_RATE, Call, Expr, Name, Program, subexpressions
-from ....shapes import Kind
 from .jax_text import Text, to_text
 from .names import Names
 from .naming import FreshNames, bracketed, paragraph, wrapped

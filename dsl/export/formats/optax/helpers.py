@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ....shapes import Kind
+from ....kinds import Kind
 
 # By name, in the order in which a file holds them.
 HELPERS = {

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import Enum
 
+from ....inference import kinds_of
 from ....interpreter import interpret
-from ....kinds import kinds_of
+from ....kinds import Kind
 from ....primitives import Primitive
 from ....program import EVAL_W, Program
-from ....shapes import Kind
 
 
 class Degree(Enum):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ....kinds import Kind
 from ....program import LEARNING_RATE, Program
-from ....shapes import Kind
 from .helpers import HELPERS
 from .jax_text import Text, name_values
 from .naming import FreshNames, camel_case

@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ....expressions import parse_expression
+from ....inference import KIND_DOMAIN, kinds_of
 from ....interpreter import evaluate
-from ....kinds import KIND_DOMAIN, kinds_of
+from ....kinds import Kind
 from ....primitives import PRIMITIVES, Scope, arguments_of
 from ....program import EVAL_W, INPUTS, Call, Expr, Name, Program, subexpressions, substitute
-from ....shapes import Kind
 
 RESULT = "update"
 # Derived primitives that hold no reduction over the model and are written as one function.

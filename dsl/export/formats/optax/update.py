@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ....kinds import Kind
 from ....program import LEARNING_RATE, Program
-from ....shapes import Kind
 from .helpers import shape_text
 from .jax_text import Text, as_float, extent_text, to_text
 from .names import MATRICES, OWN_EVAL_FIELD, Names

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ....expressions import format_number
+from ....kinds import Kind
 from ....program import LEARNING_RATE, Program, State
-from ....shapes import Kind
 from ....syntax import check, format_program
 from ...warm_up import finite_at_rate_0
 from .evaluation import evaluation_lines, recovered
