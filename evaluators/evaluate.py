@@ -73,7 +73,7 @@ class Evaluator:
         Args:
           tasks: by name. cache: of scores. progress: see `Trainer`.
         """
-        # Only who trains needs JAX; who has others train reads and compares scores.
+        # Here, because comparing scores that other processes have computed needs no JAX.
         from .training import Trainer
 
         self.trainers = {name: Trainer(task, progress) for name, task in tasks.items()}

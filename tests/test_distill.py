@@ -26,8 +26,8 @@ from evoptax.search.strategies.distillation.fitting import Fitted, assess, fit, 
 from evoptax.search.strategies.distillation.recorder import CannotBind
 from evoptax.search.strategies.distillation.recording import record, record_rule
 from evoptax.search.strategies.distillation.rounding import rounded
+from evoptax.search.strategies.distillation.shortening import tidied
 from evoptax.search.strategies.distillation.table import table
-from evoptax.search.strategies.distillation.tidying import tidied
 from evoptax.search.strategies.distillation.traces import (
     Stepper,
     Trace,

@@ -4,7 +4,7 @@
     {"do": "backend"}               -> what JAX trains on, as in "cpu"
     {"do": "score", "job": {...}}   -> a score as text; see `Job.plain`
     {"do": "candidate", ...}        -> see `train_candidate`
-    {"do": "distill", ...}          -> see `Strands.turn`
+    {"do": "distill", ...}          -> see `Searches.turn`
     {"do": "points", ...}           -> see `train_points`
 
 An answer is {"value": ..., "seconds": what it took, "pieces": {task: seconds of its longest}}; in
@@ -31,7 +31,7 @@ from ...evaluators.tasks import get_task, list_tasks
 from ..execution.jobs import Job, job_from_plain
 from ..selection.funnel import train_candidate
 from ..selection.tuning.points import train_points
-from ..strategies.distillation.strand import Strands
+from ..strategies.distillation.searches import Searches
 
 
 class Answers:
@@ -45,7 +45,7 @@ class Answers:
     def __init__(self) -> None:
         self.busy, self.task, self.pieces = False, "", 0
         self._evaluators: dict[str, Evaluator] = {}
-        self._strands = Strands(self._piece)
+        self._searches = Searches(self._piece)
         self._since = 0.0  # when the piece that it is at was begun
         self._longest: dict[str, float] = {}
 
@@ -72,7 +72,7 @@ class Answers:
             case "score":
                 return score_to_json(self._score(job_from_plain(**request)))
             case "distill":
-                return self._strands.turn(**request)
+                return self._searches.turn(**request)
             case "candidate":
                 return train_candidate(score=self._score, **request)
             case "points":

@@ -1,8 +1,8 @@
-"""A distillation as a run: strands that search apart in worker processes, and a ledger.
+"""A distillation as a run: independent searches in worker processes, and a ledger.
 
-Strands take turns of so many candidates, all the same number, and the outcome is looked at between
+Searches take turns of so many candidates, all the same number, and the outcome is looked at between
 turns alone; so it depends on the seed, the traces and the budget of candidates, not on how many
-workers there are or which is fast. The ledger holds the best of each strand whenever it changed.
+workers there are or which is fast. The ledger holds the best of each search whenever it changed.
 Resume is replay.
 """
 
@@ -30,8 +30,8 @@ from ..strategies.distillation.state import EMPTY
 from .progress import Progress
 from .versions import keep_versions
 
-STRANDS = 2
-# Candidates of a strand between two looks; about a second.
+SEARCHES = 2
+# Candidates of a search between two looks; about a second.
 TURN = 400
 # A program counts as the same rule when its relative error on held-out traces is at most this.
 FOUND = 1e-4
@@ -39,7 +39,7 @@ FOUND = 1e-4
 
 @dataclass(frozen=True)
 class _Best:
-    """The best program of a strand: its proposal, its text, and its relative error."""
+    """The best program of a search: its proposal, its text, and its relative error."""
 
     ordinal: int
     program: str
@@ -92,44 +92,44 @@ class _Strands:
         self.proposed = 0
         start = format_program(EMPTY)
         self._store(None, "start: nothing", start, 1.0)
-        self.best = [_Best(0, start, 1.0)] * STRANDS
+        self.best = [_Best(0, start, 1.0)] * SEARCHES
 
     def run(self) -> Outcome:
         until, solved = 0, False
         while not solved and not self._spent(until):
             until += TURN
-            answers = [self._result(self._ask(strand, until)) for strand in range(STRANDS)]
-            for strand, answer in enumerate(answers):
-                self._note(strand, answer)
+            answers = [self._result(self._ask(search, until)) for search in range(SEARCHES)]
+            for search, answer in enumerate(answers):
+                self._note(search, answer)
             solved = any(answer["solved"] for answer in answers)
             self.ledger.add_seconds(time.monotonic() - self.started)
             self._show(until)
-        strand = min(range(STRANDS), key=lambda s: (self.best[s].error, s))
+        search = min(range(SEARCHES), key=lambda s: (self.best[s].error, s))
         if not until:
-            return self._outcome(self.best[strand], self.best[strand].program, 1.0)
+            return self._outcome(self.best[search], self.best[search].program, 1.0)
         self.report(Progress("simplifying", "the best program"))
-        answer = self._result(self._ask(strand, until, finish=True))
-        return self._outcome(self.best[strand], answer["program"], answer["error"])
+        answer = self._result(self._ask(search, until, finish=True))
+        return self._outcome(self.best[search], answer["program"], answer["error"])
 
-    def _ask(self, strand: int, until: int, *, finish: bool = False) -> Future[Any]:
+    def _ask(self, search: int, until: int, *, finish: bool = False) -> Future[Any]:
         request = {
             "do": "distill",
             "traces": self.config.traces,
-            "seed": self.config.seed * STRANDS + strand,
+            "seed": self.config.seed * SEARCHES + search,
             "until": until,
             "finish": finish,
         }
-        return self.workers.submit(request, f"strand {strand + 1}")
+        return self.workers.submit(request, f"search {search + 1}")
 
     def _result(self, future: Future[Any]) -> Mapping[str, Any]:
         return self.trials.result(future)
 
-    def _note(self, strand: int, answer: Mapping[str, Any]) -> None:
-        before = self.best[strand]
+    def _note(self, search: int, answer: Mapping[str, Any]) -> None:
+        before = self.best[search]
         if answer["program"] != before.program:
-            words = f"strand {strand + 1}, after {answer['candidates']:,} candidates"
+            words = f"search {search + 1}, after {answer['candidates']:,} candidates"
             ordinal = self._store(before.ordinal, words, answer["program"], answer["error"])
-            self.best[strand] = _Best(ordinal, answer["program"], answer["error"])
+            self.best[search] = _Best(ordinal, answer["program"], answer["error"])
 
     def _store(self, parent: int | None, change: str, text: str, error: float) -> int:
         program, ordinal = parse(text), self.proposed
@@ -142,13 +142,13 @@ class _Strands:
     def _spent(self, until: int) -> bool:
         budget = self.config.budget
         seconds = self.earlier + time.monotonic() - self.started
-        return (budget.candidates is not None and until * STRANDS >= budget.candidates) or (
+        return (budget.candidates is not None and until * SEARCHES >= budget.candidates) or (
             budget.seconds is not None and seconds >= budget.seconds
         )
 
     def _show(self, until: int) -> None:
         error = min(best.error for best in self.best)
-        detail = f"{until * STRANDS:,} candidates, relative error {error:.2g}"
+        detail = f"{until * SEARCHES:,} candidates, relative error {error:.2g}"
         self.report(Progress("distilling", detail))
 
     def _outcome(self, best: _Best, simplified: str, error: float) -> Outcome:

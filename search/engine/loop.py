@@ -195,7 +195,7 @@ class _Engine:
                 fresh[0].ordinal if fresh and not is_last else None,
             )
         )
-        # A resumed run comes by the rounds of earlier sessions again; who reads keeps seeing all.
+        # A resumed run repeats the rounds of earlier sessions; the stored ones stay until then.
         if len(self.rounds) > len(read_rounds(self.ledger)):
             self.ledger.set_fact("rounds", [asdict(r) for r in self.rounds])
         return fresh

@@ -54,7 +54,7 @@ def trimmed(run: Run, folder: Path) -> Run:
 
 
 def _kept(opened: Ledger) -> set[int]:
-    """Those that held-out tasks have tried, their ancestors, and whom these were the same as."""
+    """Candidates that were validated, their ancestors, and what those are duplicates of."""
     outcome = read_outcome(opened)
     assert outcome is not None
     far = {outcome.ordinal, *(f.ordinal for f in outcome.finalists)}

@@ -145,8 +145,8 @@ def train_candidate(
     ratios: list[float] = []
     new: dict[str, str] = {}
 
-    def climb(stage: Sequence[tuple[str, dict[str, Any]]]) -> float | None:
-        """How far behind it was where it was stopped; None if it was not."""
+    def train_on(stage: Sequence[tuple[str, dict[str, Any]]]) -> float | None:
+        """Its log-ratio on the task of a stage where it was stopped early; None if it was not."""
         for task, tried in stage:
             pace = pace_from_plain(paces[task])
             if task in known:
@@ -162,10 +162,10 @@ def train_candidate(
         return None
 
     screen, proxy = stages
-    behind = climb(screen)
+    behind = train_on(screen)
     if behind is None and mean_over_tasks(ratios) > promote_within:
         behind = mean_over_tasks(ratios)
     if behind is None:
-        behind = climb(proxy)
+        behind = train_on(proxy)
     fitness = mean_over_tasks(ratios) if behind is None else behind + UNPROMOTED_PENALTY
     return {"fitness": fitness, "scores": new}

@@ -17,8 +17,9 @@ All candidates of a round are trained on the same problems, those of the next ro
 The fittest of a population survive a round: they are trained again before they breed. Without that
 a round breeds families that fit its own problems, all of whose members are lucky together. The
 fitness of a candidate is the mean over its trials and its parent's fitness, which counts as one
-trial more: of many that were tried once the best are lucky above all. And because rounds differ in
-how hard they are, what is remembered is moved by as much as the fitness of survivors has moved.
+trial more, against the winner's curse: the best of many that were tried once are mostly lucky.
+Rounds differ in difficulty: remembered fitness is shifted by as much as that of survivors has
+changed.
 Where there are no rounds, or too few survivors, this is regularized evolution as it was published:
 all may breed, and the oldest dies.
 
@@ -52,9 +53,9 @@ MOST_PROPOSALS = 200
 # Batches pending at once: one that is trained, one that waits so that no worker does. Part of what
 # repeats exactly: a batch is bred without the fitness of those still pending.
 BATCHES_IN_FLIGHT = 2
-# So many that survived twice say how hard a round is.
+# A round's difficulty is measured on candidates that have survived twice, if there are this many.
 _FEWEST_PROVEN = 5
-# By no more, as log-ratios go, do rounds differ.
+# The most that a round's difficulty may differ from the one before, as a log-ratio.
 _MOST_MOVED = 0.1
 
 # Mutations of a random search's candidates, for each of a child's in an evolution.

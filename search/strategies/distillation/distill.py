@@ -30,10 +30,10 @@ from .fitting import Fitted, assess, fit, score
 from .library import library
 from .neighbours import neighbours
 from .rounding import cost, refined, rounded
-from .semantic_backpropagation import supply
+from .semantic_backpropagation import backpropagated
+from .shortening import tidied
 from .state import EMPTY, DistillState, Problem, Settings
 from .table import MOST_STEPS, MOST_WEIGHTS, Table, table
-from .tidying import tidied
 from .traces import FEWEST_STEPS, Trace, relative_error
 from .values import Bound
 from .variation import vary
@@ -213,7 +213,7 @@ class _Search:
             program = parent.program
             if rng.random() < settings.repaired:
                 program = vary(program, [program], rng, **limits) or program
-            return supply(program, self.few, self.shelf, rng, **limits)
+            return backpropagated(program, self.few, self.shelf, rng, **limits)
         donors = [min(rng.choices(self.population, k=2), key=cost).program]
         return vary(parent.program, donors, rng, **limits)
 

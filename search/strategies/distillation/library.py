@@ -12,8 +12,8 @@ from ....dsl.errors import ProgramError
 from ....dsl.program import Call, Constant, Expr, Name, Program
 from .drafts import Draft, grown
 from .recorder import CannotBind
+from .shortening import tidied
 from .table import Table
-from .tidying import tidied
 from .traces import Array
 from .values import Bound
 

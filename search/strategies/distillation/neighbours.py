@@ -6,7 +6,7 @@ from ....dsl.errors import ProgramError
 from ....dsl.primitives import PRIMITIVES, Scope
 from ....dsl.program import Call, Constant, Expr, Name, Program, replaced, subexpressions
 from .drafts import CONDITIONS, Draft
-from .tidying import tidied
+from .shortening import tidied
 
 # Costlier primitives are left to chance.
 _MOST_COST = 5

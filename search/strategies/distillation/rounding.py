@@ -8,8 +8,8 @@ import numpy as np
 
 from ....dsl.program import Program
 from .fitting import Fitted, assess, fit, score
+from .shortening import smaller, tidied
 from .table import Table
-from .tidying import smaller, tidied
 from .values import Bound, literals, with_literals
 
 

@@ -1,4 +1,4 @@
-"""An edit that takes from a library of values what a program lacks.
+"""Semantic backpropagation: a part of a program is replaced by the value that fits best there.
 
 The update of a program is inverted from the root of its result downwards, which says what a part of
 it should be. Whichever value of the library explains that best, as a factor or as a summand, goes
@@ -18,8 +18,8 @@ from ....dsl.program import Call, Constant, Expr, Program, replaced, subexpressi
 from .drafts import Draft, graft
 from .library import Library
 from .recorder import CannotBind
+from .shortening import tidied
 from .table import Table
-from .tidying import tidied
 from .traces import Array
 from .values import Bound
 
@@ -31,7 +31,7 @@ _WAY_WEIGHTS = (0.4, 0.55, 0.85, 1.0)
 _EXPONENTS = (1.0, -1.0, 0.5, -0.5, 2.0, -2.0)
 
 
-def supply(
+def backpropagated(
     program: Program,
     table: Table,
     shelf: Library,

@@ -16,7 +16,7 @@ from ....dsl.errors import ProgramError
 from ....dsl.expressions import MAX_DEPTH
 from ....dsl.program import Call, Constant, Expr, Name, Program, names_in, replaced, subexpressions
 from .drafts import SAME_ARITY, SAME_ARITY_WEIGHTS, Draft, graft, grown, literal
-from .tidying import tidied
+from .shortening import tidied
 
 ATTEMPTS = 20
 

@@ -1,4 +1,4 @@
-"""What a worker process does of a distillation: one strand of it, a turn at a time."""
+"""The independent searches of a distillation, as a process that trains runs them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from .state import DistillState, Problem
 from .traces import read_traces, relative_error
 
 
-class Strands:
-    """The strands that a worker knows; it begins anew with one that it has lost."""
+class Searches:
+    """States of searches. One that a dead process had is repeated from its start."""
 
     def __init__(self, progress: Callable[[], None] = lambda: None) -> None:
         """Knows none yet. `progress` is called after each candidate."""
@@ -23,10 +23,10 @@ class Strands:
         self._states: dict[tuple[str, int], DistillState] = {}
 
     def turn(self, traces: str, seed: int, until: int, finish: bool) -> dict[str, Any]:
-        """A strand as it is after so many candidates, or when it has found the rule.
+        """A search as it is after so many candidates, or when it has found the rule.
 
         Args:
-          traces: path of the file. seed: of the strand. until: candidates in all.
+          traces: path of the file. seed: of the search. until: candidates in all.
           finish: whether to round and simplify the answer.
 
         Returns:

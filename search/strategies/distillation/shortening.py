@@ -1,4 +1,4 @@
-"""Smaller programs for the same values: folded literals, no copies, parts that nobody misses."""
+"""Shorter programs of the same values: literals folded, copies and what has no effect removed."""
 
 from __future__ import annotations
 
