@@ -34,7 +34,8 @@ from evoptax.search.filters.fingerprints import behaviour
 from evoptax.search.filters.gates import examine
 from evoptax.search.mutation.mutate import mutate
 from evoptax.search.store.records import ALIKE, Status
-from evoptax.search.strategies.evolution import Batch, SearchState, ask, init, should_ask, tell
+from evoptax.search.strategies.kinds.evolution import STRATEGY
+from evoptax.search.strategies.state import Batch, SearchState
 from mutation import microseconds_each
 from performance import environment
 from scipy import stats
@@ -75,14 +76,14 @@ class Trained:
 
 def evolve(trained: Trained, candidates: int, seed: int) -> tuple[list[Batch], SearchState]:
     """All batches of a search until so many candidates were trained."""
-    state = init(seed, SETTINGS, [get_known("adamw").program])
+    state = STRATEGY.init(seed, SETTINGS, [get_known("adamw").program])
     batches = []
     while state.trained < candidates:
-        while should_ask(state):
-            _, state = ask(state)
+        while STRATEGY.should_ask(state):
+            _, state = STRATEGY.ask(state)
         batches.append(state.pending[0])
         new = [p for p in state.pending[0] if p.status is Status.NEW]
-        state = tell(state, {p.ordinal: trained.fitness(p.program) for p in new})
+        state = STRATEGY.tell(state, {p.ordinal: trained.fitness(p.program) for p in new})
     return batches, state
 
 

@@ -25,8 +25,9 @@ from evoptax.known_algorithms.catalogue import get_known
 from evoptax.search.config.settings import Evolution
 from evoptax.search.engine import loop as engine
 from evoptax.search.store.records import Proposal
-from evoptax.search.strategies import evolution
-from evoptax.search.strategies.evolution import SearchState
+from evoptax.search.strategies.kinds.evolution import STRATEGY
+from evoptax.search.strategies.regularized import round_is_over
+from evoptax.search.strategies.state import SearchState
 
 Fitness = Callable[[Proposal], float]
 
@@ -67,13 +68,13 @@ def resident() -> float:
 def search(state: SearchState, candidates: int, fitness: Fitness) -> SearchState:
     """Asks and tells until this many candidates were trained, in rounds as a search does."""
     while state.trained < candidates:
-        if evolution.round_is_over(state):
-            state = evolution.next_round(state)
-        while evolution.should_ask(state):
-            _, state = evolution.ask(state)
+        if round_is_over(state):
+            state = STRATEGY.next_round(state)
+        while STRATEGY.should_ask(state):
+            _, state = STRATEGY.ask(state)
         batch = state.pending[0]
         told = {p.ordinal: fitness(p) for p in batch if p.status.is_trained}
-        state = evolution.tell(state, told)
+        state = STRATEGY.tell(state, told)
     return state
 
 
@@ -89,7 +90,7 @@ def main() -> None:
     )
     fitness = by_training(args.steps) if args.train else made_up
     starters: list[Program] = [get_known("adamw").program]
-    state = evolution.init(0, Evolution(), starters)
+    state = STRATEGY.init(0, Evolution(), starters)
     sizes = []
     start = time.perf_counter()
     for tenth in range(1, 11):

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from asking import init, tell
 from evoptax.dsl.syntax import parse
 from evoptax.evaluators.evaluate import Evaluator, Fidelity, score_from_json, score_to_json
 from evoptax.evaluators.hurdles import pace
@@ -18,7 +19,6 @@ from evoptax.evaluators.training import Trainer
 from evoptax.known_algorithms.catalogue import get_known
 from evoptax.search.config.settings import Evolution
 from evoptax.search.filters.gates import rejection
-from evoptax.search.strategies.evolution import init, tell
 
 # Ordinary until the last step, when every weight becomes NaN. The minibatch losses are all finite.
 LAST_STEP = parse("""

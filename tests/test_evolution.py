@@ -13,6 +13,7 @@ from statistics import median
 from types import FrameType
 
 import pytest
+from asking import ask, init, next_round, should_ask, tell
 from evoptax.dsl.algebra import terms
 from evoptax.dsl.algebra.canonical import program_digest
 from evoptax.dsl.program import Call, Program, subexpressions
@@ -21,18 +22,9 @@ from evoptax.known_algorithms.catalogue import KNOWN, get_known
 from evoptax.search.config.settings import Evolution
 from evoptax.search.mutation.mutate import mutate
 from evoptax.search.store.records import Proposal, Status
-from evoptax.search.strategies.evolution import (
-    BATCHES_IN_FLIGHT,
-    Batch,
-    SearchState,
-    ask,
-    init,
-    next_round,
-    round_is_over,
-    should_ask,
-    tell,
-)
 from evoptax.search.strategies.randomness import derive
+from evoptax.search.strategies.regularized import BATCHES_IN_FLIGHT, round_is_over
+from evoptax.search.strategies.state import Batch, SearchState
 
 SETTINGS = Evolution(population=30, tournament=3, batch=5, round=0)
 GOLDEN = Path(__file__).parent / "golden" / "search_trace.json"

@@ -10,18 +10,12 @@ from collections.abc import Iterator
 from hashlib import blake2b
 
 import pytest
+from asking import ask, init, next_round, should_ask, tell
 from evoptax.dsl.program import Program
 from evoptax.known_algorithms.catalogue import get_known
 from evoptax.search.config.settings import Evolution
-from evoptax.search.strategies.evolution import (
-    ask,
-    init,
-    next_round,
-    round_is_over,
-    should_ask,
-    tell,
-)
 from evoptax.search.strategies.history import History, empty_history
+from evoptax.search.strategies.regularized import round_is_over
 
 
 def _digest(number: int) -> str:

@@ -7,13 +7,13 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from asking import ask, init, next_round, should_ask, tell
 from evoptax.evaluators.tasks.baselines import baselines
 from evoptax.known_algorithms.catalogue import get_known
 from evoptax.search.config.settings import Evolution
 from evoptax.search.config.stages import first_grid
 from evoptax.search.selection.rounds import Standing, after_validation, champions
 from evoptax.search.store.records import Status
-from evoptax.search.strategies.evolution import ask, init, next_round, should_ask, tell
 from evoptax.search.strategies.state import Individual, SearchState
 
 

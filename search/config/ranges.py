@@ -66,6 +66,16 @@ class OneOf:
 
 
 @dataclass(frozen=True)
+class OneFound:
+    """One of the names that there are when it is asked."""
+
+    names: Callable[[], Sequence[str]]
+
+    def refusal(self, value: str) -> str:
+        return OneOf(self.names()).refusal(value)
+
+
+@dataclass(frozen=True)
 class Named:
     """Any name but the empty one."""
 

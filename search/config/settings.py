@@ -6,16 +6,17 @@ A field's annotation says what it accepts; the command line's options have the s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated
 
+from ...dsl.plugins import names_in
 from ...dsl.primitives import PRIMITIVES
 from ...evaluators.schedules import SCHEDULES
 from ..execution.base import executors
 from ..mutation.base import READABLE, Space, mutations, usual_weights
 from ..mutation.weights import PRIMITIVE_WEIGHTS
-from .ranges import Named, Names, NumberOrName, OneOf, Range, Rising, Weights
+from .ranges import Named, Names, NumberOrName, OneFound, OneOf, Range, Rising, Weights
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,12 @@ class Budget:
     candidates: Annotated[int | None, Range(1, 10**9, "the ledger would not fit a disk")] = None
 
 
-# What proposes candidates: regularized evolution; children of the start alone, without selection;
-# evolution that changes nothing but constants.
-STRATEGIES = ("evolution", "random", "tune")
+# The package of what proposes candidates; it imports this module, so it is named and not imported.
+STRATEGIES = "evoptax.search.strategies.kinds"
+
+
+def _strategy_names() -> tuple[str, ...]:
+    return names_in(STRATEGIES)
 
 
 def _mutation_names() -> tuple[str, ...]:
@@ -49,7 +53,7 @@ class Evolution:
     """Regularized evolution (Real et al. 2019), as in the Lion paper, and what it is compared with.
 
     Attributes:
-      strategy: one of STRATEGIES.
+      strategy: what proposes candidates; see `search.strategies.base`.
       population: how many individuals live; the oldest dies when one is born.
       tournament: how many are drawn to find a parent, the fittest of them.
       islands: into how many populations they are divided; after each round the best of each is
@@ -73,7 +77,7 @@ class Evolution:
       gates: whether candidates must descend simple problems before they are trained.
     """
 
-    strategy: Annotated[str, OneOf(STRATEGIES)] = "evolution"
+    strategy: Annotated[str, OneFound(_strategy_names)] = "evolution"
     population: Annotated[int, Range(2, 100_000, "all of it is kept in memory")] = 1000
     tournament: Annotated[int, Range(1, 100_000, "no population is larger")] = 2
     islands: Annotated[int, Range(1, 1000, "each needs a population of 2 or more")] = 1
@@ -97,8 +101,12 @@ class Evolution:
     @cached_property
     def space(self) -> Space:
         """What mutations may reach."""
-        weights = self.weights if self.strategy != "tune" else {"scale_constant": 1.0}
-        return Space(self.max_state, self.inputs, weights, self.primitives)
+        return Space(self.max_state, self.inputs, self.weights, self.primitives)
+
+    @cached_property
+    def space_of_constants(self) -> Space:
+        """What mutations may reach where nothing but constants changes."""
+        return replace(self.space, weights={"scale_constant": 1.0})
 
 
 LEARNING_RATE_RANGE = Range(1e-12, 1e6, "training is in float32, and the grid may move")

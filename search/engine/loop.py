@@ -28,7 +28,7 @@ from ..store.ledger import Ledger
 from ..store.outcome import Champion, Outcome, Round, read_rounds
 from ..store.records import Status
 from ..store.runs import Run
-from ..strategies import evolution
+from ..strategies.base import strategy
 from ..strategies.state import Batch, Individual, Population, SearchState
 from .progress import Counts, Progress
 from .versions import keep_versions
@@ -84,6 +84,7 @@ class _Engine:
         self.config = config
         self.report = report
         self.baseline = get_known(config.baseline).program
+        self.strategy = strategy(config.evolution.strategy)
         self.trials = Trials(workers, opened, should_stop, self.baseline)
         self.earlier_seconds = opened.seconds()
         # Proposals of earlier sessions, which are repeated whatever the clock says.
@@ -108,7 +109,7 @@ class _Engine:
     def _evolve(self) -> None:
         paces = self._first_paces()
         starters = [get_known(name).program for name in self.config.start]
-        state = evolution.init(self.config.seed, self.config.evolution, starters)
+        state = self.strategy.init(self.config.seed, self.config.evolution, starters)
         self.started = time.monotonic()
         try:
             while True:
@@ -119,7 +120,7 @@ class _Engine:
                 fresh = self._end_round(state, is_last=is_last)
                 if is_last:
                     return
-                state = evolution.next_round(state, fresh)
+                state = self.strategy.next_round(state, fresh)
                 paces = self._paces(state.round)
         finally:
             self.ledger.add_seconds(time.monotonic() - self.started)
@@ -158,10 +159,10 @@ class _Engine:
             for batch in state.pending:  # the starters, which are always trained
                 self._send(batch, trainer)
             while True:
-                while going and evolution.should_ask(state):
+                while going and self.strategy.should_ask(state):
                     going = not self._spent(state)
                     if going:
-                        batch, state = evolution.ask(state, self._left(state))
+                        batch, state = self.strategy.ask(state, self._left(state))
                         self._send(batch, trainer)
                         # Where nothing new is found or pending, there is nothing new to be found.
                         if not any(p.status.is_trained for b in state.pending for p in b):
@@ -239,7 +240,7 @@ class _Engine:
             if p.status.is_trained
         }
         self._keep(batch, trainer)
-        state = evolution.tell(state, fitness)
+        state = self.strategy.tell(state, fitness)
         # That of a duplicate is its candidate's mean; of what was trained, what came out.
         means = {p.ordinal: p.candidate for p in batch if p.candidate is not None}
         self.ledger.commit_fitness(

@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from asking import ask, init, tell
 from evoptax.dsl.errors import ProgramError
 from evoptax.dsl.syntax import check, format_program, parse
 from evoptax.known_algorithms.catalogue import get_known
@@ -18,7 +19,6 @@ from evoptax.search.mutation.base import Mutation, Space, mutations, usual_weigh
 from evoptax.search.mutation.mutate import mutate
 from evoptax.search.store.ledger import create
 from evoptax.search.store.runs import stored_config
-from evoptax.search.strategies.evolution import ask, init, tell
 
 PARENTS = [
     get_known(name).program for name in ("sgd", "adamw", "lion", "lars", "schedule_free_sgd")

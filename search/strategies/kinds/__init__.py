@@ -1,0 +1,1 @@
+"""What proposes candidates, a module each; see `strategies.base`."""
