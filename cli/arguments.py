@@ -8,12 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..dsl.errors import UserError, did_you_mean
+from ..dsl.errors import UserError
 from ..dsl.files import replace_text
-from ..dsl.program import Program
-from ..dsl.syntax import parse
-from ..known_algorithms.catalogue import KNOWN, get_known
-from ..known_algorithms.raw import RAW, raw_program
+from ..rules import runs_folder
 from ..search.config.ranges import accepted_by
 from ..search.config.settings import Budget, SearchConfig
 from .output import print_text
@@ -37,7 +34,7 @@ def add_runs_dir(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--runs-dir",
         type=Path,
-        default=Path(os.environ.get("EVOPTAX_RUNS_DIR", "runs")),
+        default=runs_folder(),
         metavar="DIR",
         help="where runs are kept (default: $EVOPTAX_RUNS_DIR or ./runs)",
     )
@@ -103,52 +100,6 @@ def add_format(parser: argparse.ArgumentParser, *formats: str) -> None:
     parser.add_argument(
         "--format", choices=formats, default=formats[0], help=f"default: {formats[0]}"
     )
-
-
-def read_rule(text: str, runs_dir: Path) -> Program:
-    """The program that RULE names: a known name, RUN:best, RUN:NUMBER, or a file.
-
-    Raises:
-      UserError: naming what is not there and what is accepted.
-    """
-    if text in KNOWN:
-        return get_known(text).program
-    if text in RAW:
-        return raw_program(text)
-    if os.path.isfile(text):  # unlike a Path, it takes a name that is too long for none
-        return read_program_file(Path(text))
-    if ":" in text:
-        from ..search.store.runs import find_run, rule_of_run
-
-        name, _, which = text.rpartition(":")
-        return rule_of_run(find_run(runs_dir, name), which)
-    if text.endswith(".py") or os.sep in text:
-        raise UserError(f"no file '{text}'; a rule file holds one program")
-    if os.path.isdir(runs_dir / text):
-        raise UserError(f"'{text}' is a run; its best rule is {text}:best")
-    raise UserError(
-        f"no rule '{text}'{did_you_mean(text, KNOWN)}; accepted: a known name"
-        " (`evoptax known` lists them), RUN:best, RUN:NUMBER, or a file with one program"
-    )
-
-
-def read_program_file(path: Path) -> Program:
-    """The program in a file. Raises UserError naming the file and what is wrong in it."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")  # with or without a byte-order mark
-    except OSError as error:
-        raise UserError(f"cannot read '{path}': {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UserError(f"'{path}' is not text in UTF-8; a rule file holds one program") from None
-    if "\nimport optax" in text:
-        raise UserError(
-            f"'{path}' is exported Optax code, not a rule; the rule that it was exported from is in"
-            " its comment"
-        )
-    try:
-        return parse(text, {name: rule.program for name, rule in KNOWN.items() if name in text})
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
 
 
 # Bytes of a file's name, on every system in use.

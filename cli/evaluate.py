@@ -11,6 +11,7 @@ from ..dsl.errors import UserError
 from ..dsl.program import LEARNING_RATE, Program
 from ..evaluators.schedules import SCHEDULES
 from ..evaluators.tasks import list_tasks, task_info
+from ..rules import read_rule
 from ..search.config.settings import Stage
 from .arguments import (
     add_format,
@@ -18,7 +19,6 @@ from .arguments import (
     add_setting,
     add_workers,
     command,
-    read_rule,
     split_names,
 )
 from .entry import STOPPED

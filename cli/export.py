@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ..dsl.errors import UserError
 from ..dsl.export.base import formats
-from .arguments import add_runs_dir, check_output, command, read_rule, write_output
+from ..rules import Rule, read_rule
+from .arguments import add_runs_dir, check_output, command, write_output
 
 
 def add(subparsers: Any) -> None:
@@ -24,11 +24,5 @@ def run(args: argparse.Namespace) -> int:
     """Runs the command."""
     check_output(args.output)
     program = read_rule(args.rule, args.runs_dir)
-    from ..dsl.export.check import ExportError, export
-
-    try:
-        text = export(program, args.to)
-    except ExportError as error:
-        raise UserError(str(error)) from None
-    write_output(text, args.output)
+    write_output(Rule(program).export(args.to), args.output)
     return 0

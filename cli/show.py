@@ -13,7 +13,8 @@ from ..dsl.files import printable
 from ..dsl.syntax import format_program
 from ..known_algorithms.catalogue import KNOWN
 from ..known_algorithms.raw import RAW
-from .arguments import add_format, add_runs_dir, command, read_rule
+from ..rules import read_rule
+from .arguments import add_format, add_runs_dir, command
 from .output import print_json, print_text
 
 

@@ -19,7 +19,8 @@ from ..dsl.program import Constant, Program, subexpressions
 from ..dsl.syntax import format_program
 from ..known_algorithms.catalogue import KNOWN
 from ..known_algorithms.nearest import nearest_known
-from .arguments import add_format, add_runs_dir, command, read_rule
+from ..rules import read_rule
+from .arguments import add_format, add_runs_dir, command
 from .output import print_json, print_note, print_text
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from evoptax.evaluators.task import load_task_file
 from evoptax.known_algorithms.catalogue import get_known
 
 ROOT = Path(__file__).parent.parent
-LAYERS = ("cli", "search", "evaluators", "known_algorithms", "dsl")
+LAYERS = ("cli", "api", "search", "evaluators", "known_algorithms", "dsl")
 DOCS = (path.relative_to(ROOT) for path in (ROOT / "docs").glob("*.md"))
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -30,7 +30,7 @@ def test_readme_program_is_the_known_one() -> None:
 
 
 def test_readme_training_loop_runs(tmp_path: Path) -> None:
-    (code,) = (block for block in PYTHON if "export(" in block)
+    (code,) = (block for block in PYTHON if "rule.optax(" in block)
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
 
 

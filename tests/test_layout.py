@@ -14,12 +14,14 @@ import pytest
 
 ROOT = Path(evoptax.dsl.syntax.__file__).parents[1]
 # Each layer may import itself and the layers to its right.
-LAYERS = ("cli", "search", "evaluators", "known_algorithms", "dsl")
+LAYERS = ("cli", "api", "search", "evaluators", "known_algorithms", "dsl")
 FILES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
     for layer in LAYERS
     for path in sorted((ROOT / layer).rglob("*.py"))
 }
+# api/ is installed as evoptax itself; there `python -m evoptax` is the command line.
+COMMAND = "api.__main__"
 LIGHT = (
     "dsl.syntax",
     "dsl.algebra.simplifier",
@@ -39,8 +41,11 @@ def absolute(module: str, node: ast.ImportFrom) -> str:
     """The dotted name, below evoptax, that a relative import starts from."""
     parts = module.split(".")
     package = parts if FILES[module].name == "__init__.py" else parts[:-1]
+    if parts[0] == "api":
+        package = package[1:]
     base = package[: len(package) - node.level + 1]
-    return ".".join([*base, *(node.module or "").split(".")]).strip(".")
+    found = ".".join([*base, *(node.module or "").split(".")]).strip(".")
+    return f"api.{found}".strip(".") if found.split(".")[0] not in LAYERS else found
 
 
 def imported_modules(module: str, nodes: list[ast.AST]) -> set[str]:
@@ -70,7 +75,7 @@ def at_import_time(module: str) -> set[str]:
 
 @pytest.mark.parametrize("module", FILES)
 def test_imports_run_one_way(module: str) -> None:
-    layer = module.split(".")[0]
+    layer = "cli" if module == COMMAND else module.split(".")[0]
     allowed = LAYERS[LAYERS.index(layer) :]
     for other in everywhere(module):
         assert other in FILES, f"{module} imports {other}, which does not exist"
@@ -127,7 +132,7 @@ def test_no_circles_between_folders() -> None:
 
 def test_only_the_command_line_imports_the_report() -> None:
     for module in FILES:
-        if not module.startswith(("cli.", "search.report.")):
+        if not module.startswith(("cli.", "api.", "search.report.")):
             others = {m for m in everywhere(module) if m.startswith("search.report")}
             assert not others, f"{module} imports {sorted(others)}"
 
@@ -146,6 +151,6 @@ def test_light_modules_do_not_import_jax() -> None:
 def test_packages_are_all_installed() -> None:
     """Each folder with code has its line in both tables of pyproject.toml."""
     tables = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
-    folders = {".".join(path.relative_to(ROOT).parent.parts) for path in FILES.values()}
+    folders = {".".join(path.relative_to(ROOT).parent.parts) for path in FILES.values()} - {"api"}
     assert set(tables["packages"]) == set(tables["package-dir"])
-    assert {f"evoptax.{folder}" for folder in folders} == set(tables["packages"])
+    assert {"evoptax", *(f"evoptax.{folder}" for folder in folders)} == set(tables["packages"])

@@ -6,11 +6,11 @@ import math
 from pathlib import Path
 
 import pytest
-from evoptax.cli.arguments import read_program_file
 from evoptax.dsl.expressions import format_expression, format_number, parse_expression
 from evoptax.dsl.program import Call, Constant, Expr, Name, Program
 from evoptax.dsl.syntax import check, format_program, parse
 from evoptax.known_algorithms.catalogue import KNOWN
+from evoptax.rules import read_program_file
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from programs import programs

@@ -1,0 +1,42 @@
+"""evoptax discovers optimizers.
+
+    import evoptax
+
+    rule = evoptax.rule("lion")                   # a known name, RUN:best, a file, program text
+    optimizer = rule.optax(learning_rate=3e-4)    # an optax.GradientTransformationExtraArgs
+    run = evoptax.run("first")                    # a run of a search
+    run.best, run.lineage(), run.candidates()
+
+This folder is installed as `evoptax` itself. What it names is imported when it is first used, so
+that `import evoptax` takes no time.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .rules import Rule, rule
+    from .running import Run, run
+
+__all__ = ["Rule", "Run", "__version__", "rule", "run"]
+
+__version__: str
+
+# Where each name is.
+_NAMES = {"Rule": "rules", "rule": "rules", "Run": "running", "run": "running"}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("evoptax")
+    if name not in _NAMES:
+        raise AttributeError(f"module 'evoptax' has no attribute '{name}'; it has: {__all__}")
+    return getattr(import_module(f".{_NAMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,177 @@
+"""Rules: where they are read, and what is done with one."""
+
+from __future__ import annotations
+
+import html
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .dsl.errors import UserError, did_you_mean
+from .dsl.program import Program
+from .dsl.syntax import format_program, parse
+from .known_algorithms.catalogue import KNOWN, get_known
+from .known_algorithms.raw import RAW, raw_program
+
+if TYPE_CHECKING:
+    import optax
+
+# Where runs are kept, unless a call or the environment says otherwise.
+RUNS_DIR = "runs"
+
+
+def runs_folder(runs_dir: str | os.PathLike[str] | None = None) -> Path:
+    """Where runs are kept: as given, as $EVOPTAX_RUNS_DIR says, or ./runs."""
+    return Path(runs_dir or os.environ.get("EVOPTAX_RUNS_DIR", RUNS_DIR))
+
+
+@dataclass(frozen=True)
+class Rule:
+    """An update rule. It shows itself in a notebook, as program and as formulas.
+
+    Attributes:
+      program: as data.
+    """
+
+    program: Program
+
+    @property
+    def name(self) -> str:
+        """A Python identifier."""
+        return self.program.name
+
+    @property
+    def text(self) -> str:
+        """The program as text, which `evoptax.rule` reads back."""
+        return format_program(self.program)
+
+    @property
+    def hyperparameters(self) -> dict[str, float]:
+        """Their defaults by name."""
+        return self.program.defaults
+
+    def with_hyperparameters(self, **values: float) -> Rule:
+        """The same rule with other defaults. Raises UserError for a name that it does not have."""
+        return Rule(self.program.with_defaults(**values))
+
+    def export(self, format: str) -> str:
+        """The rule in a format, as in "optax", "latex" or "json", checked where it can be run.
+
+        Raises:
+          UserError: there is no such format, or the rule cannot be written in it.
+        """
+        from .dsl.export.check import ExportError, export
+
+        try:
+            return export(self.program, format)
+        except ExportError as error:
+            raise UserError(str(error)) from None
+
+    def optax(
+        self, learning_rate: Any = None, **arguments: Any
+    ) -> optax.GradientTransformationExtraArgs:
+        """The rule as an optimizer, without a file.
+
+        Args:
+          learning_rate: a number or a schedule; None for the rule's default.
+          arguments: further arguments of the exported function, such as hyperparameters.
+
+        Raises:
+          UserError: an argument that the exported function does not have, or that it needs.
+        """
+        if learning_rate is not None:
+            arguments["learning_rate"] = learning_rate
+        try:
+            optimizer: optax.GradientTransformationExtraArgs = self._exported(**arguments)
+        except TypeError as error:
+            raise UserError(str(error)) from None
+        return optimizer
+
+    @cached_property
+    def _exported(self) -> Any:
+        """The function in the exported file."""
+        from .dsl.export.formats.optax.names import rule_name
+        from .dsl.export.formats.optax.running import load
+        from .dsl.export.formats.optax.write import to_optax
+
+        return getattr(load(to_optax(self.program)), rule_name(self.program))
+
+    def __str__(self) -> str:
+        return self.text
+
+    def _repr_html_(self) -> str:
+        return f"<pre><code>{html.escape(self.text)}</code></pre>"
+
+    def _repr_latex_(self) -> str:
+        from .dsl.export.formats.latex import to_latex
+
+        return f"$$\n{to_latex(self.program).replace('align*', 'aligned')}$$"
+
+
+def rule(source: str | os.PathLike[str] | Program | Rule, *, runs_dir: Any = None) -> Rule:
+    """A rule.
+
+    Args:
+      source: a known name, RUN:best, RUN:NUMBER, the path of a file with one program, or the
+        program's text.
+      runs_dir: where runs are kept; see `runs_folder`.
+
+    Raises:
+      UserError: naming what is not there and what is accepted.
+    """
+    if isinstance(source, Rule):
+        return source
+    if isinstance(source, Program):
+        return Rule(source)
+    text = os.fspath(source)
+    if isinstance(source, str) and "\n" in text:
+        return Rule(parse(text, {name: known.program for name, known in KNOWN.items()}))
+    return Rule(read_rule(text, runs_folder(runs_dir)))
+
+
+def read_rule(text: str, runs_dir: Path) -> Program:
+    """The program that RULE names: a known name, RUN:best, RUN:NUMBER, or a file.
+
+    Raises:
+      UserError: naming what is not there and what is accepted.
+    """
+    if text in KNOWN:
+        return get_known(text).program
+    if text in RAW:
+        return raw_program(text)
+    if os.path.isfile(text):  # unlike a Path, it takes a name that is too long for none
+        return read_program_file(Path(text))
+    if ":" in text:
+        from .search.store.runs import find_run, rule_of_run
+
+        name, _, which = text.rpartition(":")
+        return rule_of_run(find_run(runs_dir, name), which)
+    if text.endswith(".py") or os.sep in text:
+        raise UserError(f"no file '{text}'; a rule file holds one program")
+    if os.path.isdir(runs_dir / text):
+        raise UserError(f"'{text}' is a run; its best rule is {text}:best")
+    raise UserError(
+        f"no rule '{text}'{did_you_mean(text, KNOWN)}; accepted: a known name"
+        " (`evoptax known` lists them), RUN:best, RUN:NUMBER, or a file with one program"
+    )
+
+
+def read_program_file(path: Path) -> Program:
+    """The program in a file. Raises UserError naming the file and what is wrong in it."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # with or without a byte-order mark
+    except OSError as error:
+        raise UserError(f"cannot read '{path}': {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"'{path}' is not text in UTF-8; a rule file holds one program") from None
+    if "\nimport optax" in text:
+        raise UserError(
+            f"'{path}' is exported Optax code, not a rule; the rule that it was exported from is in"
+            " its comment"
+        )
+    try:
+        return parse(text, {name: rule.program for name, rule in KNOWN.items() if name in text})
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None

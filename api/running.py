@@ -1,0 +1,83 @@
+"""Runs of searches, to be read."""
+
+from __future__ import annotations
+
+import html
+import os
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .dsl.errors import UserError
+from .rules import Rule, runs_folder
+from .search.store import runs
+
+if TYPE_CHECKING:
+    import networkx
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of a search: its folder and what it has found so far. It shows itself in a notebook.
+
+    Attributes:
+      folder: of the run.
+    """
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.folder.name
+
+    @property
+    def best(self) -> Rule:
+        """The best rule, or the best so far. Raises UserError before there is one."""
+        return Rule(runs.rule_of_run(self._stored, "best"))
+
+    def rule(self, ordinal: int) -> Rule:
+        """A candidate as a rule. Raises UserError where there is none with that number."""
+        return Rule(runs.rule_of_run(self._stored, str(ordinal)))
+
+    def candidates(self) -> list[dict[str, Any]]:
+        """All candidates as rows, for a data frame: `pandas.DataFrame(run.candidates())`."""
+        with closing(self._stored.read()) as opened:
+            return [asdict(candidate) for candidate in opened.candidates()]
+
+    def lineage(self, ordinal: int | None = None) -> networkx.DiGraph:
+        """Who descends from whom, for the whole run or for one candidate.
+
+        See `search.report.lineage.graph.lineage_graph` for what nodes and edges carry.
+        """
+        from .search.report.lineage.graph import lineage_graph
+
+        with closing(self._stored.read()) as opened:
+            return lineage_graph(opened, ordinal=ordinal)
+
+    @property
+    def _stored(self) -> runs.Run:
+        return runs.Run(self.folder)
+
+    def _repr_html_(self) -> str:
+        with closing(self._stored.read()) as opened:
+            counts = opened.counts()
+        listed = ", ".join(f"{count:,} {status}" for status, count in counts.items())
+        try:
+            best = self.best._repr_html_()
+        except UserError as error:
+            best = f"<p>{html.escape(str(error))}</p>"
+        return f"<p><b>{html.escape(self.name)}</b>: {listed}</p>{best}"
+
+
+def run(name: str, *, runs_dir: str | os.PathLike[str] | None = None) -> Run:
+    """A run by its name.
+
+    Args:
+      name: of the run. runs_dir: where runs are kept; see `rules.runs_folder`.
+
+    Raises:
+      UserError: there is no such run.
+    """
+    return Run(runs.find_run(runs_folder(runs_dir), name).folder)
