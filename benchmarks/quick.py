@@ -45,8 +45,9 @@ class Count:
 def installed(source: Path, folder: Path) -> Path:
     """A folder to import evoptax from, with its packages linked to a source tree."""
     (folder / "evoptax").mkdir(parents=True)
-    for package in PACKAGES:
-        (folder / "evoptax" / package).symlink_to(source / package)
+    api = source / "api"  # is evoptax itself; an earlier revision has none
+    for path in [source / package for package in PACKAGES] + [*api.glob("*.py")]:
+        (folder / "evoptax" / path.name).symlink_to(path)
     return folder
 
 

@@ -55,6 +55,8 @@ class Primitive:
       expansion: for a derived primitive, its definition as an expression over the argument names
         `x`, `y`, `z`; such a row has no `define` and is expanded before any analysis.
       searched: whether the search draws it when it mutates.
+      jax: how Python code over jax.numpy writes it, a template with {0}, {1}, …; empty where there
+        is a function of its name.
       kind: the result's kind from the arguments' kinds; elementwise rows broadcast (`join`).
     """
 
@@ -69,6 +71,7 @@ class Primitive:
     lion: str = ""
     expansion: str = ""
     searched: bool = True
+    jax: str = ""
     kind: Callable[[Sequence[Kind]], Kind] = kinds.join
 
     @property
@@ -186,7 +189,14 @@ _ROWS: tuple[Primitive, ...] = (
     ),
     # hero's `invert` is NumPy's bitwise one, which floats refuse; here it is the logical not of a
     # condition, which is what it does to hero's booleans.
-    Primitive("invert", 1, lambda xp, x: _one_if(xp, x == 0, x), r"\lnot {0}", lion="invert"),
+    Primitive(
+        "invert",
+        1,
+        lambda xp, x: _one_if(xp, x == 0, x),
+        r"\lnot {0}",
+        lion="invert",
+        jax="jnp.where({0} == 0, 1.0, 0.0)",
+    ),
     # Elementwise functions.
     Primitive("abs", 1, _fn("abs"), r"\left|{0}\right|", lion="abs"),
     Primitive("sign", 1, _fn("sign"), _named("sign"), lion="sign"),
@@ -199,7 +209,15 @@ _ROWS: tuple[Primitive, ...] = (
     ),
     _same("exp", 10, "e^{{{0}}}"),
     _same("exp2", 10, "2^{{{0}}}"),
-    Primitive("exp10", 1, lambda xp, x: xp.power(10.0, x), "10^{{{0}}}", cost=20, lion="exp10"),
+    Primitive(
+        "exp10",
+        1,
+        lambda xp, x: xp.power(10.0, x),
+        "10^{{{0}}}",
+        cost=20,
+        lion="exp10",
+        jax="jnp.power(10.0, {0})",
+    ),
     _same("expm1", 10, r"\left(e^{{{0}}} - 1\right)"),
     _same("log", 10, r"\ln\left({0}\right)"),
     _same("log10", 10, r"\log_{{10}}\left({0}\right)"),
@@ -217,7 +235,14 @@ _ROWS: tuple[Primitive, ...] = (
     _same("arcsinh", 15, _named("arsinh")),
     _same("arccosh", 15, _named("arcosh")),
     _same("arctanh", 15, _named("artanh")),
-    Primitive("sigmoid", 1, None, r"\sigma\left({0}\right)", expansion="1 / (1 + exp(-x))"),
+    Primitive(
+        "sigmoid",
+        1,
+        None,
+        r"\sigma\left({0}\right)",
+        expansion="1 / (1 + exp(-x))",
+        jax="jax.nn.sigmoid({0})",
+    ),
     # (1-a)*x + a*y, which Lion's paper calls interp.
     Primitive(
         "lerp",
@@ -235,18 +260,34 @@ _ROWS: tuple[Primitive, ...] = (
         cost=2,
     ),
     # Constants.
-    Primitive("get_pi", 0, lambda xp: 3.141592653589793, r"\pi", lion="get_pi"),
-    Primitive("get_e", 0, lambda xp: 2.718281828459045, "e", lion="get_e"),
-    Primitive("get_eps", 0, lambda xp: 1e-8, "10^{{-8}}", lion="get_eps"),
+    Primitive("get_pi", 0, lambda xp: 3.141592653589793, r"\pi", lion="get_pi", jax="jnp.pi"),
+    Primitive("get_e", 0, lambda xp: 2.718281828459045, "e", lion="get_e", jax="jnp.e"),
+    Primitive("get_eps", 0, lambda xp: 1e-8, "10^{{-8}}", lion="get_eps", jax="1e-8"),
     # One number per parameter tensor.
-    _per_tensor("norm", 1, _norm, r"\left\lVert {0} \right\rVert", cost=2, lion="norm"),
+    _per_tensor(
+        "norm",
+        1,
+        _norm,
+        r"\left\lVert {0} \right\rVert",
+        cost=2,
+        lion="norm",
+        jax="jnp.linalg.norm({0})",
+    ),
     _per_tensor("sum", 1, _fn("sum"), r"\sum {0}"),
     _per_tensor("mean", 1, _fn("mean"), _named("mean")),
     _per_tensor("max", 1, _fn("max"), _named("max")),
     _per_tensor("min", 1, _fn("min"), _named("min")),
     # The population's standard deviation (divided by n, as NumPy does).
     _per_tensor("std", 1, _fn("std"), _named("std"), cost=4),
-    _per_tensor("dot", 2, _dot, r"\left\langle {0}, {1} \right\rangle", commutative=True, cost=2),
+    _per_tensor(
+        "dot",
+        2,
+        _dot,
+        r"\left\langle {0}, {1} \right\rangle",
+        commutative=True,
+        cost=2,
+        jax="jnp.sum({0} * {1})",
+    ),
     _per_tensor(
         "quantile",
         2,
@@ -258,26 +299,67 @@ _ROWS: tuple[Primitive, ...] = (
     ),
     # What depends on a tensor's shape alone.
     _per_tensor("size", 1, matrices.size, _named("size"), **_REST),
-    _per_tensor("rows", 1, matrices.rows, _named("rows"), **_REST),
-    _per_tensor("columns", 1, matrices.columns, _named("columns"), **_REST),
+    _per_tensor("rows", 1, matrices.rows, _named("rows"), jax="_rows({0})", **_REST),
+    _per_tensor("columns", 1, matrices.columns, _named("columns"), jax="_columns({0})", **_REST),
     _per_tensor("ndim", 1, matrices.ndim, _named("ndim"), **_REST),
     # Means over the last axis and over the one before; a vector is a column.
-    _per_tensor("row_mean", 1, matrices.row_mean, _named("rowmean"), kind=kinds.per_row, **_REST),
     _per_tensor(
-        "column_mean", 1, matrices.column_mean, _named("colmean"), kind=kinds.per_column, **_REST
+        "row_mean",
+        1,
+        matrices.row_mean,
+        _named("rowmean"),
+        kind=kinds.per_row,
+        jax="_row_mean({0})",
+        **_REST,
+    ),
+    _per_tensor(
+        "column_mean",
+        1,
+        matrices.column_mean,
+        _named("colmean"),
+        kind=kinds.per_column,
+        jax="_column_mean({0})",
+        **_REST,
     ),
     # A vector as it is and the mean of any other tensor: for what only vectors need to keep.
     _per_tensor(
-        "matrix_mean", 1, matrices.matrix_mean, _named("mmean"), kind=kinds.per_vector, **_REST
+        "matrix_mean",
+        1,
+        matrices.matrix_mean,
+        _named("mmean"),
+        kind=kinds.per_vector,
+        jax="_matrix_mean({0})",
+        **_REST,
     ),
     # Matrices.
     _per_tensor(
-        "transpose", 1, matrices.transpose, r"{0}^{{\top}}", kind=kinds.transposed, **_REST
+        "transpose",
+        1,
+        matrices.transpose,
+        r"{0}^{{\top}}",
+        kind=kinds.transposed,
+        jax="_as_matrix({0}).T",
+        **_REST,
     ),
     _per_tensor(
-        "matmul", 2, matrices.matmul, r"{0} \cdot {1}", kind=kinds.product, cost=50, **_REST
+        "matmul",
+        2,
+        matrices.matmul,
+        r"{0} \cdot {1}",
+        kind=kinds.product,
+        cost=50,
+        jax="_matmul({0}, {1})",
+        **_REST,
     ),
-    _per_tensor("diagonal", 1, matrices.diagonal, _named("diag"), kind=kinds.square, **_REST),
+    _per_tensor(
+        "diagonal",
+        1,
+        matrices.diagonal,
+        _named("diag"),
+        kind=kinds.square,
+        jax="_diagonal({0})",
+        **_REST,
+    ),
     # The lower triangle of a square matrix, inverse, times the right-hand side.
     _per_tensor(
         "solve_lower",
@@ -286,6 +368,7 @@ _ROWS: tuple[Primitive, ...] = (
         r"\operatorname{{tril}}\left({0}\right)^{{-1}} {1}",
         kind=kinds.solution,
         cost=50,
+        jax="_solve_lower({0}, {1})",
         **_REST,
     ),
     # Five quintic steps towards the nearest semi-orthogonal matrix (Jordan et al. 2024).
@@ -296,6 +379,7 @@ _ROWS: tuple[Primitive, ...] = (
         r"\operatorname{{NS}}_5\left({0}\right)",
         kind=kinds.same,
         cost=500,
+        jax="_newton_schulz({0})",
         **_REST,
     ),
     # One number for the whole model. Lion's `dot` and `cosine_sim` are of this scope.
@@ -306,6 +390,7 @@ _ROWS: tuple[Primitive, ...] = (
         r"\left\lVert {0} \right\rVert_{{\text{{model}}}}",
         cost=2,
         lion="global_norm",
+        jax="optax.tree.norm({0})",
     ),
     _of_model(
         "global_dot",
@@ -315,9 +400,24 @@ _ROWS: tuple[Primitive, ...] = (
         commutative=True,
         cost=2,
         lion="dot",
+        jax="optax.tree.vdot({0}, {1})",
     ),
-    _of_model("global_sum", 1, _fn("sum"), r"\sum_{{\text{{model}}}} {0}", **_REST),
-    _of_model("global_max", 1, _fn("max"), r"\max_{{\text{{model}}}} {0}", **_REST),
+    _of_model(
+        "global_sum",
+        1,
+        _fn("sum"),
+        r"\sum_{{\text{{model}}}} {0}",
+        jax="optax.tree.sum({0})",
+        **_REST,
+    ),
+    _of_model(
+        "global_max",
+        1,
+        _fn("max"),
+        r"\max_{{\text{{model}}}} {0}",
+        jax="optax.tree.max({0})",
+        **_REST,
+    ),
     Primitive(
         "cosine_sim",
         2,

@@ -476,7 +476,8 @@ def test_nested_lerps_stay_short() -> None:
 
 def test_writing_needs_no_jax() -> None:
     code = (
-        "import sys; from evoptax.dsl.export import check, json, latex, optax;"
+        "import sys; from evoptax.dsl.export import check;"
+        "from evoptax.dsl.export.formats import json, latex, optax;"
         "assert 'jax' not in sys.modules and 'optax' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -16,26 +16,6 @@ from .phases import Plan
 _LEVEL = {"+": 1, "-": 1, "*": 2, "/": 2, "%": 2, "**": 4}
 _UNARY_LEVEL = 3
 _ATOM_LEVEL = 5
-# Where jax.numpy has no function of the primitive's name, or another name reads better.
-_CALLS = {
-    "get_pi": "jnp.pi",
-    "get_e": "jnp.e",
-    "get_eps": "1e-8",
-    "sigmoid": "jax.nn.sigmoid({0})",
-    "norm": "jnp.linalg.norm({0})",
-    "dot": "jnp.sum({0} * {1})",
-    "exp10": "jnp.power(10.0, {0})",
-    "invert": "jnp.where({0} == 0, 1.0, 0.0)",
-    "global_norm": "optax.tree.norm({0})",
-    "global_dot": "optax.tree.vdot({0}, {1})",
-    "global_sum": "optax.tree.sum({0})",
-    "global_max": "optax.tree.max({0})",
-    "transpose": "_as_matrix({0}).T",
-    **{name: f"_{name}({{0}})" for name in ("row_mean", "column_mean", "matrix_mean", "diagonal")},
-    **{name: f"_{name}({{0}})" for name in ("newton_schulz", "rows", "columns")},
-    "matmul": "_matmul({0}, {1})",
-    "solve_lower": "_solve_lower({0}, {1})",
-}
 # Whole numbers that depend on a shape alone.
 _EXTENTS = {"size": "{0}.size", "ndim": "{0}.ndim"}
 # What is a Python number, or may be one: Optax's answers for a model without parameters.
@@ -97,11 +77,10 @@ def to_text(expr: Expr, names: Mapping[str, Text]) -> Text:
     if row.infix:
         return Text(f"jnp.where({_condition(expr, names)}, 1.0, 0.0)")
     args = [as_float(arg, names) for arg in expr.args]
-    template = _CALLS.get(expr.primitive)
-    if template is None:
+    if not row.jax:
         return Text(f"jnp.{expr.primitive}({', '.join(a.text for a in args)})")
     infix_inside = expr.primitive in ("dot", "invert")
-    filled = template.format(*(a.within(2 if infix_inside else 0) for a in args))
+    filled = row.jax.format(*(a.within(2 if infix_inside else 0) for a in args))
     if len(args) > row.arity:  # see `phases.Value.expr`
         filled = f"{filled}.reshape({args[-1].text}.shape)"
     return Text(filled, plain=row.arity == 0 or expr.primitive in _PLAIN)

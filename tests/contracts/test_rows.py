@@ -1,0 +1,101 @@
+"""A further primitive, and a further documented rule, are one row in one file.
+
+They are added to a copy of evoptax, because many tables are made of these when they are imported.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LAYERS = ("cli", "dsl", "evaluators", "known_algorithms", "search")
+
+PRIMITIVE = """
+    # Arithmetic.
+    Primitive("halve", 1, lambda xp, x: x * 0.5, r"\\frac{{{0}}}{{2}}", jax="(0.5 * {0})"),
+"""
+USES_IT = """
+import random, evoptax
+from evoptax.dsl.algebra.simplifier import simplify
+from evoptax.dsl.export.base import formats
+from evoptax.evaluators.tasks import get_task
+from evoptax.evaluators.training import Trainer
+from evoptax.search.filters.gates import examine
+from evoptax.search.mutation.mutate import mutate
+
+rule = evoptax.rule("def mine(w, g, *, lr=0.1):\\n    return lr * halve(g)\\n")
+for format in formats():
+    assert rule.export(format)
+trainer = Trainer(get_task("quadratic"))
+paths = trainer.with_machine, trainer.fused
+machine, fused = (train(rule.program, (0.1,), (0,)).score for train in paths)
+assert abs(machine - fused) < 1e-4 * fused, (machine, fused)
+assert simplify(rule.program).size == rule.program.size
+assert not examine(rule.program, max_size=60).rejection
+drawn = (mutate(rule.program, random.Random(seed)) for seed in range(3000))
+assert any("halve" in mutated.change for mutated in drawn)
+"""
+
+RULE = '''
+HALF = KnownRule(
+    text="""\\
+def half_sign(w, g, *, lr=1e-4):
+    \\"\\"\\"Half of sign descent.\\"\\"\\"
+    return lr * 0.5 * sign(g)
+""",
+    paper=Paper(title="None", authors="Nobody", year=2026, venue="nowhere"),
+    row=13,
+    tier="1a",
+    seeds=(1,),
+)
+
+RULES = (LION, HALF)
+'''
+FINDS_IT = """
+import evoptax
+from evoptax.cli.main import main
+assert main(["known"]) == main(["known", "half_sign"]) == 0
+assert "half" in evoptax.rule("half_sign").export("optax")
+options = ["--tasks", "quadratic", "--against", "lion", "--seeds", "2"]
+assert main(["evaluate", "half_sign", *options]) == 0
+"""
+
+
+def _run(folder: Path, code: str) -> str:
+    command = [sys.executable, "-P", "-c", code]
+    paths = {"PYTHONPATH": str(folder), "HOME": str(folder), "PATH": "/usr/bin:/bin"}
+    found = subprocess.run(command, env=paths, capture_output=True, text=True, timeout=300)
+    assert found.returncode == 0, found.stderr[-2000:]
+    return found.stdout
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of evoptax; the package's folder."""
+    package = tmp_path / "evoptax"
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "api", package, ignore=ignored)
+    for layer in LAYERS:
+        shutil.copytree(ROOT / layer, package / layer, ignore=ignored)
+    return package
+
+
+def _edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def test_a_primitive_is_a_row(copy: Path) -> None:
+    _edit(copy / "dsl" / "primitives.py", "\n    # Arithmetic.\n", PRIMITIVE)
+    _run(copy.parent, USES_IT)
+
+
+def test_a_documented_rule_is_a_row(copy: Path) -> None:
+    _edit(copy / "known_algorithms" / "sign.py", "\nRULES = (LION,)\n", RULE)
+    assert "half_sign" in _run(copy.parent, FINDS_IT)
