@@ -196,7 +196,8 @@ def _of_type(value: Any, kind: type | tuple[type, ...], words: str) -> Any:
 def _weights(value: Any) -> dict[str, float]:
     if not isinstance(value, Mapping):
         raise ValueError(f"is {shown(value)}; accepted: a table of names and numbers")
-    return {name: _number(weight) for name, weight in value.items()}
+    # In one order, whatever the order in which they are stored.
+    return {name: _number(value[name]) for name in sorted(value)}
 
 
 def _switch(value: Any) -> bool:

@@ -66,7 +66,8 @@ def mutations() -> tuple[Mutation, ...]:
 
 def usual_weights() -> dict[str, float]:
     """How often each mutation is drawn where nothing else is said."""
-    return {mutation.name: mutation.weight for mutation in mutations()}
+    weights = {mutation.name: mutation.weight for mutation in mutations()}
+    return dict(sorted(weights.items()))
 
 
 @dataclass(frozen=True)

@@ -37,5 +37,5 @@ _OFTEN = {
     "clip_by_global_norm": 3,
 }
 PRIMITIVE_WEIGHTS: Mapping[str, float] = MappingProxyType(
-    {row.name: _OFTEN.get(row.name, 1) for row in PRIMITIVES.values() if row.searched}
+    {name: _OFTEN.get(name, 1) for name in sorted(PRIMITIVES) if PRIMITIVES[name].searched}
 )

@@ -66,6 +66,11 @@ def _run(name: str, seed: int, batches: int) -> tuple[list[Batch], SearchState]:
     return told, state
 
 
+def _shown(told: list[Batch]) -> list[tuple[object, ...]]:
+    """What can be compared: a starter expects NaN."""
+    return [(p.ordinal, p.parent, p.program, p.status, p.twin) for batch in told for p in batch]
+
+
 def test_the_starters_come_first(name: str) -> None:
     found = strategy(name)
     state = found.init(0, _settings(name), STARTERS)
@@ -77,8 +82,8 @@ def test_the_starters_come_first(name: str) -> None:
 
 def test_a_seed_repeats(name: str) -> None:
     told, state = _run(name, 3, 12)
-    assert told == _run(name, 3, 12)[0]
-    assert told != _run(name, 4, 12)[0]
+    assert _shown(told) == _shown(_run(name, 3, 12)[0])
+    assert _shown(told) != _shown(_run(name, 4, 12)[0])
     assert state.round > 0
 
 
