@@ -69,13 +69,7 @@ def test_files_that_pages_name_exist(page: str) -> None:
     for link in re.findall(r"\]\((?!http|#)([^)#]+)", text):
         assert (ROOT / page).parent.joinpath(link).exists(), link
     for path in re.findall(r"`([a-z_]+(?:/[a-z_]+)*(?:\.py|/))`", text):
-        places = (
-            ROOT,
-            ROOT / "benchmarks",
-            ROOT / "tests",
-            *(ROOT / layer for layer in LAYERS),
-            ROOT / "dsl",
-        )
+        places = [ROOT / folder for folder in (".", "benchmarks", "tests", *LAYERS)]
         assert any((place / path).exists() for place in places), path
 
 
