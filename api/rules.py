@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import os
 from dataclasses import dataclass
 from functools import cached_property
@@ -102,7 +101,9 @@ class Rule:
         return self.text
 
     def _repr_html_(self) -> str:
-        return f"<pre><code>{html.escape(self.text)}</code></pre>"
+        from .search.report.html.page import code_block
+
+        return code_block(self.text)
 
     def _repr_latex_(self) -> str:
         from .dsl.export.formats.latex import to_latex
@@ -127,7 +128,7 @@ def rule(source: str | os.PathLike[str] | Program | Rule, *, runs_dir: Any = Non
         return Rule(source)
     text = os.fspath(source)
     if isinstance(source, str) and "\n" in text:
-        return Rule(parse(text, {name: known.program for name, known in KNOWN.items()}))
+        return Rule(_parsed(text))
     return Rule(read_rule(text, runs_folder(runs_dir)))
 
 
@@ -172,6 +173,11 @@ def read_program_file(path: Path) -> Program:
             " its comment"
         )
     try:
-        return parse(text, {name: rule.program for name, rule in KNOWN.items() if name in text})
+        return _parsed(text)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
+
+
+def _parsed(text: str) -> Program:
+    """The program in a text, which may call known rules. Raises ProgramError."""
+    return parse(text, {name: known.program for name, known in KNOWN.items() if name in text})

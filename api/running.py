@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import os
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -47,7 +46,7 @@ class Run:
             return [asdict(candidate) for candidate in opened.candidates()]
 
     def lineage(self, ordinal: int | None = None) -> networkx.DiGraph:
-        """Who descends from whom, for the whole run or for one candidate.
+        """The ancestry of all candidates, or of one, as a graph from parents to children.
 
         See `search.report.lineage.graph.lineage_graph` for what nodes and edges carry.
         """
@@ -61,14 +60,16 @@ class Run:
         return runs.Run(self.folder)
 
     def _repr_html_(self) -> str:
+        from .search.report.html.page import text
+
         with closing(self._stored.read()) as opened:
             counts = opened.counts()
         listed = ", ".join(f"{count:,} {status}" for status, count in counts.items())
         try:
             best = self.best._repr_html_()
         except UserError as error:
-            best = f"<p>{html.escape(str(error))}</p>"
-        return f"<p><b>{html.escape(self.name)}</b>: {listed}</p>{best}"
+            best = f"<p>{text(str(error))}</p>"
+        return f"<p><b>{text(self.name)}</b>: {listed}</p>{best}"
 
 
 def run(name: str, *, runs_dir: str | os.PathLike[str] | None = None) -> Run:

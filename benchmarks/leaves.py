@@ -30,7 +30,7 @@ HEADER = (
 
 
 def deep_network(leaves: int, widths: int) -> Any:
-    """A task: a network of about so many tensors, its layers of so many different widths."""
+    """A task: a network of about `leaves` tensors; its layers have `widths` different widths."""
     import jax
     import jax.numpy as jnp
     from evoptax.evaluators.task import Task

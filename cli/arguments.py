@@ -43,7 +43,7 @@ def add_runs_dir(parser: argparse.ArgumentParser) -> None:
 def add_setting(
     parser: argparse.ArgumentParser, option: str, table: type, name: str, **more: Any
 ) -> None:
-    """Adds an option that takes a number, and accepts what a setting does; see `search.config`.
+    """Adds an option that takes a number, and accepts what a setting does; see `config.ranges`.
 
     Args:
       parser: that it is added to. option: its name, with the dashes.

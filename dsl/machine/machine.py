@@ -269,7 +269,7 @@ def _wide_branch(layout: Layout, name: str, letters: str) -> Callable[..., Array
             return _per_tensor(layout, name, letters, args)
         # A reduction over the model sees all weights, or one number per tensor.
         seen = [
-            x[:, layout.starts(Kind.TENSOR)] if letter == "L" else x[:, : layout.weights]
+            one_each(x) if letter == "L" else x[:, : layout.weights]
             for x, letter in zip(args, letters, strict=True)
         ]
         value = jax.vmap(_define(name))(*seen)

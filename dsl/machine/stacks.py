@@ -25,7 +25,7 @@ Shape = tuple[int, ...]
 # A further shape costs the lean machine 0.2 s of compilation, the full one 2 s. No built-in task
 # has more than ten, so that none is padded.
 MOST_STACKS = 12
-# Padding may make the numbers of a model so many times as many; then there are more stacks.
+# The most that padding may multiply the size of a model; beyond it there are more stacks.
 MOST_PADDING = 8
 
 

@@ -1,6 +1,6 @@
 """What values a setting accepts: the range, its check and its words, in one place.
 
-`config.py` annotates its fields with these, and the command line takes its options' ranges from
+`settings.py` annotates its fields with these, and the command line takes its options' ranges from
 there. Each says in words what it accepts, and why not more.
 """
 
@@ -90,7 +90,7 @@ class NumberOrName:
     """A whole number, or the name of something, which may have more behind a colon.
 
     Attributes:
-      number: the range. what: is named. names: those that there are.
+      number: the range. what: is named, as in "an executor". names: those that there are.
     """
 
     number: Range
@@ -105,8 +105,7 @@ class NumberOrName:
         if name in known:
             return ""
         hint = did_you_mean(name, known)
-        an = "an" if self.what[0] in "aeiou" else "a"
-        listed = f"{an} {self.what}: {', '.join(known)}"
+        listed = f"{self.what}: {', '.join(known)}"
         return f"is {shown(value)}{hint}; accepted: a whole number, {self.number}, or {listed}"
 
 

@@ -1,4 +1,4 @@
-"""What a search is told, as frozen dataclasses; `config_file.py` reads, checks and writes them.
+"""What a search is told, as frozen dataclasses; `files.py` reads, checks and writes them.
 
 A field's annotation says what it accepts; the command line's options have the same ranges.
 """
@@ -178,7 +178,7 @@ STAGES = ("screen", "proxy", "validation", "target")
 
 
 _WORKERS = NumberOrName(
-    Range(0, 1024, "processes of one machine; 0: one per core"), "executor", executors
+    Range(0, 1024, "processes of one machine; 0: one per core"), "an executor", executors
 )
 
 
@@ -194,7 +194,7 @@ class SearchConfig:
       workers: processes that train candidates, 0 for one per core; or the name of another executor
         (see `execution.base`). Does not change the outcome.
       traces: file of traces to find a program for, in place of all training; the rest but the seed
-        and the budget means nothing then. See `distillation`. In a file, from that file's folder.
+        and the budget means nothing then. In a file, from that file's folder.
     """
 
     seed: Annotated[int, Range(0, 2**63 - 1, "64 bits")] = 0

@@ -46,7 +46,7 @@ class Answers:
         self.busy, self.task, self.pieces = False, "", 0
         self._evaluators: dict[str, Evaluator] = {}
         self._searches = Searches(self._piece)
-        self._since = 0.0  # when the piece that it is at was begun
+        self._since = 0.0  # start time of the current piece of training
         self._longest: dict[str, float] = {}
 
     def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """A distillation as a run: independent searches in worker processes, and a ledger.
 
-Searches take turns of so many candidates, all the same number, and the outcome is looked at between
-turns alone; so it depends on the seed, the traces and the budget of candidates, not on how many
-workers there are or which is fast. The ledger holds the best of each search whenever it changed.
+Searches advance in turns of equally many candidates, and results are compared only between turns,
+so the outcome depends on the seed, the traces and the budget of candidates, not on how many workers
+there are or which is fast. The ledger holds the best of each search whenever it changed.
 Resume is replay.
 """
 

@@ -108,8 +108,9 @@ class Executor(Protocol):
         Args:
           request: plain data.
           what: the request in words, for errors.
-          ahead: whether it may wait for one who is busy, so that he need not wait for it; for short
-            requests only.
+          ahead: whether a worker may be sent this while it is busy, so that it need not wait for
+            it; for short requests only, because it then waits for that worker though another may
+            be idle.
           on_hang: answers in the place of those that hang at this.
 
         Returns:
@@ -119,7 +120,7 @@ class Executor(Protocol):
         ...
 
     def cancel(self) -> None:
-        """Cancels all requests without an answer. Those begun may be finished, for nothing."""
+        """Cancels all unanswered requests. Work on them may go on; its results are dropped."""
         ...
 
     def close(self) -> None:

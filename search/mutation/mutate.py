@@ -9,8 +9,8 @@ import random
 from dataclasses import dataclass
 
 from ...dsl.errors import ProgramError
-from ...dsl.expressions import MAX_DEPTH
-from ...dsl.program import Call, Expr, Program
+from ...dsl.expressions import MAX_DEPTH, extent
+from ...dsl.program import Program
 from ...dsl.syntax import check
 from .base import Space
 
@@ -40,7 +40,7 @@ def mutate(program: Program, rng: random.Random, space: Space = _USUAL) -> Mutat
         draft = mutation.apply(program, rng, space)
         if draft is None or len(draft.program.state) > space.max_state:
             continue
-        if draft.written is not None and _depth(draft.written) > MAX_DEPTH:
+        if draft.written is not None and extent([draft.written])[0] >= MAX_DEPTH:
             continue
         try:
             check(draft.program)
@@ -48,7 +48,3 @@ def mutate(program: Program, rng: random.Random, space: Space = _USUAL) -> Mutat
             continue
         return Mutated(draft.program, draft.describe())
     return None
-
-
-def _depth(expr: Expr) -> int:
-    return 1 + max((_depth(a) for a in expr.args), default=0) if isinstance(expr, Call) else 1

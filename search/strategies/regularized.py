@@ -201,11 +201,14 @@ class RegularizedEvolution:
                 value = history.fitness(p.candidate) + level
                 born.append(Individual(p.ordinal, p.program, p.digest, p.candidate, value))
         count = len(state.islands)
-        # The starters live on every island.
+
+        def born_on(place: int) -> list[Individual]:
+            # The starters live on every island.
+            return [i for i in born if not state.starters or i.ordinal % count == place]
+
         islands = tuple(
-            self.living((*population, *(own if state.starters else born)), state)
+            self.living((*population, *born_on(place)), state)
             for place, population in enumerate(state.islands)
-            for own in [[i for i in born if i.ordinal % count == place]]
         )
         return dataclasses.replace(
             state,
@@ -241,10 +244,8 @@ class RegularizedEvolution:
         """
         size = island_size(state.settings)
         survivors = _survivors_of_before(population, state)
-        return (
-            population[:survivors]
-            + population[max(survivors, len(population) - size + survivors) :]
-        )
+        youngest = population[max(survivors, len(population) - size + survivors) :]
+        return population[:survivors] + youngest
 
     def _propose(
         self, state: SearchState, ordinal: int, history: History, promising: float

@@ -1,4 +1,4 @@
-"""What an evolution remembers, as immutable values; `evolution` moves them."""
+"""What an evolution remembers, as immutable values; `regularized` moves them."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@
         state = advance(state, problem, candidates=100)
     answer = finish(state, problem)
 
-Regularized evolution as in `evolution`, but of many cheap candidates: one costs a few
+Regularized evolution as in `regularized`, but of many cheap candidates: one costs a few
 milliseconds, has its literals fitted where it promises something (`fitting`), and may get a
 missing part from a library of values (`library`). Restarts when nothing improves any more.
 

@@ -31,7 +31,7 @@ MOST_HANGS = 2
 
 
 class Workers:
-    """Worker processes that train on some tasks. A context manager: they end with it.
+    """Worker processes that train on some tasks: an `Executor`.
 
     They also end when this process does, however it ends, because their input does. Ctrl-C does
     not reach them.
@@ -81,15 +81,9 @@ class Workers:
         self.close()
 
     def versions(self) -> Mapping[str, int]:
-        """The version of each task, once a worker has loaded them.
-
-        Raises:
-          UserError: a task cannot be loaded, or workers cannot start.
-        """
         return {task: version for task, (version, _) in self._loaded.result().items()}
 
     def tiers(self) -> Mapping[str, str]:
-        """The tier of each task; as `versions`."""
         return {task: tier for task, (_, tier) in self._loaded.result().items()}
 
     def submit(
@@ -100,20 +94,6 @@ class Workers:
         ahead: bool = False,
         on_hang: OnHang | None = None,
     ) -> Future[Any]:
-        """Has a worker answer a request, in the order of submission.
-
-        Args:
-          request: plain data; see `worker.py`.
-          what: the request in words, for errors.
-          ahead: whether a worker may be sent this while it is busy, so that it need not wait for
-            it; for short requests only, because it then waits for that worker though another may
-            be idle.
-          on_hang: answers in the place of workers that hang at this.
-
-        Returns:
-          The answer, or an error: UserError where a task is to blame, WorkerLost, WorkerHung, or
-          WorkerError.
-        """
         job = request.get("job", request)
         asked = (request["do"], job.get("path", "finish" if request.get("finish") else ""))
         wanted = Request(_line(request), what, ahead, asked, job.get("task", ""), on_hang)
