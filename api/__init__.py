@@ -17,15 +17,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .evaluating import evaluate
     from .rules import Rule, rule
     from .running import Run, run
 
-__all__ = ["Rule", "Run", "__version__", "rule", "run"]
+__all__ = ["Rule", "Run", "__version__", "evaluate", "rule", "run"]
 
 __version__: str
 
 # Where each name is.
-_NAMES = {"Rule": "rules", "rule": "rules", "Run": "running", "run": "running"}
+_NAMES = {
+    "Rule": "rules",
+    "Run": "running",
+    "evaluate": "evaluating",
+    "rule": "rules",
+    "run": "running",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 from evoptax.dsl.program import Program
 from evoptax.dsl.syntax import parse
-from evoptax.evaluators.evaluate import score_from_json
-from evoptax.evaluators.scoring import TaskScore, mean_log_ratio
+from evoptax.evaluators.scores.evaluate import score_from_json
+from evoptax.evaluators.scores.scoring import TaskScore, mean_log_ratio
 from evoptax.evaluators.wording import percent
 from evoptax.known_algorithms.catalogue import get_known
 from evoptax.search.config.presets import ABLATIONS, PRESETS

@@ -25,8 +25,9 @@ from evoptax.dsl.algebra.canonical import program_digest
 from evoptax.dsl.machine.bytecode import TooLarge
 from evoptax.dsl.program import Program
 from evoptax.evaluators.cache import enable_compilation_cache
-from evoptax.evaluators.evaluate import Evaluator, Fidelity
-from evoptax.evaluators.scoring import TaskScore, bounded, log_ratio, mean_over_tasks
+from evoptax.evaluators.fidelity import Fidelity
+from evoptax.evaluators.scores.evaluate import Evaluator
+from evoptax.evaluators.scores.scoring import TaskScore, bounded, log_ratio, mean_over_tasks
 from evoptax.evaluators.tasks import get_task
 from evoptax.known_algorithms.catalogue import get_known
 from evoptax.search.config.settings import Evolution, Funnel

@@ -13,9 +13,10 @@ import argparse
 
 import numpy as np
 from evoptax.dsl.machine.bytecode import TooLarge
-from evoptax.evaluators.scoring import LEARNING_RATES
+from evoptax.evaluators.backends.base import open_backend
+from evoptax.evaluators.backends.problems import Problems
+from evoptax.evaluators.fidelity import Fidelity
 from evoptax.evaluators.tasks import get_task
-from evoptax.evaluators.training import Trainer
 from evoptax.known_algorithms.catalogue import get_known
 from operations import descendants
 
@@ -27,13 +28,14 @@ def main() -> None:
     parser.add_argument("--task", default="digits_mlp")
     parser.add_argument("--descendants", type=int, default=250)
     args = parser.parse_args()
-    trainer = Trainer(get_task(args.task))
+    machine = open_backend("machine", Problems(get_task(args.task)))
+    fidelity = Fidelity(checkpoints=CHECKPOINTS)
     adamw = get_known("adamw").program
-    base = trainer.with_machine(adamw, LEARNING_RATES, (0,), checkpoints=CHECKPOINTS)
+    (base,) = machine.train([adamw], fidelity)
     rows = []
     for program in descendants(args.descendants):
         try:
-            found = trainer.with_machine(program, LEARNING_RATES, (0,), checkpoints=CHECKPOINTS)
+            (found,) = machine.train([program], fidelity)
         except TooLarge:
             continue
         rows.append(np.log(found.curve[0].min(0) / base.curve[0].min(0)))

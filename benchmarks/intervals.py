@@ -12,9 +12,9 @@ from collections.abc import Callable
 
 import numpy as np
 import scipy
-from evoptax.evaluators.profiles import CHECKPOINTS, TARGET_AT, steps_to_target, targets
-from evoptax.evaluators.scoring import TaskScore
-from evoptax.evaluators.statistics import bootstrap_interval
+from evoptax.evaluators.scores.profiles import CHECKPOINTS, TARGET_AT, steps_to_target, targets
+from evoptax.evaluators.scores.scoring import TaskScore
+from evoptax.evaluators.scores.statistics import bootstrap_interval
 from scipy import stats
 
 RUNS = 400

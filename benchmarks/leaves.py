@@ -64,16 +64,18 @@ def deep_network(leaves: int, widths: int) -> Any:
 def first_call(way: str, leaves: int, widths: int) -> None:
     """Prints the number of tensors, of shapes, of weights, and the seconds of the first call."""
     import jax
-    from evoptax.evaluators.training import Trainer
+    from evoptax.evaluators.backends.base import open_backend
+    from evoptax.evaluators.backends.problems import Problems
+    from evoptax.evaluators.fidelity import Fidelity
     from evoptax.known_algorithms.catalogue import get_known
 
     jax.config.update("jax_enable_compilation_cache", False)
-    trainer = Trainer(deep_network(leaves, widths))
-    shapes = trainer._layout.shapes
-    run = trainer.with_machine if way in ("restricted", "full") else trainer.fused
+    problems = Problems(deep_network(leaves, widths))
+    shapes = problems.layout.shapes
+    backend = open_backend("machine" if way in ("restricted", "full") else "fused", problems)
     start = time.process_time()
-    run(get_known(WAYS[way]).program, (1e-3, 1e-2, 1e-1), (0,))
-    print(len(shapes), len(set(shapes)), trainer.weights, time.process_time() - start)
+    backend.train([get_known(WAYS[way]).program], Fidelity((1e-3, 1e-2, 1e-1)))
+    print(len(shapes), len(set(shapes)), problems.layout.weights, time.process_time() - start)
 
 
 def row(leaves: int, widths: int) -> str:

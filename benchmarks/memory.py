@@ -40,16 +40,19 @@ def made_up(proposal: Proposal) -> float:
 
 def by_training(steps: int) -> Fitness:
     """The score of one short run on the quadratic task."""
+    from evoptax.evaluators.backends.base import open_backend
+    from evoptax.evaluators.backends.problems import Problems
+    from evoptax.evaluators.fidelity import Fidelity
     from evoptax.evaluators.tasks import get_task
-    from evoptax.evaluators.training import Trainer
 
-    trainer = Trainer(get_task("quadratic"))
+    machine = open_backend("machine", Problems(get_task("quadratic")))
+    fidelity = Fidelity((1e-2,), steps=steps)
     # Both machines are compiled before anything is measured: the full one takes 80 MB, once.
     for name in ("adamw", "muon"):
-        trainer.with_machine(get_known(name).program, (1e-2,), (0,), steps=steps)
+        machine.train([get_known(name).program], fidelity)
 
     def fitness(proposal: Proposal) -> float:
-        result = trainer.with_machine(proposal.program, (1e-2,), (0,), steps=steps)
+        (result,) = machine.train([proposal.program], fidelity)
         return float(result.score.item())
 
     return fitness

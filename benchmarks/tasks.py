@@ -24,8 +24,9 @@ import jax
 from evoptax.dsl.program import Program
 from evoptax.dsl.syntax import parse
 from evoptax.evaluators.cache import enable_compilation_cache
-from evoptax.evaluators.evaluate import Evaluator, Fidelity
-from evoptax.evaluators.scoring import LEARNING_RATES, TaskScore
+from evoptax.evaluators.fidelity import LEARNING_RATES, Fidelity
+from evoptax.evaluators.scores.evaluate import Evaluator
+from evoptax.evaluators.scores.scoring import TaskScore
 from evoptax.evaluators.tasks import TaskInfo, get_task, list_tasks
 from evoptax.evaluators.tasks.baselines import PATH
 from evoptax.known_algorithms.catalogue import get_known

@@ -34,9 +34,11 @@ import numpy as np
 import optax
 from evoptax.dsl.program import Program
 from evoptax.evaluators import data
+from evoptax.evaluators.backends.base import open_backend
+from evoptax.evaluators.backends.problems import Problems
+from evoptax.evaluators.fidelity import Fidelity
 from evoptax.evaluators.task import Task
 from evoptax.evaluators.tasks.layers import cross_entropy, mlp
-from evoptax.evaluators.training import Trainer
 from evoptax.known_algorithms.catalogue import get_known
 from jax import lax
 from performance import environment, write_section
@@ -129,23 +131,21 @@ def with_optax(task: Task, rule: str, rates: tuple[float, ...]) -> Callable[[], 
 def measure(hidden: tuple[int, ...], steps: int, runs: int) -> list[Row]:
     """Rows for one network."""
     task = digits_network(hidden, steps)
-    trainer = Trainer(task)
+    problems = Problems(task)
+    backends = [open_backend(name, problems) for name in ("machine", "fused")]
     rows = []
     for replicates, rates in RATES.items():
         for rule in RULES:
             program: Program = get_known(rule).program
-            fused_run = trainer.compiled(program)
-            ways = (
-                partial(trainer.with_machine, program, rates, (0,)),
-                partial(fused_run, rates, (0,)),
-            )
+            fidelity = Fidelity(tuple(rates), (0,))
+            ways = [partial(backend.train, [program], fidelity) for backend in backends]
             for way in ways:
                 way()  # compiles, or reads the schedule's shape, once
             times = [[seconds(way) for way in ways] for _ in range(runs)]
             machine, fused = (statistics.median(column) for column in zip(*times, strict=True))
             anew = with_optax(task, rule, rates)
             compiled = statistics.median(seconds(anew) for _ in range(runs))
-            rows.append(Row(trainer.weights, replicates, rule, machine, fused, compiled))
+            rows.append(Row(problems.layout.weights, replicates, rule, machine, fused, compiled))
             print(line(rows[-1]), flush=True)
     return rows
 

@@ -19,15 +19,17 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from evoptax.dsl.machine.constants import tunable
 from evoptax.dsl.program import Program
+from evoptax.evaluators.backends.base import open_backend
+from evoptax.evaluators.backends.problems import Problems
 from evoptax.evaluators.cache import enable_compilation_cache
-from evoptax.evaluators.evaluate import Fidelity, score_from_json
-from evoptax.evaluators.scoring import LEARNING_RATES, log_ratios
-from evoptax.evaluators.statistics import Estimate, estimate
+from evoptax.evaluators.fidelity import LEARNING_RATES, Fidelity
+from evoptax.evaluators.scores.evaluate import score_from_json
+from evoptax.evaluators.scores.scoring import log_ratios
+from evoptax.evaluators.scores.statistics import Estimate, estimate
 from evoptax.evaluators.tasks import get_task
-from evoptax.evaluators.training import Trainer
 from evoptax.known_algorithms.catalogue import get_known
 from evoptax.search.execution.executors.processes.workers import Workers
-from evoptax.search.execution.jobs import Job, submit
+from evoptax.search.execution.jobs import Job, Memory, Trials, submit
 from evoptax.search.selection.tuning.coordinates import coordinates_of
 from evoptax.search.selection.tuning.tune import tune
 from performance import environment
@@ -48,7 +50,8 @@ def seconds(run: Callable[[], object]) -> float:
 
 def cost(task: str, program: Program, runs: int) -> str:
     """A row: seconds per point as replicates, and compiled."""
-    trainer = Trainer(get_task(task))
+    problems = Problems(get_task(task))
+    machine, fused = (open_backend(name, problems) for name in ("machine", "fused"))
     rule, rng = tunable(program), np.random.default_rng(0)
 
     def values() -> dict[str, list[float]]:
@@ -57,18 +60,18 @@ def cost(task: str, program: Program, runs: int) -> str:
         return {c.name: [c.value(x) for x in places] for c in coordinates_of(rule)}
 
     def as_replicates() -> object:
-        rates = LEARNING_RATES[2:5] * 3
-        return trainer.with_machine(rule.program, rates, (0,), hyperparameters=values())
+        fidelity = Fidelity(LEARNING_RATES[2:5] * 3)
+        return machine.train([rule.program], fidelity, hyperparameters=values())
 
     def compiled() -> object:
         point = {name: found[0] for name, found in values().items()}
-        return trainer.fused(rule.with_values(point), LEARNING_RATES[2:5], (0,))
+        return fused.train([rule.with_values(point)], Fidelity(LEARNING_RATES[2:5]))
 
     as_replicates()  # compiles, once for all points of all programs
     cheap = statistics.median(seconds(as_replicates) for _ in range(runs)) / 3
     dear = statistics.median(seconds(compiled) for _ in range(max(runs // 2, 2)))
     return (
-        f"| {task} | {trainer.weights:,} | {1e3 * cheap:.1f} ms | {1e3 * dear:,.0f} ms "
+        f"| {task} | {problems.layout.weights:,} | {1e3 * cheap:.1f} ms | {1e3 * dear:,.0f} ms "
         f"| {dear / cheap:.0f} |"
     )
 
@@ -76,8 +79,9 @@ def cost(task: str, program: Program, runs: int) -> str:
 def gain(name: str, workers: Workers, seeds: int) -> str:
     """A row: what was tuned, and by how much the validation loss changes."""
     program, baseline = get_known(name).program, get_known("adamw").program
+    trials = Trials(workers, Memory(), lambda: False, baseline)
     start = time.perf_counter()
-    found = tune(program, dict.fromkeys(TUNED_ON), workers, baseline, seeds=seeds)
+    found = tune(program, dict.fromkeys(TUNED_ON), trials, seeds=seeds)
     took = time.perf_counter() - start
     constants = ", ".join(f"{c.name} {c.before:g} → {c.after:g}" for c in found.changes)
     elsewhere = estimate(held_out(found.program, program, workers, seeds))

@@ -83,6 +83,18 @@ def add_workers(parser: argparse.ArgumentParser, default: int | None = None) -> 
     parser.add_argument("--workers", type=read, default=default, metavar="N", help=words)
 
 
+def add_backend(parser: argparse.ArgumentParser) -> None:
+    """Adds --backend: what trains."""
+
+    def read(text: str) -> str:
+        if refusal := accepted_by(SearchConfig)["backend"].refusal(text):
+            raise UserError(f"--backend {refusal}")
+        return text
+
+    words = "what trains rules, as in machine or fused (default: what is quickest)"
+    parser.add_argument("--backend", type=read, metavar="NAME", help=words)
+
+
 def add_budget(parser: argparse.ArgumentParser) -> None:
     """Adds --budget.seconds and --budget.candidates."""
     for name, metavar in (("seconds", "S"), ("candidates", "N")):

@@ -75,7 +75,7 @@ def _devices() -> str:
 
 def _training() -> str:
     """Trains a rule for a moment in a worker process, as every search does."""
-    from ..evaluators.evaluate import Fidelity
+    from ..evaluators.fidelity import Fidelity
     from ..known_algorithms.catalogue import get_known
     from ..search.execution.base import WorkerError, open_executor
     from ..search.execution.jobs import Job, submit

@@ -4,52 +4,19 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ..evaluators.wording import number, percent, plural
 from .output import print_table, print_text
 
 if TYPE_CHECKING:
-    from ..evaluators.comparison import RuleResult, Speed
-    from ..evaluators.scoring import TaskScore
-    from ..evaluators.statistics import Estimate
+    from ..evaluators.scores.comparison import RuleResult, Speed
+    from ..evaluators.scores.statistics import Estimate
+    from ..search.selection.evaluation import Evaluation
 
 WIDTH = 100  # Columns that a terminal has.
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Rules compared on tasks.
-
-    Attributes:
-      baseline: the rule that the others are compared with.
-      tasks: names.
-      seeds: how many runs of each rule on each task.
-      schedule: what all learning rates were multiplied by at each step.
-      results: one per rule, best first.
-      scores: by rule and task.
-      tuned: the rules that have a learning rate.
-    """
-
-    baseline: str
-    tasks: Sequence[str]
-    seeds: int
-    schedule: str
-    results: Sequence[RuleResult]
-    scores: Mapping[tuple[str, str], TaskScore]
-    tuned: set[str]
-
-    @property
-    def unusable(self) -> list[str]:
-        """Tasks on which the baseline diverged, so that nothing can be compared with it."""
-        return [task for task in self.tasks if self.scores[self.baseline, task].diverged]
-
-    @property
-    def rivals(self) -> list[RuleResult]:
-        """The rules that are compared with the baseline."""
-        return [result for result in self.results if result.rule != self.baseline]
 
 
 # --- JSON ---
@@ -57,7 +24,7 @@ class Evaluation:
 
 def as_json(found: Evaluation) -> dict[str, Any]:
     """Everything that was measured; ratios are natural logarithms."""
-    from ..evaluators.profiles import MOST_TAU, TARGET_AT
+    from ..evaluators.scores.profiles import MOST_TAU, TARGET_AT
 
     return {
         "baseline": found.baseline,
@@ -100,7 +67,7 @@ def _speed_json(speed: Speed) -> dict[str, Any]:
 
 
 def _task_json(found: Evaluation, result: RuleResult, task: str) -> dict[str, Any]:
-    from ..evaluators.scoring import compare
+    from ..evaluators.scores.scoring import compare
 
     score = found.scores[result.rule, task]
     tunes = result.rule in found.tuned
@@ -255,7 +222,7 @@ def _floors(found: Evaluation) -> Iterator[str]:
 
 
 def _notes(found: Evaluation) -> Iterator[str]:
-    from ..evaluators.statistics import CONFIDENCE, smallest_p
+    from ..evaluators.scores.statistics import CONFIDENCE, smallest_p
 
     if found.unusable:
         left_out = ", ".join(found.unusable)

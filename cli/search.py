@@ -12,7 +12,15 @@ from ..dsl.errors import UserError
 from ..evaluators.task_names import whole_task
 from ..known_algorithms.catalogue import get_known
 from ..search.config.settings import SearchConfig
-from .arguments import add_budget, add_runs_dir, add_setting, add_workers, budget_of, command
+from .arguments import (
+    add_backend,
+    add_budget,
+    add_runs_dir,
+    add_setting,
+    add_workers,
+    budget_of,
+    command,
+)
 from .entry import STOPPED
 from .output import print_note
 from .signals import interrupted_by_signals, stop_on_signals
@@ -33,6 +41,7 @@ def add(subparsers: Any) -> None:
     parser.add_argument("--name", metavar="RUN", help="name of the run (default: date and time)")
     add_setting(parser, "--seed", SearchConfig, "seed", metavar="N")
     add_workers(parser)
+    add_backend(parser)
     add_budget(parser)
     parser.add_argument(
         "--task",
@@ -74,7 +83,7 @@ def configuration(args: argparse.Namespace) -> SearchConfig:
     elif not args.preset:
         raise UserError("give a preset or a configuration, as in `evoptax search --preset quick`")
     options: dict[str, Any] = {}
-    for key in ("seed", "workers"):
+    for key in ("seed", "workers", "backend"):
         if getattr(args, key) is not None:
             options[key] = getattr(args, key)
     if budget := budget_of(args):

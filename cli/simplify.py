@@ -24,7 +24,7 @@ from .arguments import add_format, add_runs_dir, command
 from .output import print_json, print_note, print_text
 
 if TYPE_CHECKING:
-    from ..evaluators.statistics import Estimate
+    from ..evaluators.scores.statistics import Estimate
 
 # Most rules take two seconds, one of a hundred operations twenty.
 SECONDS = 60.0
@@ -131,6 +131,7 @@ def _constants(program: Program) -> list[float]:
 def _pruned(program: Program, selected_on: tuple[str, ...]) -> Program:
     """The program without what does not change how it trains."""
     from ..search.execution.base import open_executor
+    from ..search.execution.jobs import Memory, Trials
     from ..search.selection.pruning import prune, tasks_for
 
     tasks = tasks_for(selected_on)
@@ -139,7 +140,7 @@ def _pruned(program: Program, selected_on: tuple[str, ...]) -> Program:
         return program
     print_note(f"by effect on {', '.join(tasks)}, relative to the program before each step:")
     with open_executor(tasks) as workers:
-        for step in prune(program, tasks, workers):
+        for step in prune(program, tasks, Trials(workers, Memory(), lambda: False)):
             print_note(f"{step.name}  ({_sizes(program, step.after)}; {_cost(step.effect)})")
             _say_difference(program, step.after)
             program = step.after

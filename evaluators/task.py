@@ -20,13 +20,12 @@ import jax.numpy as jnp
 
 from ..dsl.errors import UserError, did_you_mean
 from .switches import firm_switches
-from .task_names import split_task, whole_path
+from .task_names import TIERS, split_task, whole_path
 
 Params = Any  # a pytree of float32 arrays
 Batch = Any  # a pytree of arrays, the same shapes for every key and problem
 Problem = Any  # a pytree of arrays, the same shapes for every key; () where there is only one
 
-TIERS = ("proxy", "validation", "target")
 FUNCTIONS = ("init", "batch", "loss", "score")
 # The keys of all minibatches are drawn before a run: 80 MB for so many.
 MOST_STEPS = 10_000_000

@@ -1,4 +1,4 @@
-"""What names a task of the user's own: FILE.py:NAME. Nothing here needs JAX."""
+"""What names tasks: tiers, and FILE.py:NAME for one of the user's own. Nothing here needs JAX."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import os
 from pathlib import Path
 
 from ..dsl.errors import UserError
+
+# Tasks of rising cost, about 1x, 10x, 100x.
+TIERS = ("proxy", "validation", "target")
 
 
 def is_own(task: str) -> bool:

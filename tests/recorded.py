@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from evoptax.dsl.algebra.canonical import program_digest
-from evoptax.evaluators.evaluate import score_from_json
-from evoptax.evaluators.hurdles import Hurdle
-from evoptax.evaluators.scoring import TaskScore
+from evoptax.evaluators.scores.early_stopping import Hurdle
+from evoptax.evaluators.scores.evaluate import score_from_json
+from evoptax.evaluators.scores.scoring import TaskScore
 from evoptax.search.execution.jobs import Job, job_from_plain
 from evoptax.search.selection.funnel import train_candidate
 from evoptax.search.store.ledger import open_to_read

@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 from asking import init, tell
 from evoptax.dsl.syntax import parse
-from evoptax.evaluators.evaluate import Evaluator, Fidelity, score_from_json, score_to_json
-from evoptax.evaluators.hurdles import pace
-from evoptax.evaluators.scoring import task_score
+from evoptax.evaluators.fidelity import Fidelity
+from evoptax.evaluators.scores.early_stopping import pace
+from evoptax.evaluators.scores.evaluate import Evaluator, score_from_json, score_to_json
+from evoptax.evaluators.scores.scoring import task_score
 from evoptax.evaluators.task import Task
 from evoptax.evaluators.tasks import get_task
-from evoptax.evaluators.training import Trainer
 from evoptax.known_algorithms.catalogue import get_known
 from evoptax.search.config.settings import Evolution
 from evoptax.search.filters.gates import rejection
+from trained import Trained
 
 # Ordinary until the last step, when every weight becomes NaN. The minibatch losses are all finite.
 LAST_STEP = parse("""
@@ -61,19 +62,19 @@ def test_the_task_can_be_cheated() -> None:
 
 
 @pytest.mark.parametrize("program", [LAST_STEP, INFINITE, ELSEWHERE], ids=["nan", "inf", "eval_w"])
-@pytest.mark.parametrize("path", ["with_machine", "fused"])
+@pytest.mark.parametrize("path", ["machine", "fused"])
 def test_non_finite_weights_never_score(program, path: str) -> None:
-    trainer = Trainer(_gullible_task())
+    trainer = Trained(_gullible_task())
     result = getattr(trainer, path)(program, (1e-2, 1e-1), (0, 1))
     assert result.diverged.all()
     assert np.isinf(result.score).all()
     assert task_score("gullible", result, (1e-2, 1e-1), (0, 1)).diverged
 
 
-@pytest.mark.parametrize("path", ["with_machine", "fused"])
+@pytest.mark.parametrize("path", ["machine", "fused"])
 def test_an_honest_rule_scores_on_the_same_task(path: str) -> None:
     honest = get_known("sgd").program
-    result = getattr(Trainer(_gullible_task()), path)(honest, (1e-2,), (0,))
+    result = getattr(Trained(_gullible_task()), path)(honest, (1e-2,), (0,))
     assert not result.diverged.any()
     assert np.isfinite(result.score).all()
 

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evoptax.cli.evaluation import Evaluation, as_json, print_evaluation
+from evoptax.cli.evaluation import as_json, print_evaluation
 from evoptax.cli.main import main
-from evoptax.evaluators.comparison import RuleResult, compare_rules
-from evoptax.evaluators.scoring import TaskScore
-from evoptax.evaluators.statistics import sign_flip_test
+from evoptax.evaluators.scores.comparison import RuleResult, compare_rules
+from evoptax.evaluators.scores.scoring import TaskScore
+from evoptax.evaluators.scores.statistics import sign_flip_test
+from evoptax.search.selection.evaluation import Evaluation
 from small_search import TASK
 
 RATES = (1e-3, 1e-2, 1e-1)
@@ -55,7 +56,7 @@ def evaluation(speeds: Mapping[str, float], seeds: int = 5) -> Evaluation:
     }
     baseline = next(iter(speeds))
     results = compare_rules(scores, list(speeds), TASKS, baseline)
-    return Evaluation(baseline, TASKS, seeds, "cosine", results, scores, set(speeds))
+    return Evaluation(baseline, TASKS, seeds, "cosine", results, scores, frozenset(speeds))
 
 
 RULES = {"base": 1.0, "quick": 1.3, "equal": 1.000002, "slow": 0.2, "wild": 0.0}
@@ -222,8 +223,8 @@ def test_what_a_task_prints_is_not_among_the_results(
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["", "--seeds", "1"], "RULE names no rule"),
-        (["adamw", "--tasks", ","], "--tasks names no task"),
+        (["", "--seeds", "1"], "there is no rule to evaluate"),
+        (["adamw", "--tasks", ","], "no task is named"),
         (["adamw", "--workers", "-1"], "--workers"),
     ],
 )

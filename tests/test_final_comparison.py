@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from evoptax.evaluators.scoring import TaskScore
+from evoptax.evaluators.scores.scoring import TaskScore
 from evoptax.search.selection.final_comparison import compared
 
 TASKS = ("digits_conv", "cancer_mlp", "digits_autoencoder")  # a proxy, two validation tasks

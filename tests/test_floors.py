@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from evoptax.cli.main import main
 from evoptax.dsl.errors import UserError
-from evoptax.evaluators.evaluate import Evaluator, Fidelity, score_from_json, score_to_json
-from evoptax.evaluators.hurdles import Hurdle, pace
-from evoptax.evaluators.scoring import (
+from evoptax.dsl.syntax import parse
+from evoptax.evaluators.fidelity import Fidelity
+from evoptax.evaluators.scores.early_stopping import Hurdle, pace
+from evoptax.evaluators.scores.evaluate import Evaluator, score_from_json, score_to_json
+from evoptax.evaluators.scores.scoring import (
     ROUNDING,
     SMALLEST_LOSS,
     TaskScore,
@@ -23,10 +25,8 @@ from evoptax.evaluators.scoring import (
     log_ratio,
 )
 from evoptax.evaluators.task import load_task_file
-from evoptax.evaluators.training import Trainer
 from evoptax.known_algorithms.catalogue import get_known
 from evoptax.search.config.files import config_from_dict, config_to_toml
-from evoptax.search.selection.tuning.points import train_points
 from evoptax.search.store.runs import find_run
 from small_search import settings
 
@@ -121,8 +121,8 @@ def test_early_stopping_measures_from_the_floor() -> None:
     curve = (((-2.0, -4.0),),)  # 3 and 1 above the floor
     base = TaskScore("t", (0.1,), (0,), ((-4.0,),), curve, (10, 20), floor=-5.0)
     hurdle = Hurdle(pace(base), math.log(2))
-    assert hurdle.cleared(0, 10, np.array([0.9]))  # 5.9 above the floor
-    assert not hurdle.cleared(0, 10, np.array([1.1]))
+    assert not hurdle.stops(0, 10, np.array([0.9]))  # 5.9 above the floor
+    assert hurdle.stops(0, 10, np.array([1.1]))
     stopped = TaskScore("t", (0.1,), (0,), ((1.0,),), stopped_at=10, floor=-5.0)
     assert pace(base).log_ratio(stopped) == pytest.approx(math.log(6 / 3))
 
@@ -130,8 +130,8 @@ def test_early_stopping_measures_from_the_floor() -> None:
 def test_a_solved_baseline_stops_nobody_who_has_solved_it_too() -> None:
     base = TaskScore("t", (0.1,), (0,), ((0.0,),), (((0.0, 0.0),),), (10, 20))
     hurdle = Hurdle(pace(base), 0.4)
-    assert hurdle.cleared(0, 10, np.array([1e-13]))
-    assert not hurdle.cleared(0, 10, np.array([1e-3]))
+    assert not hurdle.stops(0, 10, np.array([1e-13]))
+    assert hurdle.stops(0, 10, np.array([1e-3]))
 
 
 def test_scores_and_points_of_a_told_task(task_file: Path) -> None:
@@ -158,13 +158,15 @@ def test_training_on_an_untold_task_is_refused(task_file: Path, path) -> None:
 
 def test_points_of_an_untold_task_are_refused_and_exploits_count_as_diverged(task_file) -> None:
     text = "def f(w, g, *, lr=1e-3, b=1.0):\n    return lr * b * g\n"
-    points = ((1e-1, 1e-1), {"b": [1.0, 0.5]}, 0, None, "constant")
+    program, grid, values = parse(text), Fidelity((1e-1, 1e-1)), {"b": (1.0, 0.5)}
+    untold = Evaluator({"u": load_task_file(f"{task_file}:Untold")})
     with pytest.raises(UserError, match="lowest"):
-        train_points(Trainer(load_task_file(f"{task_file}:Untold")), text, *points)
+        untold.score_on(program, "u", grid, hyperparameters=values)
     cheat = task_file.with_name("cheat.py")
     cheat.write_text(TASKS + "\nclass Cheat(Untold):\n    lowest = 0.0\n")
-    trainer = Trainer(load_task_file(f"{cheat}:Cheat"))
-    assert train_points(trainer, text, *points) == [math.inf, math.inf]
+    cheats = Evaluator({"c": load_task_file(f"{cheat}:Cheat")})
+    found = cheats.score_on(program, "c", grid, hyperparameters=values)
+    assert found.scores == ((math.inf, math.inf),)
 
 
 @pytest.mark.parametrize("lowest", ["float('nan')", "float('inf')", "'low'", "True", "None"])

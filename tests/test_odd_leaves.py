@@ -12,8 +12,8 @@ import pytest
 from evoptax.cli.main import main
 from evoptax.dsl.errors import UserError
 from evoptax.evaluators.task import load_task_file
-from evoptax.evaluators.training import Trainer
 from evoptax.known_algorithms.catalogue import get_known
+from trained import Trained
 
 TASKS = """
 import jax, jax.numpy as jnp
@@ -74,15 +74,15 @@ def task_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def trainers(task_file: Path) -> dict[str, Trainer]:
+def trainers(task_file: Path) -> dict[str, Trained]:
     """One for each task, so that each draws its problems once."""
     names = ("Plain", "Empty", "Scalar", "Array")
-    return {name: Trainer(load_task_file(f"{task_file}:{name}")) for name in names}
+    return {name: Trained(load_task_file(f"{task_file}:{name}")) for name in names}
 
 
 @pytest.mark.parametrize(("name", "twin", "rule"), TWINS)
 def test_compiled_training_goes_as_without(
-    trainers: dict[str, Trainer], name: str, twin: str, rule: str
+    trainers: dict[str, Trained], name: str, twin: str, rule: str
 ) -> None:
     program = get_known(rule).program
     odd, plain = (trainers[n].fused(program, RATES, (0, 1)) for n in (name, twin))
@@ -90,15 +90,15 @@ def test_compiled_training_goes_as_without(
     np.testing.assert_array_equal(odd.score, plain.score)
 
 
-def test_the_machine_trains_as_the_compiled_path(trainers: dict[str, Trainer]) -> None:
+def test_the_machine_trains_as_the_compiled_path(trainers: dict[str, Trained]) -> None:
     trainer, program = trainers["Empty"], get_known("adamw").program
-    assert trainer.weights == trainers["Plain"].weights == 8
-    found = trainer.with_machine(program, RATES, (0,))
+    assert trainer.problems.layout.weights == trainers["Plain"].problems.layout.weights == 8
+    found = trainer.machine(program, RATES, (0,))
     compiled = trainer.fused(program, RATES, (0,))
     np.testing.assert_allclose(found.score, compiled.score, rtol=1e-4)
 
 
-def test_the_task_gets_its_parameters_as_it_made_them(trainers: dict[str, Trainer]) -> None:
+def test_the_task_gets_its_parameters_as_it_made_them(trainers: dict[str, Trained]) -> None:
     task = trainers["Empty"].task
     made = jax.eval_shape(task.init, jax.random.key(0), ())
     seen = []
@@ -108,7 +108,7 @@ def test_the_task_gets_its_parameters_as_it_made_them(trainers: dict[str, Traine
         return task.score(params, problem)
 
     sgd = get_known("sgd").program
-    Trainer(dataclasses.replace(task, score=score)).fused(sgd, RATES, (0,))
+    Trained(dataclasses.replace(task, score=score)).fused(sgd, RATES, (0,))
     assert seen[0] == jax.tree.map(lambda x: (x.shape, x.dtype), made)
 
 

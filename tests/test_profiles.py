@@ -7,8 +7,8 @@ import math
 
 import numpy as np
 import pytest
-from evoptax.evaluators.evaluate import score_from_json, score_to_json
-from evoptax.evaluators.profiles import (
+from evoptax.evaluators.scores.evaluate import score_from_json, score_to_json
+from evoptax.evaluators.scores.profiles import (
     breakpoints,
     credit,
     first_reached,
@@ -17,7 +17,7 @@ from evoptax.evaluators.profiles import (
     steps_to_target,
     targets,
 )
-from evoptax.evaluators.scoring import TaskScore, mean_log_ratio
+from evoptax.evaluators.scores.scoring import TaskScore, mean_log_ratio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays

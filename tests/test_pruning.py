@@ -14,6 +14,7 @@ from evoptax.known_algorithms.nearest import nearest_known
 from evoptax.known_algorithms.raw import raw_program
 from evoptax.search.config.presets import PRESETS
 from evoptax.search.execution.executors.processes.workers import Workers
+from evoptax.search.execution.jobs import Memory, Trials
 from evoptax.search.selection.pruning import prune, tasks_for
 
 PRUNED_LION = """\
@@ -28,7 +29,9 @@ def test_what_has_no_effect_goes_and_what_matters_stays() -> None:
     raw = simplify(raw_program("lion_program4"))
     tasks = ("teacher_student", "cancer_logistic")
     with Workers(tasks) as workers:
-        steps = list(prune(raw, tasks, workers, seeds=3, most_steps=60))
+        steps = list(
+            prune(raw, tasks, Trials(workers, Memory(), lambda: False), seeds=3, most_steps=60)
+        )
     text = format_program(steps[-1].after)
     assert "arcsin" not in text and "clip" not in text, text
     assert "sign" in text, text  # without it, steps would be as small as gradients are

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from evoptax.cli.main import main
-from evoptax.evaluators.evaluate import Evaluator, Fidelity
-from evoptax.evaluators.hurdles import Hurdle, pace
-from evoptax.evaluators.profiles import CHECKPOINTS, steps_to_target, targets
+from evoptax.evaluators.fidelity import Fidelity
+from evoptax.evaluators.scores.early_stopping import Hurdle, pace
+from evoptax.evaluators.scores.evaluate import Evaluator
+from evoptax.evaluators.scores.profiles import CHECKPOINTS, steps_to_target, targets
 from evoptax.evaluators.task import load_task_file
 from evoptax.known_algorithms.catalogue import get_known
 from evoptax.search.config.files import config_from_dict, config_to_toml

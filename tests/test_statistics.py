@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from evoptax.evaluators.statistics import (
+from evoptax.evaluators.scores.statistics import (
     bootstrap_interval,
     estimate,
     holm,

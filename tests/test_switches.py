@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from evoptax.cli.main import main
 from evoptax.dsl.errors import UserError
-from evoptax.evaluators.evaluate import Fidelity, score_from_json
-from evoptax.evaluators.scoring import TaskScore
+from evoptax.evaluators.fidelity import Fidelity
+from evoptax.evaluators.scores.evaluate import score_from_json
+from evoptax.evaluators.scores.scoring import TaskScore
 from evoptax.evaluators.tasks import list_tasks
 from evoptax.known_algorithms.catalogue import get_known
 from evoptax.search.execution.executors.processes.workers import Workers

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from evoptax.dsl.syntax import parse
-from evoptax.evaluators import training
+from evoptax.evaluators.backends import problems
 from evoptax.evaluators.task import Task
-from evoptax.evaluators.training import Trainer
 from evoptax.known_algorithms.catalogue import get_known
+from trained import Trained
 
 STILL = parse("def still(w, g, *, lr=1e-3):\n    return 0 * lr * g\n")
 TRACES: list[str] = []
@@ -46,11 +46,11 @@ def _family() -> Task:
 
 
 @pytest.fixture(scope="module")
-def trainer() -> Trainer:
-    return Trainer(_family())
+def trainer() -> Trained:
+    return Trained(_family())
 
 
-@pytest.mark.parametrize("path", ["with_machine", "fused"])
+@pytest.mark.parametrize("path", ["machine", "fused"])
 def test_the_same_weights_score_differently_on_each_seeds_problem(trainer, path: str) -> None:
     """A rule that does not move leaves all seeds at the same weights."""
     score = getattr(trainer, path)(STILL, (1e-2, 1e-1), (0, 1, 2)).score
@@ -58,7 +58,7 @@ def test_the_same_weights_score_differently_on_each_seeds_problem(trainer, path:
     np.testing.assert_array_equal(score[:, 0], score[:, 1])
 
 
-@pytest.mark.parametrize("path", ["with_machine", "fused"])
+@pytest.mark.parametrize("path", ["machine", "fused"])
 def test_minibatches_and_score_are_of_the_same_problem(trainer, path: str) -> None:
     result = getattr(trainer, path)(get_known("sgd").program, (0.3, 1.0), (0, 1, 2))
     assert result.score.max() < 0.01
@@ -66,16 +66,16 @@ def test_minibatches_and_score_are_of_the_same_problem(trainer, path: str) -> No
 
 def test_a_new_seed_compiles_nothing(trainer) -> None:
     sgd = get_known("sgd").program
-    trainer.with_machine(sgd, (0.1,), (0,))
+    trainer.machine(sgd, (0.1,), (0,))
     seen = len(TRACES)
     for seed in (11, 12):
-        trainer.with_machine(sgd, (0.1,), (seed,))
+        trainer.machine(sgd, (0.1,), (seed,))
     assert len(TRACES) == seen
 
 
 def test_a_seed_repeats_whatever_other_seeds_run_beside_it(trainer) -> None:
     sgd = get_known("sgd").program
-    alone = Trainer(_family()).fused(sgd, (0.1,), (7,)).score
+    alone = Trained(_family()).fused(sgd, (0.1,), (7,)).score
     beside = trainer.fused(sgd, (0.1,), (3, 7)).score
     np.testing.assert_array_equal(alone[0], beside[1])
 
@@ -84,7 +84,7 @@ def test_minibatches_drawn_inside_the_loop_are_of_the_same_problems(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sgd = get_known("sgd").program
-    drawn = Trainer(_family()).fused(sgd, (0.1,), (0, 1))
-    monkeypatch.setattr(training, "MOST_BYTES_OF_MINIBATCHES", 0)
-    inside = Trainer(_family()).fused(sgd, (0.1,), (0, 1))
+    drawn = Trained(_family()).fused(sgd, (0.1,), (0, 1))
+    monkeypatch.setattr(problems, "MOST_BYTES_OF_MINIBATCHES", 0)
+    inside = Trained(_family()).fused(sgd, (0.1,), (0, 1))
     np.testing.assert_allclose(drawn.score, inside.score, rtol=1e-5)

@@ -18,7 +18,7 @@ import optax
 import pytest
 from evoptax.dsl.errors import UserError
 from evoptax.evaluators import data
-from evoptax.evaluators.scoring import LEARNING_RATES
+from evoptax.evaluators.fidelity import LEARNING_RATES
 from evoptax.evaluators.tasks import get_task, list_tasks
 from evoptax.evaluators.tasks.baselines import baselines
 from evoptax.evaluators.tasks.draws import flipped

@@ -4,38 +4,33 @@ from __future__ import annotations
 
 import json
 import random
+from typing import Any
 
 import numpy as np
 import pytest
 from evoptax.dsl.algebra.canonical import program_digest
 from evoptax.dsl.machine.bytecode import TooLarge
 from evoptax.dsl.syntax import parse
-from evoptax.evaluators import training
-from evoptax.evaluators.evaluate import Evaluator, Fidelity, score_from_json, score_to_json
-from evoptax.evaluators.hurdles import Hurdle, pace, pace_from_plain
-from evoptax.evaluators.scoring import (
-    LEARNING_RATES,
-    TaskScore,
-    bounded,
-    compare,
-    log_ratio,
-    mean_log_ratio,
-)
+from evoptax.evaluators.backends import problems
+from evoptax.evaluators.fidelity import LEARNING_RATES, Fidelity
+from evoptax.evaluators.scores.early_stopping import Hurdle, pace, pace_from_plain
+from evoptax.evaluators.scores.evaluate import Evaluator, score_from_json, score_to_json
+from evoptax.evaluators.scores.scoring import TaskScore, bounded, compare, log_ratio, mean_log_ratio
 from evoptax.evaluators.tasks import get_task
-from evoptax.evaluators.training import Trainer
 from evoptax.known_algorithms.catalogue import get_known
 from evoptax.search.mutation.mutate import mutate
+from trained import Trained
 
 RATES = (1e-3, 1e-2)
 RULES = ("sgd", "adamw", "lion", "adagrad", "amsgrad")
 
 
 @pytest.fixture(scope="module")
-def digits() -> Trainer:
-    return Trainer(get_task("digits_mlp"))
+def digits() -> Trained:
+    return Trained(get_task("digits_mlp"))
 
 
-def test_nothing_compiles_for_200_different_programs(digits: Trainer) -> None:
+def test_nothing_compiles_for_200_different_programs(digits: Trained) -> None:
     rng = random.Random(0)
     program, digests = get_known("adamw").program, set()
     counts = []
@@ -43,38 +38,40 @@ def test_nothing_compiles_for_200_different_programs(digits: Trainer) -> None:
         mutated = mutate(program, rng)
         program = mutated.program if mutated and mutated.program.size < 30 else program
         try:
-            digits.with_machine(program, RATES, (0,), steps=3)
+            digits.machine(program, RATES, (0,), steps=3)
         except TooLarge:
             program = get_known("adamw").program
         digests.add(program_digest(program))
-        lean = digits._machines[False]
-        counts.append((lean.begin._cache_size(), lean.advance._cache_size()))
+        lean: Any = digits.backend("machine")._loops[False]  # type: ignore[attr-defined]
+        counts.append((lean._begin._cache_size(), lean._advance._cache_size()))
     assert set(counts) == {(1, 1)}
-    assert digits._machines[True].advance._cache_size() == 0, "the full machine is for other rules"
+    assert digits.backend("machine")._loops[True]._advance._cache_size() == 0, (
+        "the full machine is for other rules"
+    )
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_machine_and_fused_path_agree_on_a_real_task(digits: Trainer, name: str) -> None:
+def test_machine_and_fused_path_agree_on_a_real_task(digits: Trained, name: str) -> None:
     program = get_known(name).program
-    one = digits.with_machine(program, RATES, (0, 1), steps=20)
+    one = digits.machine(program, RATES, (0, 1), steps=20)
     other = digits.fused(program, RATES, (0, 1), steps=20)
     np.testing.assert_allclose(one.score, other.score, rtol=2e-4)
     assert not one.diverged.any()
     assert one.steps == other.steps == 20
 
 
-def test_point_of_evaluation_is_scored(digits: Trainer) -> None:
+def test_point_of_evaluation_is_scored(digits: Trained) -> None:
     """A rule that evaluates at the start scores as one that does not move."""
     stays = parse("def f(w, g, z=w, *, lr=1e-3):\n    eval_w = z\n    return lr * g\n")
     still = parse("def f(w, g, *, lr=1e-3):\n    return 0 * lr * g\n")
-    for run in (digits.with_machine, digits.fused):
+    for run in (digits.machine, digits.fused):
         found, expected = (run(p, RATES, (0,), steps=5).score for p in (stays, still))
         np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
-def test_diverged_training_stops_early(digits: Trainer) -> None:
+def test_diverged_training_stops_early(digits: Trained) -> None:
     explodes = parse("def f(w, g, *, lr=1e-3):\n    return lr * g - 1e30 * w\n")
-    result = digits.with_machine(explodes, RATES, (0,))
+    result = digits.machine(explodes, RATES, (0,))
     assert result.diverged.all()
     assert np.isinf(result.score).all()
     assert result.steps < 20
@@ -82,9 +79,9 @@ def test_diverged_training_stops_early(digits: Trainer) -> None:
 
 def test_minibatches_drawn_inside_the_loop_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     program = get_known("sgd").program
-    drawn = Trainer(get_task("quadratic")).fused(program, RATES, (0,), steps=10)
-    monkeypatch.setattr(training, "MOST_BYTES_OF_MINIBATCHES", 0)
-    inside = Trainer(get_task("quadratic")).fused(program, RATES, (0,), steps=10)
+    drawn = Trained(get_task("quadratic")).fused(program, RATES, (0,), steps=10)
+    monkeypatch.setattr(problems, "MOST_BYTES_OF_MINIBATCHES", 0)
+    inside = Trained(get_task("quadratic")).fused(program, RATES, (0,), steps=10)
     np.testing.assert_allclose(drawn.score, inside.score, rtol=1e-5)
 
 
@@ -181,42 +178,40 @@ def test_grid_is_half_decades_wide_enough_for_all() -> None:
     assert steps.max() < 0.53
 
 
-def test_schedules_are_the_same_on_both_paths(digits: Trainer) -> None:
+def test_schedules_are_the_same_on_both_paths(digits: Trained) -> None:
     program = get_known("adamw").program
-    constant = digits.with_machine(program, RATES, (0,), steps=30)
+    constant = digits.machine(program, RATES, (0,), steps=30)
     for schedule in ("cosine", "linear"):
-        ours = digits.with_machine(program, RATES, (0,), steps=30, schedule=schedule)
+        ours = digits.machine(program, RATES, (0,), steps=30, schedule=schedule)
         compiled = digits.fused(program, RATES, (0,), steps=30, schedule=schedule)
         np.testing.assert_allclose(ours.score, compiled.score, rtol=2e-4)
         assert not np.allclose(ours.score, constant.score, rtol=1e-3)
     # Of rules that are linear in it, a schedule is a factor of the update.
     written = parse("def f(w, g, t, T, *, lr=1e-3):\n    return lr * (1 - (t - 1) / T) * g\n")
     np.testing.assert_allclose(
-        digits.with_machine(written, RATES, (0,), steps=30).score,
-        digits.with_machine(
-            get_known("sgd").program, RATES, (0,), steps=30, schedule="linear"
-        ).score,
+        digits.machine(written, RATES, (0,), steps=30).score,
+        digits.machine(get_known("sgd").program, RATES, (0,), steps=30, schedule="linear").score,
         rtol=1e-5,
     )
 
 
-def test_checkpoints_change_nothing_but_what_is_seen(digits: Trainer) -> None:
+def test_checkpoints_change_nothing_but_what_is_seen(digits: Trained) -> None:
     program = get_known("adamw").program
-    once = digits.with_machine(program, RATES, (0, 1), steps=20)
-    often = digits.with_machine(program, RATES, (0, 1), steps=20, checkpoints=4)
+    once = digits.machine(program, RATES, (0, 1), steps=20)
+    often = digits.machine(program, RATES, (0, 1), steps=20, checkpoints=4)
     np.testing.assert_array_equal(often.score, once.score)
     np.testing.assert_array_equal(often.curve[..., -1], often.score)
     assert often.curve.shape == (2, 2, 4)
     assert often.curve_steps.tolist() == [5, 10, 15, 20]
-    shorter = digits.with_machine(program, RATES, (0, 1), steps=5)
+    shorter = digits.machine(program, RATES, (0, 1), steps=5)
     np.testing.assert_array_equal(often.curve[..., 0], shorter.score)
     compiled = digits.fused(program, RATES, (0, 1), steps=20, checkpoints=4)
     np.testing.assert_allclose(compiled.curve, often.curve, rtol=2e-4)
 
 
-def test_diverged_at_all_later_checkpoints(digits: Trainer) -> None:
+def test_diverged_at_all_later_checkpoints(digits: Trained) -> None:
     explodes = parse("def f(w, g, t, *, lr=1e-3):\n    return lr * g + where(t > 7, 1e30, 0) * w\n")
-    result = digits.with_machine(explodes, RATES, (0,), steps=20, checkpoints=4)
+    result = digits.machine(explodes, RATES, (0,), steps=20, checkpoints=4)
     assert np.isfinite(result.curve[..., 0]).all()
     assert np.isinf(result.curve[..., 1:]).all()
     assert result.curve.shape == (1, 2, 4)

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from damage import assert_one_sentence, run_command
 from evoptax.dsl.errors import UserError
-from evoptax.evaluators.evaluate import Evaluator, Fidelity
+from evoptax.evaluators.fidelity import Fidelity
+from evoptax.evaluators.scores.evaluate import Evaluator
 from evoptax.evaluators.task import load_task_file
 from evoptax.known_algorithms.catalogue import get_known
 from evoptax.search.config.files import (

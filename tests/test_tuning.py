@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,14 +14,15 @@ from evoptax.dsl.machine.constants import tunable
 from evoptax.dsl.program import Program
 from evoptax.dsl.syntax import parse
 from evoptax.evaluators.tasks import get_task
-from evoptax.evaluators.training import Trainer
 from evoptax.known_algorithms.catalogue import KNOWN
 from evoptax.search.execution.executors.processes.workers import Workers
+from evoptax.search.execution.jobs import Memory, Trials
 from evoptax.search.selection.tuning.coordinates import coordinates_of, rounded
 from evoptax.search.selection.tuning.points import Points
 from evoptax.search.selection.tuning.strategy import Strategy
 from evoptax.search.selection.tuning.tune import Tuned, tune
 from programs import random_program
+from trained import Trained
 
 RATES = (1e-3, 1e-2, 3e-2)
 # Literals in vector code, in scalar code that varies and in the schedule; one name in all three.
@@ -35,8 +37,8 @@ TASKS = {"quadratic": None, "deep_linear": 100}
 
 
 @pytest.fixture(scope="module")
-def quadratic() -> Trainer:
-    return Trainer(get_task("quadratic"))
+def quadratic() -> Trained:
+    return Trained(get_task("quadratic"))
 
 
 def _programs() -> Iterator[Program]:
@@ -51,42 +53,40 @@ def _varied(program: Program, rng: random.Random) -> dict[str, list[float]]:
     return {c.name: [c.value(x) for x in places] for c in coordinates_of(tunable(program))}
 
 
-def test_replicates_train_as_programs_with_their_constants(quadratic: Trainer) -> None:
+def test_replicates_train_as_programs_with_their_constants(quadratic: Trained) -> None:
     rng = random.Random(0)
     compared = told_apart = 0
     for program in _programs():
         rule, values = tunable(program), _varied(program, rng)
         try:
-            together = quadratic.with_machine(
-                rule.program, RATES, (0,), steps=5, hyperparameters=values
-            )
+            together = quadratic.machine(rule.program, RATES, (0,), steps=5, hyperparameters=values)
         except TooLarge:
             continue
         for i in range(len(RATES)):
             own = rule.with_values({name: found[i] for name, found in values.items()})
-            alone = quadratic.with_machine(own, RATES, (0,), steps=5)
+            alone = quadratic.machine(own, RATES, (0,), steps=5)
             np.testing.assert_allclose(together.score[0, i], alone.score[0, i], rtol=1e-5)
-        as_it_is = quadratic.with_machine(program, RATES, (0,), steps=5)
+        as_it_is = quadratic.machine(program, RATES, (0,), steps=5)
         told_apart += not np.allclose(as_it_is.score, together.score, rtol=1e-4)
         compared += 1
     assert compared >= 40
     assert told_apart >= 15, "most constants must matter, or nothing was compared"
 
 
-def test_constants_cost_no_compilation(quadratic: Trainer) -> None:
+def test_constants_cost_no_compilation(quadratic: Trained) -> None:
     rng = random.Random(1)
-    lean = quadratic._machines[False]
+    lean: Any = quadratic.backend("machine")._loops[False]  # type: ignore[attr-defined]
     counts = set()
     for program in _programs():
         rule = tunable(program)
         for hyperparameters in (None, _varied(program, rng)):
             try:
-                quadratic.with_machine(
+                quadratic.machine(
                     rule.program, RATES, (0,), steps=5, hyperparameters=hyperparameters
                 )
             except TooLarge:
                 continue
-            compiled = (lean.begin, lean.advance, machine.schedule)
+            compiled = (lean._begin, lean._advance, machine.schedule)
             counts.add(tuple(function._cache_size() for function in compiled))
     assert len(counts) == 1
     assert next(iter(counts))[:2] == (1, 1)
@@ -158,7 +158,8 @@ def test_strategy_finds_a_minimum_and_repeats_exactly() -> None:
 def _tuned(program: Program, workers: Workers, **options: object) -> Tuned:
     baseline = KNOWN["adamw"].program
     options = {"generations": 6, "most_gain": 1.0} | options
-    return tune(program, TASKS, workers, baseline, **options)  # type: ignore[arg-type]
+    trials = Trials(workers, Memory(), lambda: False, baseline)
+    return tune(program, TASKS, trials, **options)  # type: ignore[arg-type]
 
 
 def test_tuning_finds_better_constants_and_repeats_exactly() -> None:

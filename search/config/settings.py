@@ -12,6 +12,7 @@ from typing import Annotated
 
 from ...dsl.plugins import names_in
 from ...dsl.primitives import PRIMITIVES
+from ...evaluators.backends.base import backends
 from ...evaluators.schedules import SCHEDULES
 from ..execution.base import executors
 from ..mutation.base import READABLE, Space, mutations, usual_weights
@@ -146,7 +147,7 @@ class Funnel:
       promote_within: a candidate passes when its mean log-ratio to tuned AdamW on the screen is
         at most this (0.05: at most about 5 % worse).
       most_gain: what the gain on a task counts at most, as a log-ratio, so that none carries a rule
-        (0.5: 39 % lower loss; see `evaluators.scoring.bounded`).
+        (0.5: 39 % lower loss; see `evaluators.scores.scoring.bounded`).
       hurdle: a candidate's training is stopped where its validation loss is this far behind tuned
         AdamW's at the same step, as a log-ratio (0.7: twice as high).
       validation: chooses among the finalists, on tasks that the evolution has not seen, or on
@@ -193,6 +194,7 @@ class SearchConfig:
       rivals: further known rules in the final comparison.
       workers: processes that train candidates, 0 for one per core; or the name of another executor
         (see `execution.base`). Does not change the outcome.
+      backend: what trains candidates; see `evaluators.backends.base`.
       traces: file of traces to find a program for, in place of all training; the rest but the seed
         and the budget means nothing then. In a file, from that file's folder.
     """
@@ -202,6 +204,7 @@ class SearchConfig:
     baseline: Annotated[str, Named("the name of a known rule, as in adamw")] = "adamw"
     rivals: Annotated[tuple[str, ...], Names("names of known rules, as in lion")] = ("lion",)
     workers: Annotated[int | str, _WORKERS] = 0
+    backend: Annotated[str, OneFound(backends)] = "machine"
     traces: str = ""
     budget: Budget = field(default_factory=Budget)
     evolution: Evolution = field(default_factory=Evolution)

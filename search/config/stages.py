@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from ...dsl.program import Program
-from ...evaluators.evaluate import Fidelity, Path
+from ...evaluators.fidelity import Fidelity
 from ...evaluators.tasks.baselines import baselines
 from ..execution.jobs import Job
 from .settings import Stage
@@ -28,7 +28,7 @@ def fidelity(stage: Stage, task: str, first_seed: int = 0, checkpoints: int = 1)
 def first_grid(task: str) -> tuple[float, ...]:
     """The learning rates that tuning starts from, for every rule: around AdamW's best on the task.
 
-    Half a decade apart, as those of `evaluators.scoring`, but few, because they may move.
+    Half a decade apart, as those of `evaluators.fidelity`, but few, because they may move.
     """
     known = baselines().get(task)
     middle = round(2 * math.log10(known.learning_rate if known else USUAL_RATE))
@@ -39,7 +39,7 @@ def first_grid(task: str) -> tuple[float, ...]:
 def jobs_of(
     program: Program,
     stage: Stage,
-    path: Path,
+    path: str,
     first_seed: int = 0,
     *,
     checkpoints: int = 1,

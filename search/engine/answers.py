@@ -5,7 +5,6 @@
     {"do": "score", "job": {...}}   -> a score as text; see `Job.plain`
     {"do": "candidate", ...}        -> see `train_candidate`
     {"do": "distill", ...}          -> see `Searches.turn`
-    {"do": "points", ...}           -> see `train_points`
 
 An answer is {"value": ..., "seconds": what it took, "pieces": {task: seconds of its longest}}; in
 place of a value it has "mistake", the user's, in a sentence, or "error", any other, and with either
@@ -23,14 +22,13 @@ from typing import Any
 from ...dsl.devices import devices
 from ...dsl.errors import UserError
 from ...evaluators.cache import ScoreStore, enable_compilation_cache
-from ...evaluators.evaluate import Evaluator, score_to_json
-from ...evaluators.hurdles import Hurdle
-from ...evaluators.scoring import TaskScore
+from ...evaluators.scores.early_stopping import Hurdle
+from ...evaluators.scores.evaluate import Evaluator, score_to_json
+from ...evaluators.scores.scoring import TaskScore
 from ...evaluators.task import Task, blamed_on_task, load_task_file
 from ...evaluators.tasks import get_task, list_tasks
 from ..execution.jobs import Job, job_from_plain
 from ..selection.funnel import train_candidate
-from ..selection.tuning.points import train_points
 from ..strategies.distillation.searches import Searches
 
 
@@ -75,9 +73,6 @@ class Answers:
                 return self._searches.turn(**request)
             case "candidate":
                 return train_candidate(score=self._score, **request)
-            case "points":
-                task = request.pop("task")
-                return train_points(self._evaluator(task).trainers[task], **request)
         raise ValueError(f"nothing answers {do!r}")
 
     def _failure(self, error: Exception) -> dict[str, Any]:
@@ -112,6 +107,9 @@ class Answers:
 
     def _score(self, job: Job, hurdle: Hurdle | None = None) -> TaskScore:
         evaluator = self._evaluator(job.task)
+        if job.hyperparameters:
+            what = job.program, job.task, job.fidelity, job.path, hurdle, job.hyperparameters
+            return evaluator.score_on(*what)
         if job.shared:
             return evaluator.cached_score(job.program, job.task, job.fidelity, job.path)
         return evaluator.score(job.program, job.task, job.fidelity, job.path, hurdle)

@@ -13,16 +13,17 @@ from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
-from ...evaluators.evaluate import score_from_json
-from ...evaluators.hurdles import Pace, pace
-from ...evaluators.scoring import mean_log_ratio
+from ...evaluators.scores.early_stopping import Pace, pace
+from ...evaluators.scores.evaluate import score_from_json
+from ...evaluators.scores.scoring import mean_log_ratio
 from ...known_algorithms.catalogue import get_known
+from ..config.seeds import CHAMPIONS
 from ..config.settings import SearchConfig
 from ..config.stages import jobs_of
 from ..execution.base import Executor
 from ..execution.jobs import HUNG, Stopped, Trials, submit, succeeded
 from ..selection.finals import decide
-from ..selection.funnel import CHAMPION_SEED, CandidateTrainer, proxy_jobs
+from ..selection.funnel import CandidateTrainer, proxy_jobs
 from ..selection.rounds import Standing, after_validation, champions
 from ..store.ledger import Ledger
 from ..store.outcome import Champion, Outcome, Round, read_rounds
@@ -211,7 +212,7 @@ class _Engine:
         # The same seeds in every round, or whoever met the easiest ones would be the best. Nothing
         # is bred by them, and the finalists are told apart by others.
         scores = self.trials.run(
-            [j for p in programs for j in jobs_of(p, stage, "machine", CHAMPION_SEED)]
+            [j for p in programs for j in jobs_of(p, stage, self.config.backend, CHAMPIONS)]
         )
         width, gain = len(stage.tasks), self.config.funnel.most_gain
         base, *rest = (scores[i * width :][:width] for i in range(len(programs)))

@@ -8,14 +8,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, wait
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from ...dsl.algebra.canonical import program_digest
 from ...dsl.program import Program
 from ...dsl.syntax import format_program, parse
-from ...evaluators.evaluate import Fidelity, Path, score_from_json, score_to_json
-from ...evaluators.scoring import TaskScore, failed_score
+from ...evaluators.fidelity import Fidelity
+from ...evaluators.scores.evaluate import score_from_json, score_to_json
+from ...evaluators.scores.scoring import TaskScore, failed_score
 from .base import Executor
 
 T = TypeVar("T")
@@ -26,7 +27,7 @@ HUNG = "hung"
 
 
 class Results(Protocol):
-    """Where training results are kept (the ledger)."""
+    """Where training results are kept: the ledger, or `Memory`."""
 
     def result(self, digest: str, task: str, version: int, fidelity: str, path: str) -> str | None:
         """A stored result, or None."""
@@ -41,20 +42,45 @@ class Results(Protocol):
         ...
 
 
+class Memory:
+    """Results kept for as long as this process runs, for what belongs to no run."""
+
+    def __init__(self) -> None:
+        self._results: dict[Key, str] = {}
+
+    def result(self, *key: Any) -> str | None:
+        return self._results.get(key)
+
+    def record(self, results: Iterable[tuple[str, str, int, str, str, str]]) -> None:
+        self._results |= {(*key,): score for *key, score in results}  # type: ignore[misc]
+
+    def note_hung(self, what: str, task: str) -> None:
+        """Nobody asks for it."""
+
+
 @dataclass(frozen=True)
 class Job:
     """One rule to be trained on one task.
 
     Attributes:
+      path: name of the backend that trains.
       shared: whether the score may come from, and go to, the user's cache between runs; for rules
         that are the same in every run.
+      hyperparameters: by name, a value for each learning rate of a grid that then stays where it
+        is; the others keep their defaults.
     """
 
     program: Program
     task: str
     fidelity: Fidelity
-    path: Path
+    path: str
     shared: bool = False
+    hyperparameters: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+    @property
+    def trial(self) -> str:
+        """What its score depends on besides rule, task and backend, as text."""
+        return trial_text(self.fidelity, self.hyperparameters)
 
     def plain(self) -> dict[str, Any]:
         """The job as data that JSON can hold; `job_from_plain` reads it back."""
@@ -74,6 +100,14 @@ def job_from_plain(job: Mapping[str, Any]) -> Job:
             "fidelity": fidelity_from_plain(job["fidelity"]),
         }
     )
+
+
+def trial_text(
+    fidelity: Fidelity, hyperparameters: Mapping[str, Sequence[float]] | None = None
+) -> str:
+    """How a rule is trained, as the text that results are kept by."""
+    values = {"hyperparameters": hyperparameters} if hyperparameters else {}
+    return json.dumps(asdict(fidelity) | values)
 
 
 def fidelity_from_plain(data: Mapping[str, Any]) -> Fidelity:
@@ -134,11 +168,12 @@ class Trials:
         self.results.record([(*self._key(job), score)])
 
     def _key(self, job: Job) -> Key:
-        return program_digest(job.program), *self.trial(job.task, job.fidelity, job.path)
+        version = self.workers.versions()[job.task]
+        return program_digest(job.program), job.task, version, job.trial, job.path
 
-    def trial(self, task: str, fidelity: Fidelity, path: Path) -> tuple[str, int, str, str]:
+    def trial(self, task: str, fidelity: Fidelity, path: str) -> tuple[str, int, str, str]:
         """What a result depends on besides the rule."""
-        return task, self.workers.versions()[task], json.dumps(asdict(fidelity)), path
+        return task, self.workers.versions()[task], trial_text(fidelity), path
 
     def result(self, future: Future[T], waiting: Callable[[], None] = lambda: None) -> T:
         """What a worker answered; `waiting` is called now and then until it is there.
@@ -178,7 +213,7 @@ class Trials:
                 if (known := self.results.result(*key)) is not None:
                     scores[key] = known
                 else:
-                    essential = job.program == self.baseline
+                    essential = job.program == self.baseline and not job.hyperparameters
                     started[key] = submit(self.workers, job, essential=essential)
         try:
             for key, future in started.items():

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...evaluators.wording import number, plural, share
+from ..config.seeds import ROUNDS_END
 from ..config.settings import Funnel, SearchConfig
-from ..selection.funnel import CHAMPION_SEED
 from ..store.ledger import Ledger
 from ..store.outcome import Round
 from ..store.plain import shown
@@ -204,7 +204,7 @@ def _endings(opened: Ledger) -> tuple[dict[tuple[str, int, str], str], int, dict
     exploits, floors = 0, {}
     numbers: dict[str, int | None] = {}
     found = {}
-    for digest, task, fidelity, path, scores in opened.results():
+    for digest, task, fidelity, _, scores in opened.results():
         # By hand, because the checked reading of `plain` takes ten times as long, and a long run
         # has a hundred thousand of them.
         try:
@@ -212,8 +212,6 @@ def _endings(opened: Ledger) -> tuple[dict[tuple[str, int, str], str], int, dict
             exploits += score.get("exploits", 0)
             if floor := float(score.get("floor", 0.0)):  # runs of older versions have none
                 floors[task] = floor
-            if path != "machine":
-                continue
             if fidelity not in numbers:
                 numbers[fidelity] = _round_of(json.loads(fidelity)["seeds"])
             if (in_round := numbers[fidelity]) is not None:
@@ -233,8 +231,8 @@ def _endings(opened: Ledger) -> tuple[dict[tuple[str, int, str], str], int, dict
 
 
 def _round_of(seeds: Sequence[int]) -> int | None:
-    """The round that these seeds are of; None if of a later stage than the evolution."""
-    return seeds[0] // len(seeds) if seeds and seeds[0] < CHAMPION_SEED else None
+    """The round that these seeds are of; None if of a later stage."""
+    return seeds[0] // len(seeds) if seeds and seeds[0] < ROUNDS_END else None
 
 
 def _ending(score: Mapping[str, Any]) -> str:

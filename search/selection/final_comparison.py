@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ...evaluators.scoring import TaskScore, compare, log_ratios
-from ...evaluators.statistics import estimate
+from ...evaluators.scores.scoring import TaskScore, compare, log_ratios
+from ...evaluators.scores.statistics import estimate
 from ...evaluators.tasks import tier_of
 from ..store.outcome import Overall, Row
 

@@ -17,18 +17,18 @@ import numpy as np
 from ...dsl.algebra.canonical import program_digest
 from ...dsl.program import LEARNING_RATE, Program
 from ...dsl.syntax import format_program, parse
-from ...evaluators.scoring import TaskScore, mean_log_ratio
+from ...evaluators.scores.scoring import TaskScore, mean_log_ratio
 from ...evaluators.wording import percent
 from ...known_algorithms.catalogue import get_known
 from ...known_algorithms.nearest import nearest_known
+from ..config.seeds import FINALISTS, FRESH
 from ..config.settings import SearchConfig, Stage
 from ..config.stages import jobs_of
-from ..execution.jobs import Job, Stopped, Trials
+from ..execution.jobs import Job, Trials
 from ..store.ledger import Ledger
 from ..store.outcome import Finalist, Outcome, Overall, Round, Row, read_outcome
 from .final_comparison import compared
 from .finalists import finalists, is_on_front
-from .funnel import FINALIST_SEED, FRESH_SEED
 from .pruning import MOST_COST, prune, tasks_for
 from .tuning.tune import Tuned, tune
 
@@ -108,6 +108,7 @@ class _Finals:
         self.funnel = config.funnel
         self.taken = config.tasks
         self.seed = config.seed
+        self.backend = config.backend
         self.baseline = get_known(config.baseline).program
         rivals = (name for name in config.rivals if name != config.baseline)
         self.rivals = [get_known(name).program for name in rivals]
@@ -129,12 +130,10 @@ class _Finals:
             result: Tuned = tune(
                 parse(finalist.program),
                 proxies,
-                self.trials.workers,
-                self.baseline,
+                self.trials,
                 seed=self.seed,
                 schedule=self.funnel.screen.schedule,
                 most_gain=self.funnel.most_gain,
-                result=self.trials.result,
             )
             stored = _TunedFact(
                 format_program(result.program),
@@ -151,7 +150,7 @@ class _Finals:
             return finalists
         stage = replace(stage, seeds=max(FINAL * stage.seeds, FRESH_SEEDS))
         programs = [self.baseline, *(parse(f.program) for f in finalists)]
-        jobs = [job for p in programs for job in jobs_of(p, stage, "machine", FINALIST_SEED)]
+        jobs = [job for p in programs for job in jobs_of(p, stage, self.backend, FINALISTS)]
         scores = self._run(jobs, "validating", f"{len(finalists)} finalists")
         width, gain = len(stage.tasks), self.funnel.most_gain
         base, *rest = (scores[i * width :][:width] for i in range(len(programs)))
@@ -198,7 +197,7 @@ class _Finals:
 
     def _fresh(self, program: Program, stage: Stage, *, shared: bool = False) -> list[Job]:
         stage = replace(stage, seeds=max(stage.seeds, FRESH_SEEDS))
-        return jobs_of(program, stage, "fused", FRESH_SEED, shared=shared)
+        return jobs_of(program, stage, "fused", FRESH, shared=shared)
 
     def pruned(self, program: Program, winner: Finalist) -> tuple[Program, tuple[str, ...]]:
         """The rule without what does not change how it trains, and the steps in words.
@@ -215,12 +214,10 @@ class _Finals:
             name, doc = program.name, program.doc
 
             def say(words: str) -> None:
-                if self.trials.should_stop():
-                    raise Stopped
                 self.say("pruning", words)
 
             tasks, schedule = tasks_for(self.taken), self.funnel.validation.schedule
-            for step in prune(program, tasks, self.trials.workers, say, schedule=schedule):
+            for step in prune(program, tasks, self.trials, say, schedule=schedule):
                 program = step.after
                 effect = "" if step.effect is None else f" ({percent(step.effect.mean)})"
                 steps.append(f"{step.name}{effect}")

@@ -15,9 +15,10 @@ from typing import Any
 
 from ...dsl.program import Program
 from ...dsl.syntax import format_program, parse
-from ...evaluators.evaluate import Fidelity, score_from_json, score_to_json
-from ...evaluators.hurdles import Hurdle, Pace, pace_from_plain
-from ...evaluators.scoring import TaskScore, mean_over_tasks
+from ...evaluators.fidelity import Fidelity
+from ...evaluators.scores.early_stopping import Hurdle, Pace, pace_from_plain
+from ...evaluators.scores.evaluate import score_from_json, score_to_json
+from ...evaluators.scores.scoring import TaskScore, mean_over_tasks
 from ..config.settings import SearchConfig, Stage
 from ..config.stages import fidelity
 from ..execution.base import WorkerHung
@@ -30,12 +31,6 @@ UNPROMOTED_PENALTY = 0.5
 # How many times during a candidate's training run it is compared with the baseline; what that
 # saves, and whom it stops in error, is printed by benchmarks/hurdles.py.
 CHECKPOINTS = 5
-# The first seed of what each stage trains on. The evolution starts at 0 and goes on with each
-# round; champions meet the same seeds in every round; confirmation and final comparison take seeds
-# that no selection has seen.
-CHAMPION_SEED = 1_000_000
-FINALIST_SEED = 2_000_000
-FRESH_SEED = 3_000_000
 
 
 def round_fidelity(stage: Stage, task: str, number: int) -> Fidelity:
@@ -47,7 +42,7 @@ def proxy_jobs(program: Program, config: SearchConfig, number: int) -> list[Job]
     """A rule on all that candidates are trained on in a round."""
     stages = (config.funnel.screen, config.funnel.proxy)
     return [
-        Job(program, task, round_fidelity(stage, task, number), "machine")
+        Job(program, task, round_fidelity(stage, task, number), config.backend)
         for stage in stages
         for task in stage.tasks
     ]
@@ -73,12 +68,15 @@ class CandidateTrainer:
             for stage in (config.funnel.screen, config.funnel.proxy)
         ]
         self._tried = {task: f for stage in stages for task, f in stage}
-        self._keys = {task: trials.trial(task, f, "machine") for task, f in self._tried.items()}
+        self._keys = {
+            task: trials.trial(task, f, config.backend) for task, f in self._tried.items()
+        }
         funnel = config.funnel
         # What is the same for every candidate.
         self._request = {
             "do": "candidate",
             "stages": [[(task, vars(f)) for task, f in stage] for stage in stages],
+            "path": config.backend,
             "promote_within": funnel.promote_within,
             "hurdle": funnel.hurdle,
             "most_gain": funnel.most_gain,
@@ -122,6 +120,7 @@ class CandidateTrainer:
 def train_candidate(
     program: str,
     stages: Sequence[Sequence[tuple[str, dict[str, Any]]]],
+    path: str,
     promote_within: float,
     hurdle: float,
     most_gain: float,
@@ -134,6 +133,7 @@ def train_candidate(
     Args:
       program: the candidate's text.
       stages: screen and proxy: tasks, each with its fidelity.
+      path: name of the backend.
       promote_within, hurdle, most_gain: see `Funnel`.
       paces: by task, the baseline's `Pace`. known: the candidate's scores that are known.
       score: trains one job, unless a hurdle stops it.
@@ -152,7 +152,7 @@ def train_candidate(
             if task in known:
                 found = score_from_json(known[task])
             else:
-                job = Job(parsed, task, fidelity_from_plain(tried), "machine")
+                job = Job(parsed, task, fidelity_from_plain(tried), path)
                 # Nobody looks at a candidate's curve again.
                 found = replace(score(job, Hurdle(pace, hurdle)), curve=(), curve_steps=())
                 new[task] = score_to_json(found)

@@ -7,7 +7,7 @@ worse, it takes the rule's place, and so on until nothing more can go.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,12 +17,14 @@ from ...dsl.algebra.reductions import reductions, with_plain_rate
 from ...dsl.algebra.simplifier import rank, simplify
 from ...dsl.machine.bytecode import TooLarge, check_fits
 from ...dsl.program import Program
-from ...evaluators.evaluate import Fidelity, score_from_json
-from ...evaluators.scoring import LEARNING_RATES, TaskScore, joined, log_ratios
-from ...evaluators.statistics import Estimate, estimate
+from ...evaluators.fidelity import LEARNING_RATES, Fidelity
+from ...evaluators.scores.learning_rates import Grid, rate_search, searched
+from ...evaluators.scores.scoring import TaskScore, joined, log_ratios
+from ...evaluators.scores.statistics import Estimate, estimate
 from ...evaluators.tasks import list_tasks
-from ..execution.base import Executor
-from ..execution.jobs import Job, submit
+from ..config.seeds import PRUNING
+from ..config.stages import MOVES
+from ..execution.jobs import Job, Trials
 from ..filters.trial import try_out
 
 # Cheap tasks of several families, the validation tier first. Those that a rule was selected on, or
@@ -43,15 +45,13 @@ _TASK_COUNT = 3
 # Training is cut here: an effect that shows only later is out of reach anyway.
 MOST_STEPS = 200
 SEEDS = 6
-# Seeds that no search uses.
-_FIRST_SEED = 50_000
 # A change may cost this much, as a log-ratio, if its interval has zero within.
 MOST_COST = 0.01
 # On the first seeds of the first task, one that is so much worse is not tried any further.
 _SCREEN_SEEDS = 2
 _HOPELESS = 0.05
-# The grid moves by this many rates, at most so many times, until the best rates lie inside.
-_SHIFT, _SHIFTS = 4, 4
+
+Rates = Mapping[str, Grid]  # by task
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def tasks_for(taken: Sequence[str] = ()) -> tuple[str, ...]:
 def prune(
     program: Program,
     tasks: Sequence[str],
-    workers: Executor,
+    trials: Trials,
     say: Callable[[str], None] = lambda text: None,
     *,
     seeds: int = SEEDS,
@@ -89,7 +89,7 @@ def prune(
     Args:
       program: simplified already.
       tasks: names of tasks that the rule was not selected on.
-      workers: who train, on these tasks.
+      trials: who train, on these tasks, and where results are kept.
       say: told what is being tried.
       seeds: of every task. most_steps: of training.
       schedule: of the learning rate; see `evaluators.schedules`.
@@ -97,14 +97,14 @@ def prune(
     Raises:
       UserError: the rule diverges on some task at every learning rate.
     """
-    judge = _Judge(workers, tuple(tasks), seeds, most_steps, schedule)
+    judge = _Judge(trials, tuple(tasks), seeds, most_steps, schedule)
     current, rates = program, judge.rates_for(program)
     refused: set[str] = set()
     while True:
         plain = with_plain_rate(current)
         if plain is not None:
             factor, current = plain
-            rates = tuple(rate * factor for rate in rates)
+            rates = {t: tuple(rate * factor for rate in grid) for t, grid in rates.items()}
             yield Pruned(f"learning rate in units of {factor:g}", current, None)
             continue
         for words, smaller in _candidates(current):
@@ -145,82 +145,56 @@ class _Judge:
 
     def __init__(
         self,
-        workers: Executor,
+        trials: Trials,
         tasks: tuple[str, ...],
         seeds: int,
         most_steps: int,
         schedule: str,
     ) -> None:
         self._schedule = schedule
-        self._workers = workers
+        self._trials = trials
         self._tasks = tasks
-        self._seeds = tuple(range(_FIRST_SEED, _FIRST_SEED + seeds))
+        self._seeds = tuple(range(PRUNING, PRUNING + seeds))
         infos = {info.name: info for info in list_tasks()}
         steps = {name: infos[name].steps for name in tasks if name in infos}
         self._steps = {name: min(most_steps, steps.get(name, most_steps)) for name in tasks}
-        self._known: dict[tuple[object, ...], list[TaskScore]] = {}
 
-    def rates_for(self, program: Program) -> tuple[float, ...]:
-        """A learning-rate grid, moved until the program's best rates lie inside."""
-        rates = LEARNING_RATES
-        step = rates[1] / rates[0]
-        for _ in range(_SHIFTS):
-            scores = self._scores(program, rates, self._tasks, self._seeds[:1])
-            places = [score.best for score in scores if not score.diverged]
-            low, high = places.count(0), places.count(len(rates) - 1)
-            if 2 * max(low, high) <= len(places) or not places:
-                break
-            moved = step ** (_SHIFT if high >= low else -_SHIFT)
-            rates = tuple(rate * moved for rate in rates)
-        return rates
+    def rates_for(self, program: Program) -> Rates:
+        """By task, the learning-rate grid in which the program's best rate lies."""
+        searches = {task: rate_search(program, LEARNING_RATES, MOVES) for task in self._tasks}
+        first = self._seeds[:1]
+        found = searched(searches, lambda rates: self._scores(program, rates, first))
+        return {task: score.learning_rates for task, score in found.items()}
 
-    def effect(
-        self, program: Program, current: Program, rates: tuple[float, ...]
-    ) -> Estimate | None:
+    def effect(self, program: Program, current: Program, rates: Rates) -> Estimate | None:
         """What it costs to have one program in the place of another; None if too much."""
-        first = self._differences(
-            program, current, rates, self._tasks[:1], self._seeds[:_SCREEN_SEEDS]
-        )
+        one = {task: rates[task] for task in self._tasks[:1]}
+        first = self._differences(program, current, one, self._seeds[:_SCREEN_SEEDS])
         if not first.mean() <= _HOPELESS:
             return None
-        found = estimate(self._differences(program, current, rates, self._tasks, self._seeds))
+        found = estimate(self._differences(program, current, rates, self._seeds))
         fine = found.mean <= 0 or (found.mean <= MOST_COST and found.low <= 0)
         return found if fine else None
 
     def _differences(
-        self,
-        program: Program,
-        current: Program,
-        rates: tuple[float, ...],
-        tasks: tuple[str, ...],
-        seeds: tuple[int, ...],
+        self, program: Program, current: Program, rates: Rates, seeds: tuple[int, ...]
     ) -> np.ndarray:
         """Log-ratios of validation losses, shape (tasks, seeds)."""
-        ours = self._scores(program, rates, tasks, seeds)
-        theirs = self._scores(current, rates, tasks, seeds)
-        return np.stack([log_ratios(a, b) for a, b in zip(ours, theirs, strict=True)])
+        ours, theirs = (self._scores(p, rates, seeds) for p in (program, current))
+        return np.stack([log_ratios(ours[task], theirs[task]) for task in rates])
 
     def _scores(
-        self,
-        program: Program,
-        rates: tuple[float, ...],
-        tasks: tuple[str, ...],
-        seeds: tuple[int, ...],
-    ) -> list[TaskScore]:
-        key = (program_digest(program), rates, tasks, seeds)
-        if key not in self._known:
-            # A seed at a time, so that all workers have something to do.
-            jobs = [
-                Job(program, task, self._fidelity(rates, seed, task), "machine")
-                for task in tasks
-                for seed in seeds
-            ]
-            answers = [submit(self._workers, job) for job in jobs]
-            scores = [score_from_json(answer.result()) for answer in answers]
-            self._known[key] = [
-                joined(scores[i * len(seeds) : (i + 1) * len(seeds)]) for i in range(len(tasks))
-            ]
-        return self._known[key]
+        self, program: Program, rates: Rates, seeds: tuple[int, ...]
+    ) -> dict[str, TaskScore]:
+        """A program's scores by task, each on its grid."""
+        # A seed at a time, so that all workers have something to do.
+        jobs = [
+            Job(program, task, self._fidelity(grid, seed, task), "machine")
+            for task, grid in rates.items()
+            for seed in seeds
+        ]
+        scores = iter(self._trials.run(jobs))
+        return {task: joined([next(scores) for _ in seeds]) for task in rates}
 
-    def _fidelity(self, rates: tuple[float, ...], seed: int, task: str) -> Fidelity:
+    def _fidelity(self, rates: Grid, seed: int, task: str) -> Fidelity:
         return Fidelity(rates, (seed,), steps=self._steps[task], schedule=self._schedule)

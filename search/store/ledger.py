@@ -260,7 +260,7 @@ class Ledger:
 
     def result(self, digest: str, task: str, version: int, fidelity: str, path: str) -> str | None:
         """A stored training result."""
-        from ...evaluators.scoring import TaskScore  # NumPy, which only who trains needs
+        from ...evaluators.scores.scoring import TaskScore  # NumPy, which only who trains needs
 
         query = (
             "select scores from results where"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from evoptax.cli.main import main
 from evoptax.dsl.errors import UserError
-from evoptax.evaluators.evaluate import Fidelity
+from evoptax.evaluators.fidelity import Fidelity
 from evoptax.known_algorithms.catalogue import get_known
 from evoptax.search.config.files import config_from_dict, config_to_toml
 from evoptax.search.engine.loop import run_search

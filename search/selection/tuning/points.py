@@ -8,29 +8,21 @@ to the best one so far are tried.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ....dsl.machine.constants import Tunable
 from ....dsl.program import Program
-from ....dsl.syntax import format_program, parse
-from ....evaluators.evaluate import Fidelity, score_from_json
-from ....evaluators.scoring import TaskScore, bounded, log_losses, task_score
+from ....evaluators.fidelity import Fidelity
+from ....evaluators.scores.scoring import TaskScore, bounded, log_losses
+from ...config.seeds import TUNED, TUNING
 from ...config.stages import MOVES
-from ...execution.base import Executor
-from ...execution.jobs import Job, submit
-
-if TYPE_CHECKING:
-    from ....evaluators.training import Trainer
+from ...execution.jobs import Job, Trials
 
 # Points take turns on so many problems of each task, so that no constant is fitted to one alone.
 PROBLEMS = 4
-# Seeds that no search uses: of the problems to tune on, and of those to judge by.
-TUNING_SEED, JUDGING_SEED = 60_000, 70_000
 # Learning rates that a point is tried at: the best one so far and its neighbours.
 _RATES = 3
 
@@ -57,7 +49,7 @@ class Losses:
 
 
 class Points:
-    """Has workers train points and programs.
+    """Trains points and programs.
 
     Attributes:
       runs: how many training runs have been asked for.
@@ -67,22 +59,20 @@ class Points:
         self,
         rule: Tunable,
         tasks: Tasks,
-        workers: Executor,
-        baseline: Program,
+        trials: Trials,
         tried: Fidelity,
         most_gain: float,
-        result: Callable[[Future[Any]], Any],
     ) -> None:
         """Nothing is trained yet.
 
         Args:
           rule: what points are of. tasks: that they are trained on.
-          workers, baseline, most_gain, result: see `tune`.
+          trials, most_gain: see `tune`.
           tried: learning rates, their schedule, and how far the grid may move; the rest is unused.
         """
         self.runs = 0
-        self._rule, self._tasks, self._workers, self._baseline = rule, tasks, workers, baseline
-        self._tried, self._most_gain, self._result = tried, most_gain, result
+        self._rule, self._tasks, self._trials = rule, tasks, trials
+        self._tried, self._most_gain = tried, most_gain
         self._rates = tried.learning_rates
         self._width = min(_RATES, len(self._rates))
         # By task, the rung of the best learning rate so far; see `_rate`.
@@ -92,7 +82,7 @@ class Points:
 
     def look_around(self) -> None:
         """Finds the best learning rates of the rule as it is."""
-        scores = self._scored(self._rule.original, self._tasks, (TUNING_SEED,))
+        scores = self._scored(self._rule.original, self._tasks, (TUNING,))
         for task, score in scores.items():
             self._floor[task] = score.floor
             rungs = range(-MOVES * len(self._rates), (MOVES + 1) * len(self._rates))
@@ -115,17 +105,19 @@ class Points:
 
     def losses(self, points: Sequence[Point], problem: int) -> Losses:
         """Trains P points on one problem of every task."""
-        seeds = (TUNING_SEED + problem,)
-        answers = {task: self._submitted(points, task, seeds[0]) for task in self._tasks}
-        bases = self._bases(self._tasks, seeds)
+        seed = TUNING + problem
+        jobs = {task: self._jobs(points, task, seed) for task in self._tasks}
+        scores = iter(self._trials.run([job for of_task in jobs.values() for job in of_task]))
+        bases = self._bases(self._tasks, (seed,))
         best, ratios = [], []
-        for task, parts in answers.items():
-            found = np.concatenate([self._result(part) for part in parts])
+        for task, parts in jobs.items():
+            found = np.concatenate([next(scores).scores[0] for _ in parts])
             found = found[: len(points) * self._width].reshape(len(points), self._width)
             place = np.argmin(found, axis=1)
             best.append(place + self._best[task] - self._width // 2)
             logs = log_losses(found[range(len(points)), place], self._floor[task])
             ratios.append(bounded(logs - bases[task], self._most_gain))
+        self.runs += sum(map(len, jobs.values()))
         return Losses(np.stack(best), np.stack(ratios))
 
     def costs(self, points: Sequence[Point], found: Point) -> tuple[np.ndarray, np.ndarray]:
@@ -140,37 +132,27 @@ class Points:
             worse = values[:, 1:] - values[:, :1]
             return worse.mean(axis=0), worse.std(axis=0, ddof=1) / math.sqrt(PROBLEMS)
 
-    def _submitted(self, points: Sequence[Point], task: str, seed: int) -> list[Future[Any]]:
+    def _jobs(self, points: Sequence[Point], task: str, seed: int) -> list[Job]:
         """Every point at every rate that is tried: runs of as many replicates as a grid has."""
         lowest = self._best[task] - self._width // 2
         rates = [self._rate(rung) for rung in range(lowest, lowest + self._width)]
         replicates = [(rate, point) for point in points for rate in rates]
         size = len(self._rates)
-        diverged = [math.inf] * size
+        tried = replace(self._tried, seeds=(seed,), steps=self._tasks[task], moves=0)
         found = []
         for start in range(0, len(replicates), size):
             part = replicates[start : start + size]
             part += part[-1:] * (size - len(part))  # another number would compile anew
-            request = {
-                "do": "points",
-                "task": task,
-                "program": format_program(self._rule.program),
-                "learning_rates": [rate for rate, _ in part],
-                "hyperparameters": {n: [point[n] for _, point in part] for n in self._rule.names},
-                "seed": seed,
-                "steps": self._tasks[task],
-                "schedule": self._tried.schedule,
-            }
-            what = f"{self._rule.original.name} on {task}"
-            found.append(self._workers.submit(request, what, on_hang=lambda hung: diverged))
-        self.runs += len(found)
+            on = replace(tried, learning_rates=tuple(rate for rate, _ in part))
+            values = {name: tuple(point[name] for _, point in part) for name in self._rule.names}
+            found.append(Job(self._rule.program, task, on, "machine", hyperparameters=values))
         return found
 
     def differences(self, after: Program, before: Program, tasks: Tasks, seeds: int) -> np.ndarray:
         """How much worse a program is than another on unseen seeds: log-ratios, (T, S)."""
         if after == before:
             return np.zeros((0, 0))
-        judging = tuple(range(JUDGING_SEED, JUDGING_SEED + seeds))
+        judging = tuple(range(TUNED, TUNED + seeds))
         bases = self._bases(tasks, judging)
 
         def ratios(program: Program) -> np.ndarray:
@@ -185,7 +167,8 @@ class Points:
         """Logarithms of the baseline's losses by task, one per seed."""
         if math.isinf(self._most_gain):  # then they make no difference
             return {task: np.zeros(len(seeds)) for task in tasks}
-        scores = self._scored(self._baseline, tasks, seeds, shared=True)
+        assert self._trials.baseline is not None, "gains are measured from the baseline"
+        scores = self._scored(self._trials.baseline, tasks, seeds, shared=True)
         return {t: log_losses(s.by_seed, s.floor) for t, s in scores.items()}
 
     def _scored(
@@ -196,37 +179,5 @@ class Points:
             Job(program, task, replace(self._tried, seeds=seeds, steps=steps), "machine", shared)
             for task, steps in tasks.items()
         ]
-        answers = [submit(self._workers, job, essential=shared) for job in jobs]
         self.runs += len(seeds) * len(jobs)
-        scores = (score_from_json(self._result(answer)) for answer in answers)
-        return dict(zip(tasks, scores, strict=True))
-
-
-def train_points(
-    trainer: Trainer,
-    program: str,
-    learning_rates: Sequence[float],
-    hyperparameters: Mapping[str, Sequence[float]],
-    seed: int,
-    steps: int | None,
-    schedule: str,
-) -> list[float]:
-    """Trains replicates that differ in constants too. This is what a worker runs.
-
-    Returns:
-      Validation losses, one for each learning rate; inf where the replicate diverged.
-
-    Raises:
-      UserError: losses on the task cannot be compared; see `TaskScore`.
-    """
-    result = trainer.with_machine(
-        parse(program),
-        learning_rates,
-        (seed,),
-        steps=steps,
-        schedule=schedule,
-        hyperparameters=hyperparameters,
-    )
-    task = trainer.task
-    score = task_score(task.name, result, learning_rates, (seed,), lowest=task.lowest)
-    return list(score.scores[0])
+        return dict(zip(tasks, self._trials.run(jobs), strict=True))

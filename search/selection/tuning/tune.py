@@ -7,20 +7,18 @@ compilation. What the strategy ends with has to prove itself on seeds that it ha
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from ....dsl.machine.bytecode import TooLarge, assemble
 from ....dsl.machine.constants import tunable
 from ....dsl.program import Program
-from ....evaluators.evaluate import Fidelity
-from ....evaluators.statistics import Estimate, estimate
+from ....evaluators.fidelity import Fidelity
+from ....evaluators.scores.statistics import Estimate, estimate
 from ...config.stages import MOVES, first_grid
-from ...execution.base import Executor
+from ...execution.jobs import Trials
 from .coordinates import DIGITS, Coordinate, coordinates_of, rounded
 from .points import PROBLEMS, Point, Points, Tasks
 from .strategy import Strategy
@@ -70,8 +68,7 @@ class Tuned:
 def tune(
     program: Program,
     tasks: Tasks,
-    workers: Executor,
-    baseline: Program,
+    trials: Trials,
     *,
     judged_on: Tasks | None = None,
     seed: int = 0,
@@ -80,7 +77,6 @@ def tune(
     learning_rates: Sequence[float] = (),
     schedule: str = "cosine",
     most_gain: float = math.inf,
-    result: Callable[[Future[Any]], Any] = Future.result,
 ) -> Tuned:
     """Tunes a rule's constants; its structure stays as it is, and so does its learning rate.
 
@@ -89,8 +85,8 @@ def tune(
     Args:
       program: the rule.
       tasks: to train on, each with its number of steps (None: the task's own).
-      workers: who train, on all tasks.
-      baseline: the rule that `most_gain` is measured from.
+      trials: who train, on all tasks, and where results are kept; `most_gain` is measured from its
+        baseline.
       judged_on: the tasks of the comparison that decides whether the rule keeps what was found;
         unless given, those that it is tuned on.
       seed: of the evolution strategy.
@@ -100,7 +96,9 @@ def tune(
       schedule: what they are multiplied by at each step; see `evaluators/schedules.py`.
       most_gain: a task's gain over the baseline counts at most so much, see `bounded`, so that
         a gain on one task does not make up for losses on the others.
-      result: waits for an answer; may raise to stop.
+
+    Raises:
+      Stopped: when asked to stop; what was finished is kept.
     """
     rule = tunable(program)
     try:
@@ -111,7 +109,7 @@ def tune(
         return Tuned(program, (), Estimate(math.nan), 0)
     rates = tuple(learning_rates) or first_grid("")
     tried = Fidelity(rates, moves=MOVES, schedule=schedule)
-    points = Points(rule, tasks, workers, baseline, tried, most_gain, result)
+    points = Points(rule, tasks, trials, tried, most_gain)
     points.look_around()
     coordinates = coordinates_of(rule)
     found = _searched(points, coordinates, generations, seed)

@@ -11,16 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evoptax.cli.evaluation_training import Run, _Queue, train
-from evoptax.evaluators.evaluate import Evaluator, Fidelity
-from evoptax.evaluators.evaluate import Path as TrainingPath
+from evoptax.evaluators.fidelity import Fidelity
+from evoptax.evaluators.scores.evaluate import Evaluator
 from evoptax.evaluators.task import load_task_file
 from evoptax.known_algorithms.catalogue import get_known
 from evoptax.search.execution.jobs import Job
+from evoptax.search.execution.scheduling import Run, _Queue, train
 from small_search import TASK, started_workers
 
 
-def _jobs(rules: str, tasks: str, seeds: int, path: TrainingPath = "machine") -> dict[Run, Job]:
+def _jobs(rules: str, tasks: str, seeds: int, path: str = "machine") -> dict[Run, Job]:
     return {
         Run(rule, task, seed): Job(
             get_known(rule).program, task, Fidelity(seeds=(seed,), checkpoints=20), path, True
@@ -32,7 +32,7 @@ def _jobs(rules: str, tasks: str, seeds: int, path: TrainingPath = "machine") ->
 
 
 @pytest.mark.parametrize("path", ["machine", "fused"])
-def test_a_seed_at_a_time_gives_what_all_at_once_give(small_task: str, path: TrainingPath) -> None:
+def test_a_seed_at_a_time_gives_what_all_at_once_give(small_task: str, path: str) -> None:
     (found,) = train(_jobs("lion", small_task, 3, path), started_workers(small_task)).values()
     evaluator = Evaluator({small_task: load_task_file(small_task)})
     fidelity = Fidelity(seeds=(0, 1, 2), checkpoints=20)

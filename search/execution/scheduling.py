@@ -1,26 +1,20 @@
-"""Has worker processes train rules on tasks, a seed at a time, in an order that ends soon."""
+"""Has many jobs trained, a seed at a time, in an order that ends soon."""
 
 from __future__ import annotations
 
-import math
-import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from ..evaluators.evaluate import score_from_json
-from ..evaluators.scoring import joined
-from ..evaluators.tasks.baselines import baselines
-from ..search.execution.base import Executor
-from ..search.execution.jobs import Job, submit
-from .output import print_note
-from .signals import stop_on_signals
-
-if TYPE_CHECKING:
-    from ..evaluators.scoring import TaskScore
+from ...evaluators.backends.base import AS_DATA
+from ...evaluators.scores.evaluate import score_from_json
+from ...evaluators.scores.scoring import TaskScore, joined
+from ...evaluators.tasks.baselines import baselines
+from .base import Executor
+from .jobs import Job, Stopped, submit
 
 # Seconds that compiling a training loop takes, about. A worker helps another, and then compiles the
 # same loop, only where more than this is left to train.
@@ -37,7 +31,32 @@ class Run(NamedTuple):
     seed: int
 
 
-def train(jobs: Mapping[Run, Job], workers: Executor) -> dict[tuple[str, str], TaskScore]:
+@dataclass(frozen=True)
+class Training:
+    """How far the training of many jobs is.
+
+    Attributes:
+      running: what is being trained.
+      left: how many pairs of a rule and a task have seeds left.
+      seconds_left: about; None where nothing is known yet.
+      finished: what was trained last, if it was the last seed of its rule on its task.
+    """
+
+    running: tuple[Run, ...]
+    left: int
+    seconds_left: float | None = None
+    finished: Run | None = None
+
+
+Report = Callable[[Training], None]
+
+
+def train(
+    jobs: Mapping[Run, Job],
+    workers: Executor,
+    report: Report = lambda training: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> dict[tuple[str, str], TaskScore]:
     """Scores by rule and task, over all seeds.
 
     A seed at a time trains no slower than all at once, needs the memory of one, and gives the same
@@ -45,37 +64,38 @@ def train(jobs: Mapping[Run, Job], workers: Executor) -> dict[tuple[str, str], T
 
     Args:
       jobs: each with one seed. workers: who train; they have loaded the tasks.
+      report: told whenever something was finished. should_stop: asked while waiting.
 
     Raises:
       UserError, WorkerError: see `Executor.submit`.
-      KeyboardInterrupt: when asked to stop; what was finished is kept.
+      Stopped: when asked to stop; what was finished is kept in the user's cache.
     """
     found: dict[Run, TaskScore] = {}
     running: dict[Future[str], Run] = {}
     queue = _Queue(jobs)
     left = Counter((run.rule, run.task) for run in jobs)
-    with stop_on_signals() as stop, _progress() as show:
 
-        def start(last: Run | None) -> None:
-            if (run := queue.take(last)) is not None:
-                running[submit(workers, jobs[run], essential=True)] = run
+    def start(last: Run | None) -> None:
+        if (run := queue.take(last)) is not None:
+            running[submit(workers, jobs[run], essential=True)] = run
 
-        for _ in range(workers.count):
-            start(None)
-        started = time.monotonic()
-        show(running.values(), f"{len(left)} to go")
-        while running:
-            if stop:
-                raise KeyboardInterrupt
-            for future in wait(running, timeout=0.5, return_when=FIRST_COMPLETED).done:
-                run = running.pop(future)
-                found[run] = score_from_json(future.result())
-                start(run)
-                queue.finish(run)
-                left[run.rule, run.task] -= 1
-                to_go = f"{sum(count > 0 for count in left.values())} to go"
-                to_go += _until(queue.fraction, time.monotonic() - started)
-                show(running.values(), to_go, run if not left[run.rule, run.task] else None)
+    for _ in range(workers.count):
+        start(None)
+    started = time.monotonic()
+    report(Training(tuple(running.values()), len(left)))
+    while running:
+        if should_stop():
+            raise Stopped
+        for future in wait(running, timeout=0.5, return_when=FIRST_COMPLETED).done:
+            run = running.pop(future)
+            found[run] = score_from_json(future.result())
+            start(run)
+            queue.finish(run)
+            left[run.rule, run.task] -= 1
+            seconds = (time.monotonic() - started) * (1 / queue.fraction - 1)
+            to_go = sum(count > 0 for count in left.values())
+            done = None if left[run.rule, run.task] else run
+            report(Training(tuple(running.values()), to_go, seconds, done))
     seeds: dict[tuple[str, str], list[TaskScore]] = defaultdict(list)
     for run in jobs:
         seeds[run.rule, run.task].append(found[run])
@@ -92,7 +112,7 @@ class _Queue:
     def __init__(self, jobs: Mapping[Run, Job]) -> None:
         self._cost = {run: _seconds(job) for run, job in jobs.items()}
         self._group = {
-            run: (run.task, run.rule if job.path == "fused" else None) for run, job in jobs.items()
+            run: (run.task, None if job.path == AS_DATA else run.rule) for run, job in jobs.items()
         }
         groups: dict[tuple[str, str | None], list[Run]] = defaultdict(list)
         for run in jobs:
@@ -140,37 +160,3 @@ def _seconds(job: Job) -> float:
     if measured is None:
         return _UNKNOWN
     return measured.milliseconds / 1000 * len(job.fidelity.learning_rates)
-
-
-def _until(fraction: float, seconds: float) -> str:
-    """The time that is left, in words; nothing where it is short."""
-    left = seconds * (1 - fraction) / fraction
-    return f", about {math.ceil(left / 60)} min" if left > 60 else ""
-
-
-class _Show(Protocol):
-    def __call__(self, running: Iterable[Run], to_go: str, done: Run | None = None) -> None:
-        """Shows what is being trained, what is left, and what a rule has finished on a task."""
-
-
-@contextmanager
-def _progress() -> Iterator[_Show]:
-    """A line that changes on a terminal; elsewhere one for each rule and task that is done."""
-    if not sys.stderr.isatty():
-
-        def show_done(running: Iterable[Run], to_go: str, done: Run | None = None) -> None:
-            if done is not None:
-                print_note(f"{done.rule} on {done.task} done, {to_go}")
-
-        yield show_done
-        return
-    from rich.console import Console
-    from rich.text import Text
-
-    with Console(stderr=True).status("") as status:
-
-        def show_running(running: Iterable[Run], to_go: str, done: Run | None = None) -> None:
-            names = ", ".join(dict.fromkeys(f"{run.rule} on {run.task}" for run in running))
-            status.update(Text(f"{to_go}: {names}", no_wrap=True, overflow="ellipsis"))
-
-        yield show_running

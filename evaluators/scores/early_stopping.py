@@ -88,8 +88,8 @@ class Hurdle:
     pace: Pace
     behind: float
 
-    def cleared(self, seed: int, steps: int, scores: np.ndarray) -> bool:
-        """Whether to go on.
+    def stops(self, seed: int, steps: int, scores: np.ndarray) -> bool:
+        """Whether a run is too far behind to go on.
 
         Args:
           seed: one of the baseline's. steps: a checkpoint of the baseline's.
@@ -98,4 +98,4 @@ class Hurdle:
         # As a product: a baseline that has diverged stops nobody.
         floor = self.pace.floor
         own, base = above_floor(scores.min(), floor), above_floor(self.pace.at(seed, steps), floor)
-        return bool(own <= base * np.exp(self.behind))
+        return not own <= base * np.exp(self.behind)

@@ -11,13 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..dsl.errors import UserError
+from ...dsl.errors import UserError
 
 if TYPE_CHECKING:
-    from .training import TrainingResult
-
-# Half a decade apart, wide enough for AdamW (1e-3), Lion (1e-4) and SGD (1) alike.
-LEARNING_RATES: tuple[float, ...] = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
+    from ..backends.base import TrainingResult
 
 # A loss of exactly zero has no logarithm: what is no further than this above a task's floor counts
 # as solved, and two rules that solve a task count as equal on it.

@@ -1,0 +1,112 @@
+"""Comparing rules on tasks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from .dsl.errors import UserError
+from .dsl.program import Program
+from .evaluators.task_names import TIERS
+from .evaluators.tasks import list_tasks, task_info
+from .rules import Rule, rule
+
+if TYPE_CHECKING:
+    from .search.execution.scheduling import Report
+    from .search.selection.evaluation import Evaluation
+
+Rules = str | os.PathLike[str] | Program | Rule | Iterable[Any]
+
+
+def evaluate(
+    rules: Rules,
+    tasks: str | Iterable[str] = "proxy",
+    *,
+    against: Rules = "adamw",
+    seeds: int = 3,
+    schedule: str = "constant",
+    workers: int | str = 0,
+    backend: str = "",
+    runs_dir: Any = None,
+    report: Report = lambda training: None,
+    should_stop: Callable[[], bool] = lambda: False,
+    note: Callable[[str], None] = lambda sentence: None,
+) -> Evaluation:
+    """Compares rules on tasks, each with its learning rate tuned in the same way.
+
+    Args:
+      rules: what `evoptax.rule` takes, or several of that.
+      tasks: names of tasks, tiers ("proxy", "validation", "target"), FILE.py:NAME; with commas
+        between, or a list.
+      against: rules to compare with; all are relative to the first.
+      seeds: training runs of each rule on each task.
+      schedule: what all learning rates are multiplied by at each step ("constant", "cosine").
+      workers: processes that train, 0 for one per core; or the name of another executor.
+      backend: what trains; unless given, what is quickest for each task.
+      runs_dir: where runs are kept; see `rules.runs_folder`.
+      report, should_stop: see `search.execution.scheduling.train`.
+      note: told in a sentence what is left out.
+
+    Returns:
+      The comparison; docs/evaluation.md explains every number.
+
+    Raises:
+      UserError: naming what is wrong.
+      Stopped: `should_stop` said so; what was trained is kept, and the same call goes on from
+        there.
+    """
+    asked, opponents = _named(rules, runs_dir), _named(against, runs_dir)
+    if not asked or not opponents:
+        what = "there is no rule to compare with" if asked else "there is no rule to evaluate"
+        raise UserError(f"{what}; accepted: rules such as adamw")
+    from .search.execution.base import open_executor
+    from .search.selection import evaluation
+
+    baseline = next(iter(opponents))
+    programs, left_out = evaluation.trainable({**asked, **opponents}, list(asked), baseline)
+    for sentence in left_out:
+        note(sentence)
+    with open_executor(_tasks(tasks), workers) as opened:
+        return evaluation.evaluate(
+            programs,
+            baseline,
+            opened,
+            seeds=seeds,
+            schedule=schedule,
+            backend=backend,
+            report=report,
+            should_stop=should_stop,
+        )
+
+
+def _named(rules: Rules, runs_dir: Any) -> Mapping[str, Program]:
+    """Rules by what the caller calls them: as they were named, or by their own name."""
+    if isinstance(rules, str | os.PathLike | Program | Rule):
+        rules = [rules]
+    found: dict[str, Program] = {}
+    for source in rules:
+        program = rule(source, runs_dir=runs_dir).program
+        is_name = isinstance(source, str) and "\n" not in source
+        name = str(source) if is_name else program.name
+        if found.setdefault(name, program) != program:
+            raise UserError(f"two rules are named '{name}'; give one of them another name")
+    return found
+
+
+def _tasks(tasks: str | Iterable[str]) -> list[str]:
+    """The tasks that are named, or whose tier is, each once.
+
+    Raises:
+      UserError: no task is named, or a built-in one does not exist.
+    """
+    given = tasks.split(",") if isinstance(tasks, str) else tasks
+    names: list[str] = []
+    for name in filter(None, (name.strip() for name in given)):
+        names += [info.name for info in list_tasks(name)] if name in TIERS else [name]
+    if not names:
+        raise UserError("no task is named; accepted: proxy, digits_mlp, FILE.py:NAME, …")
+    for name in names:
+        if ":" not in name:
+            task_info(name)
+    return list(dict.fromkeys(names))

@@ -1,0 +1,1 @@
+"""What trains rules; `base` is the protocol, each module of `kinds` an implementation."""

@@ -1,0 +1,1 @@
+"""What trains rules, a module each; see `backends.base`."""

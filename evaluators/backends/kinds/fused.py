@@ -1,0 +1,101 @@
+"""The fused path: each rule is compiled into a loop of its own.
+
+It pays where a run takes longer than its compilation, and it confirms what the machine reports:
+the two share nothing between rule and loop but the table of primitives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ....dsl.arrays import Leaves
+from ....dsl.errors import UserError
+from ....dsl.fused import bind_jax
+from ....dsl.kinds import Kind
+from ....dsl.program import LEARNING_RATE, Program
+from ...fidelity import Fidelity
+from ...schedules import multipliers
+from ..base import Hyperparameters, Stop, TrainingResult
+from ..loop import Given, TrainingLoop
+from ..problems import Problems
+from ..stepper import StepContext, Stepper
+
+Array = jax.Array
+
+
+class _Fused:
+    def __init__(self, problems: Problems, progress: Callable[[], None]) -> None:
+        self._problems, self._progress = problems, progress
+        # The rule trained last, whose grid may move.
+        self._last: tuple[Program, TrainingLoop] | None = None
+
+    def refusal(self, program: Program) -> str:
+        if "A" in program.inputs:
+            return "the rule solves linear systems A w = b, which no training task has"
+        return ""
+
+    def train(
+        self,
+        programs: Sequence[Program],
+        fidelity: Fidelity,
+        *,
+        stop: Stop | None = None,
+        hyperparameters: Hyperparameters | None = None,
+    ) -> list[TrainingResult]:
+        def give(rates: np.ndarray, total: np.int32) -> Any:
+            by_step = multipliers(fidelity.schedule, int(total), int(total))[:, None] * rates
+            values = {n: np.asarray(x, np.float32) for n, x in (hyperparameters or {}).items()}
+            return by_step, values
+
+        return [self._loop(program).run(give, fidelity, stop) for program in programs]
+
+    def _loop(self, program: Program) -> TrainingLoop:
+        if refusal := self.refusal(program):
+            raise UserError(refusal)
+        if self._last is None or self._last[0] != program:
+            stepper = partial(_stepper, self._problems, program)
+            self._last = program, TrainingLoop(self._problems, stepper, self._progress)
+        return self._last[1]
+
+
+def _stepper(problems: Problems, program: Program, given: Given) -> Stepper:
+    parts = problems.layout.pieces(Kind.TENSOR)
+    rule = bind_jax(program)
+    rates, values = given.rule  # (K, R), and (R,) by name
+    tunes = LEARNING_RATE in program.defaults
+
+    def split(w: Array) -> Leaves:
+        return Leaves(w[part].reshape(shape) for part, shape in parts)
+
+    def join(leaves: Leaves) -> Array:
+        return jnp.concatenate([jnp.ravel(x) for x in leaves])
+
+    def init(w: Array) -> Any:
+        return {"rule": rule.init(split(w)), "w": w, "eval_w": w}
+
+    def step(carry: Any, g: Array, loss: Array, hyper: Any, at: StepContext) -> Any:
+        new_w, state, eval_w = rule.step(
+            split(carry["w"]), split(g), carry["rule"], t=at.t, T=at.T, loss=loss, hyper=hyper
+        )
+        return {"rule": state, "w": join(new_w), "eval_w": join(eval_w)}
+
+    def all_replicates(carry: Any, at: StepContext) -> Any:
+        hyper = {**values, **({LEARNING_RATE: rates[at.t - 1]} if tunes else {})}
+        one = jax.vmap(lambda carry, g, loss, hyper: step(carry, g, loss, hyper, at))
+        return one(carry, at.g, at.loss, hyper)
+
+    return Stepper(
+        init=jax.vmap(init),
+        step=all_replicates,
+        weights=lambda carry: carry["w"],
+        eval_w=lambda carry: carry["eval_w"],
+    )
+
+
+BACKEND = _Fused

@@ -1,0 +1,90 @@
+"""The machine: a rule is data for one compiled loop, so that it costs no compilation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+from ....dsl.machine import machine
+from ....dsl.machine.bytecode import TooLarge, assemble
+from ....dsl.program import Program
+from ...fidelity import Fidelity
+from ...schedules import multipliers
+from ..base import Hyperparameters, Stop, TrainingResult
+from ..loop import Given, TrainingLoop
+from ..problems import Problems
+from ..stepper import Stepper
+
+Array = jax.Array
+
+# Schedules are computed for a multiple of so many steps, because each number compiles anew.
+SCHEDULED = 128
+
+
+class _Machine:
+    def __init__(self, problems: Problems, progress: Callable[[], None]) -> None:
+        # The full machine compiles only when a program needs it.
+        self._loops = {
+            full: TrainingLoop(problems, partial(_stepper, problems, full), progress)
+            for full in (False, True)
+        }
+
+    def refusal(self, program: Program) -> str:
+        try:
+            assemble(program)
+        except TooLarge as error:
+            return str(error)
+        return ""
+
+    def train(
+        self,
+        programs: Sequence[Program],
+        fidelity: Fidelity,
+        *,
+        stop: Stop | None = None,
+        hyperparameters: Hyperparameters | None = None,
+    ) -> list[TrainingResult]:
+        """Values of hyperparameters need a little more of the machine's room."""
+        return [self._train(program, fidelity, stop, hyperparameters) for program in programs]
+
+    def _train(
+        self,
+        program: Program,
+        fidelity: Fidelity,
+        stop: Stop | None,
+        hyperparameters: Hyperparameters | None,
+    ) -> TrainingResult:
+        bytecode = assemble(program, bound_hyperparameters=hyperparameters is None)
+        tables = bytecode.arrays()
+        # Every replicate has constants of its own, equal or not: one compilation serves both.
+        values = {**program.defaults, **(hyperparameters or {})}
+        tables["constants"] = bytecode.constants_for(values, len(fidelity.learning_rates))
+
+        def give(rates: np.ndarray, total: np.int32) -> Any:
+            count = SCHEDULED * math.ceil(total / SCHEDULED)
+            by_step = multipliers(fidelity.schedule, int(total), count)[:, None] * rates
+            return tables, machine.schedule(tables, by_step, total, steps=count)
+
+        return self._loops[bytecode.full].run(give, fidelity, stop)
+
+
+def _stepper(problems: Problems, full: bool, given: Given) -> Stepper:
+    layout = replace(problems.layout, replicates=len(given.rates), full=full)
+    tables, schedule = given.rule  # (K, S_REGISTERS, R)
+    return Stepper(
+        init=lambda w: machine.init(tables, layout, w),
+        step=lambda state, at: machine.step(
+            tables, layout, state, schedule[at.t - 1], at.g, at.loss
+        ),
+        weights=lambda state: state.w,
+        eval_w=lambda state: machine.evaluation_point(tables, layout, state),
+    )
+
+
+BACKEND = _Machine

@@ -1,0 +1,153 @@
+"""The training loop: a grid of learning rates with one seed after the other, for any stepper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from ..fidelity import Fidelity
+from .base import Stop, TrainingResult
+from .compilation import jit
+from .problems import Drawn, Problems
+from .stepper import StepContext, Stepper
+
+Array = jax.Array
+
+
+class Given(NamedTuple):
+    """What the compiled loop takes besides problems, so that other values compile nothing.
+
+    Attributes:
+      rates: learning rates, (R,). total: number of steps. rule: what else the stepper needs.
+    """
+
+    rates: np.ndarray
+    total: np.int32
+    rule: Any
+
+
+class _Position(NamedTuple):
+    """Where a run is: the next step, the stepper's carry, which replicates are finite so far."""
+
+    t: Array
+    carry: Any
+    alive: Array
+
+
+class TrainingLoop:
+    """Trains one task with what a stepper is made of."""
+
+    def __init__(
+        self,
+        problems: Problems,
+        stepper: Callable[[Given], Stepper],
+        progress: Callable[[], None],
+    ) -> None:
+        """Compiles at its first run, and for each number of learning rates.
+
+        Args:
+          problems: of the task.
+          stepper: traced; what depends on values lies in its argument.
+          progress: called whenever a run has got to a checkpoint.
+        """
+        self._problems = problems
+        self._stepper = stepper
+        self._progress = progress
+        self._begin = jit(self._begun)
+        self._advance = jit(self._advanced, donate_argnums=2)
+
+    def run(
+        self,
+        give: Callable[[np.ndarray, np.int32], Any],
+        fidelity: Fidelity,
+        stop: Stop | None,
+    ) -> TrainingResult:
+        """Trains with every seed.
+
+        Seeds are trained one after the other: all at once are no faster on a processor, and need
+        the memory of all.
+
+        Args:
+          give: from learning rates (R,) and the number of steps, what else the stepper needs.
+          fidelity, stop: see `Backend.train`.
+        """
+        last = self._problems.task.steps if fidelity.steps is None else fidelity.steps
+        rates, total = np.asarray(fidelity.learning_rates, np.float32), np.int32(last)
+        given = Given(rates, total, give(rates, total))
+        runs = [self._run(given, seed, fidelity.checkpoints, stop) for seed in fidelity.seeds]
+        return _joined(runs)
+
+    def _run(self, given: Given, seed: int, checkpoints: int, stop: Stop | None) -> TrainingResult:
+        last, shape = int(given.total), (1, len(given.rates))
+        drawn = self._problems.draw((seed,))
+        position = self._begin(drawn, given)
+        curve: list[np.ndarray] = []
+        count = min(checkpoints, last)  # a run has no more checkpoints than steps
+        curve_steps = [last * (i + 1) // count for i in range(count)]
+        diverged = np.zeros(shape, bool)
+        for until in curve_steps:
+            position, w, at = self._advance(drawn, given, position, np.int32(until))
+            scores, lost = jax.device_get(self._problems.score(drawn, w, at, position.alive))
+            diverged |= lost.reshape(shape)
+            curve.append(np.where(diverged, np.inf, scores.reshape(shape).astype(np.float64)))
+            self._progress()
+            if diverged.all() or (until < last and stop and stop(seed, until, curve[-1][0])):
+                break
+        if diverged.all():  # then it has diverged at all checkpoints that are left
+            curve += [curve[-1]] * (count - len(curve))
+        return TrainingResult(
+            curve[-1],
+            diverged,
+            int(position.t) - 1,
+            np.stack(curve, axis=-1),
+            np.array(curve_steps[: len(curve)]),
+        )
+
+    # --- what is compiled ---
+
+    def _begun(self, drawn: Drawn, given: Given) -> _Position:
+        """The position before the first step of R = S × L replicates."""
+        rates = given.rates
+        w = jnp.repeat(drawn.w, rates.shape[0] // len(drawn.w), axis=0)
+        alive = jnp.ones(len(rates), bool)
+        return _Position(jnp.int32(1), self._stepper(given).init(w), alive)
+
+    def _advanced(
+        self, drawn: Drawn, given: Given, position: _Position, until: Array
+    ) -> tuple[_Position, Array, Array]:
+        """Trains up to and including step `until`, or until all replicates have diverged.
+
+        Returns:
+          The position, weights (R, N), and where to evaluate (R, N).
+        """
+        stepper = self._stepper(given)
+
+        def unfinished(position: _Position) -> Array:
+            return (position.t <= until) & jnp.any(position.alive)
+
+        def one(position: _Position) -> _Position:
+            t, carry, alive = position
+            loss, g = self._problems.losses(drawn, stepper.weights(carry), t)
+            context = StepContext(t, jnp.asarray(given.total), loss, g)
+            return _Position(t + 1, stepper.step(carry, context), alive & jnp.isfinite(loss))
+
+        position = lax.while_loop(unfinished, one, position)
+        return position, stepper.weights(position.carry), stepper.eval_w(position.carry)
+
+
+def _joined(runs: Sequence[TrainingResult]) -> TrainingResult:
+    """One result of several seeds. If one seed was stopped, all are judged there."""
+    taken = min(len(run.curve_steps) for run in runs)
+    curve = np.concatenate([run.curve[..., :taken] for run in runs])
+    return TrainingResult(
+        curve[..., -1],
+        np.isinf(curve[..., -1]),
+        max(run.steps for run in runs),
+        curve,
+        runs[0].curve_steps[:taken],
+    )

@@ -1,0 +1,143 @@
+"""The problems of a task, drawn and compiled once for all rules and backends.
+
+JAX's random numbers are slow to compile, so what does not depend on the rule is compiled apart:
+drawing problems, initial weights and minibatches, and the score.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from ...dsl.machine.layout import Layout
+from ..task import Task
+from .parameters import Parameters
+
+Array = jax.Array
+
+# Minibatches of a training run that fit are drawn before it, once for all rules; larger ones are
+# drawn inside the loop from their keys, which gives the same minibatches.
+MOST_BYTES_OF_MINIBATCHES = 2**28
+
+# Draws are kept for the seeds used last.
+MOST_DRAWS = 8
+
+
+class Drawn(NamedTuple):
+    """The problems of S seeds.
+
+    Attributes:
+      w: initial weights, (S, N).
+      minibatches: "batches", whose leaves are (S, steps, …), or if they are too large their
+        "keys", (S, steps).
+      problems: leaves are (S, …).
+      starts: where each tensor begins in w.
+    """
+
+    w: Array
+    minibatches: dict[str, Any]
+    problems: Any
+    starts: tuple[Array, ...]
+
+
+class Problems:
+    """A task, ready to be trained.
+
+    Attributes:
+      task: the task. layout: of its N weights, for one replicate.
+    """
+
+    def __init__(self, task: Task) -> None:
+        """Compiles nothing yet."""
+        self.task = task
+        # The key is irrelevant: only shapes are used.
+        key = jax.random.key(0)
+        params = jax.eval_shape(task.init, key, jax.eval_shape(task.draw, key))
+        # A leaf without numbers has nothing to train, and its mean is NaN: rules see the others.
+        shapes = (tuple(leaf.shape) for leaf in jax.tree.leaves(params) if leaf.size)
+        self.layout = Layout(tuple(shapes))
+        self._parameters = Parameters(params)
+        self._draw = jax.jit(self._drawn)
+        self._score = jax.jit(self._scored)
+        self._draws: dict[tuple[int, ...], Drawn] = {}
+        self._lock = threading.Lock()
+
+    def draw(self, seeds: tuple[int, ...]) -> Drawn:
+        """The problems of some seeds, drawn once."""
+        with self._lock:
+            drawn = self._draws.pop(seeds, None)
+            if drawn is None:
+                drawn = self._draw(jnp.stack([jax.random.key(s) for s in seeds]))
+                while len(self._draws) >= MOST_DRAWS:
+                    del self._draws[next(iter(self._draws))]
+            self._draws[seeds] = drawn  # the latest used comes last
+            return drawn
+
+    def losses(self, drawn: Drawn, w: Array, t: Array) -> tuple[Array, Array]:
+        """Minibatch losses (R,) at step t and their gradients (R, N); can be traced.
+
+        Args:
+          drawn: of S seeds.
+          w: weights of R = S × L replicates, (R, N). All L of a seed see the same minibatch.
+          t: from 1.
+        """
+        now = jax.tree.map(lambda x: x[:, t - 1], drawn.minibatches)
+
+        def of_seed(params: Any, now: Any, problem: Any) -> tuple[Array, Any]:
+            batch = now["batches"] if "batches" in now else self.task.batch(now["keys"], problem)
+            return jax.vmap(jax.value_and_grad(lambda x: self.task.loss(x, batch)))(params)
+
+        params = self._by_seed(drawn, w)
+        loss, gradients = jax.vmap(of_seed)(params, now, drawn.problems)
+        return loss.reshape(-1), self._parameters.flat(gradients).reshape(w.shape)
+
+    def score(self, drawn: Drawn, w: Array, eval_w: Array, alive: Array) -> tuple[Array, Array]:
+        """Validation losses (R,), and which replicates diverged; only finite weights are scored.
+
+        Args:
+          drawn: of S seeds.
+          w: weights of R replicates, (R, N). eval_w: where to evaluate, (R, N).
+          alive: which replicates had no loss that is not finite, (R,).
+        """
+        scores: tuple[Array, Array] = self._score(drawn, w, eval_w, alive)
+        return scores
+
+    def _by_seed(self, drawn: Drawn, w: Array) -> Any:
+        """The parameters in weights (S × L, N); the leaves are (S, L, …)."""
+        return self._parameters.tensors(w.reshape(len(drawn.w), -1, w.shape[1]), drawn.starts)
+
+    def _drawn(self, keys: Array) -> Drawn:
+        """A seed decides problem, weights and minibatches, each from a key of its own."""
+        draws, inits, batches = jnp.moveaxis(jax.vmap(partial(jax.random.split, num=3))(keys), 1, 0)
+        problems = jax.vmap(self.task.draw)(draws)
+        w = self._parameters.flat(jax.vmap(self.task.init)(inits, problems))
+        starts = self._parameters.starts()
+
+        def keys_of(key: Array) -> Array:
+            return jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(1, self.task.steps + 1))
+
+        def batches_of(seed: tuple[Array, Any]) -> Any:
+            step_keys, problem = seed
+            return lax.map(lambda key: self.task.batch(key, problem), step_keys)
+
+        step_keys = jax.vmap(keys_of)(batches)
+        one = jax.eval_shape(batches_of, (step_keys[0, :1], jax.tree.map(lambda x: x[0], problems)))
+        size = sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(one))
+        if size * step_keys.size > MOST_BYTES_OF_MINIBATCHES:
+            return Drawn(w, {"keys": step_keys}, problems, starts)
+        return Drawn(w, {"batches": lax.map(batches_of, (step_keys, problems))}, problems, starts)
+
+    def _scored(self, drawn: Drawn, w: Array, eval_w: Array, alive: Array) -> tuple[Array, Array]:
+        def scores_of_seed(params: Any, problem: Any) -> Array:
+            return jax.vmap(lambda x: self.task.score(x, problem))(params)
+
+        score = jax.vmap(scores_of_seed)(self._by_seed(drawn, eval_w), drawn.problems).ravel()
+        alive &= jnp.all(jnp.isfinite(w), axis=1) & jnp.all(jnp.isfinite(eval_w), axis=1)
+        alive &= jnp.isfinite(score)
+        return jnp.where(alive, score, jnp.inf), ~alive

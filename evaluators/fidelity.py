@@ -1,0 +1,31 @@
+"""How thoroughly a rule is tried."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Half a decade apart, wide enough for AdamW (1e-3), Lion (1e-4) and SGD (1) alike.
+LEARNING_RATES: tuple[float, ...] = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """How thoroughly a rule is tried.
+
+    Attributes:
+      learning_rates: the grid that every rule gets.
+      seeds: of initial weights and minibatches; every rule gets the same.
+      steps: of training; None for the task's own number.
+      checkpoints: how many times the validation loss is taken, evenly spaced; at most once for
+        each step.
+      schedule: what the learning rate is multiplied by at each step; see `schedules`.
+      moves: how many times the grid may move by half its width, until the best rate lies inside;
+        see `learning_rates`.
+    """
+
+    learning_rates: tuple[float, ...] = LEARNING_RATES
+    seeds: tuple[int, ...] = (0,)
+    steps: int | None = None
+    checkpoints: int = 1
+    moves: int = 0
+    schedule: str = "constant"

@@ -1,0 +1,1 @@
+"""From training results to conclusions: scores, tuned learning rates, comparisons, statistics."""

@@ -1,0 +1,144 @@
+"""Rules compared on tasks, each with its learning rate tuned in the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ...dsl.errors import UserError
+from ...dsl.machine.bytecode import TooLarge, assemble
+from ...dsl.program import LEARNING_RATE, Program
+from ...evaluators.backends.base import AS_DATA, COMPILED
+from ...evaluators.fidelity import LEARNING_RATES, Fidelity
+from ...evaluators.scores.comparison import RuleResult, compare_rules
+from ...evaluators.scores.learning_rates import Grid, rate_search, searched
+from ...evaluators.scores.profiles import CHECKPOINTS
+from ...evaluators.scores.scoring import TaskScore
+from ..config.stages import MOVES
+from ..execution.base import Executor
+from ..execution.jobs import Job
+from ..execution.scheduling import Report, Run, train
+
+Pair = tuple[str, str]  # a rule and a task
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Rules compared on tasks.
+
+    Attributes:
+      baseline: the rule that the others are compared with.
+      tasks: names.
+      seeds: how many runs of each rule on each task.
+      schedule: what all learning rates were multiplied by at each step.
+      results: one per rule, best first.
+      scores: by rule and task.
+      tuned: the rules that have a learning rate.
+    """
+
+    baseline: str
+    tasks: Sequence[str]
+    seeds: int
+    schedule: str
+    results: Sequence[RuleResult]
+    scores: Mapping[Pair, TaskScore]
+    tuned: frozenset[str]
+
+    @property
+    def unusable(self) -> list[str]:
+        """Tasks on which the baseline diverged, so that nothing can be compared with it."""
+        return [task for task in self.tasks if self.scores[self.baseline, task].diverged]
+
+    @property
+    def rivals(self) -> list[RuleResult]:
+        """The rules that are compared with the baseline."""
+        return [result for result in self.results if result.rule != self.baseline]
+
+
+def evaluate(
+    programs: Mapping[str, Program],
+    baseline: str,
+    workers: Executor,
+    *,
+    seeds: int,
+    schedule: str = "constant",
+    backend: str = "",
+    report: Report = lambda training: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Evaluation:
+    """Trains rules on the tasks that the workers have loaded, and compares them.
+
+    Args:
+      programs: by name, the baseline among them.
+      baseline: the rule that the others are compared with.
+      workers: who train.
+      seeds: training runs of each rule on each task.
+      schedule: of all learning rates; see `evaluators.schedules`.
+      backend: what trains; unless given, the machine for short runs and the compiled path for long
+        ones, which repay a compilation of their own.
+      report, should_stop: see `scheduling.train`.
+
+    Raises:
+      UserError: a task cannot be loaded or trained.
+      Stopped: when asked to stop; what was finished is in the user's cache.
+    """
+    tiers = workers.tiers()
+    fits = {name: _fits_the_plain_machine(program) for name, program in programs.items()}
+
+    def path(name: str, task: str) -> str:
+        return backend or (AS_DATA if tiers[task] == "proxy" and fits[name] else COMPILED)
+
+    def trained(grids: Mapping[Pair, Grid]) -> dict[Pair, TaskScore]:
+        jobs = {
+            Run(name, task, seed): Job(
+                programs[name],
+                task,
+                Fidelity(rates, (seed,), checkpoints=CHECKPOINTS, schedule=schedule),
+                path(name, task),
+                shared=True,
+            )
+            for (name, task), rates in grids.items()
+            for seed in range(seeds)
+        }
+        return train(jobs, workers, report, should_stop)
+
+    searches = {
+        (name, task): rate_search(program, LEARNING_RATES, MOVES)
+        for name, program in programs.items()
+        for task in tiers
+    }
+    scores = searched(searches, trained)
+    tuned = frozenset(name for name, p in programs.items() if LEARNING_RATE in p.defaults)
+    results = compare_rules(scores, list(programs), list(tiers), baseline)
+    return Evaluation(baseline, list(tiers), seeds, schedule, results, scores, tuned)
+
+
+def trainable(
+    programs: Mapping[str, Program], asked: Sequence[str], baseline: str
+) -> tuple[dict[str, Program], tuple[str, ...]]:
+    """Leaves out what no task can train.
+
+    Returns:
+      The rest, and a sentence for each that is left out.
+
+    Raises:
+      UserError: it is the baseline, or all that was asked for.
+    """
+    left_out = {
+        name: f"{name} solves linear systems A w = b and cannot train a model"
+        for name, program in programs.items()
+        if "A" in program.inputs
+    }
+    for name, reason in left_out.items():
+        if name == baseline or all(rule in left_out for rule in asked):
+            raise UserError(reason)
+    kept = {name: program for name, program in programs.items() if name not in left_out}
+    return kept, tuple(f"{reason}; it is left out" for reason in left_out.values())
+
+
+def _fits_the_plain_machine(program: Program) -> bool:
+    """Whether the machine runs it faster than it compiles; the full machine does not."""
+    try:
+        return not assemble(program).full
+    except TooLarge:
+        return False
