@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated
 
-from ...dsl.plugins import names_in
+from ...dsl.plugins import implementation, names_in
 from ...dsl.primitives import PRIMITIVES
 from ...evaluators.schedules import SCHEDULES
 from ..execution.base import executors
@@ -34,6 +34,8 @@ class Budget:
 
 # The package of what proposes candidates; it imports this module, so it is named and not imported.
 STRATEGIES = "evoptax.search.strategies.kinds"
+# The strategy that reads traces.
+DISTILLATION = "distillation"
 
 
 def _strategy_names() -> tuple[str, ...]:
@@ -174,9 +176,6 @@ class Funnel:
     pruned: bool = False
 
 
-STAGES = ("screen", "proxy", "validation", "target")
-
-
 _WORKERS = NumberOrName(
     Range(0, 1024, "processes of one machine; 0: one per core"), "an executor", executors
 )
@@ -193,8 +192,9 @@ class SearchConfig:
       rivals: further known rules in the final comparison.
       workers: processes that train candidates, 0 for one per core; or the name of another executor
         (see `execution.base`). Does not change the outcome.
-      traces: file of traces to find a program for, in place of all training; the rest but the seed
-        and the budget means nothing then. In a file, from that file's folder.
+      traces: file of traces, for the strategy "distillation", which finds a program for them in
+        place of all training; the rest but the seed and the budget means nothing then. In a file,
+        from that file's folder.
     """
 
     seed: Annotated[int, Range(0, 2**63 - 1, "64 bits")] = 0
@@ -208,9 +208,16 @@ class SearchConfig:
     funnel: Funnel = field(default_factory=Funnel)
 
     @property
+    def is_trained(self) -> bool:
+        """Whether the strategy has candidates trained on tasks and compared with a baseline."""
+        name = self.evolution.strategy
+        trains: bool = implementation(STRATEGIES, name, "STRATEGY", "strategy").trains
+        return trains
+
+    @property
     def tasks(self) -> tuple[str, ...]:
         """Every task that candidates are trained on, once."""
-        if self.traces:
+        if not self.is_trained:
             return ()
         funnel = self.funnel
         stages = (funnel.screen, funnel.proxy, funnel.validation, funnel.target)
