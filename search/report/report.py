@@ -186,14 +186,17 @@ def _ancestry(facts: Facts) -> str:
 
 def _reproduction(facts: Facts) -> str:
     versions = ", ".join([f"Python {platform.python_version()}", *_versions()])
-    repeats = "The same configuration and versions repeat this run exactly."
-    if facts.config.budget.seconds is not None:
-        repeats = "A budget in seconds ends elsewhere on another machine"
-        trained = f"set budget.candidates to {len(facts.tally.trials)}."
-        repeats += (
-            f"; to repeat this run exactly, leave it out and {trained}"
-            if facts.config.is_trained
-            else "; with budget.candidates in its place, a run repeats exactly."
+    if facts.config.budget.seconds is None:
+        repeats = "The same configuration and versions repeat this run exactly."
+    elif facts.config.is_trained:
+        repeats = (
+            "A budget in seconds ends elsewhere on another machine; to repeat this run exactly,"
+            f" leave it out and set budget.candidates to {len(facts.tally.trials)}."
+        )
+    else:
+        repeats = (
+            "A budget in seconds ends elsewhere on another machine; with budget.candidates in its"
+            " place, a run repeats exactly."
         )
     return section(
         "Configuration",

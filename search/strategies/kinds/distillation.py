@@ -32,7 +32,7 @@ FOUND = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Distillation:
-    """What a distillation was told: the `Findings` of `..base`.
+    """What a distillation was told: the `Findings` of `..base`, and what the next turn depends on.
 
     Attributes:
       seed: of the run. traces: the path of their file.
