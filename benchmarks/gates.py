@@ -30,7 +30,7 @@ from evoptax.evaluators.scores.evaluate import Evaluator
 from evoptax.evaluators.scores.scoring import TaskScore, bounded, log_ratio, mean_over_tasks
 from evoptax.evaluators.tasks import get_task
 from evoptax.known_algorithms.catalogue import get_known
-from evoptax.search.config.settings import Evolution, Funnel
+from evoptax.search.config.settings import Evolution, Funnel, SearchConfig
 from evoptax.search.filters.fingerprints import behaviour
 from evoptax.search.filters.gates import examine
 from evoptax.search.mutation.mutate import mutate
@@ -77,7 +77,7 @@ class Trained:
 
 def evolve(trained: Trained, candidates: int, seed: int) -> tuple[list[Batch], SearchState]:
     """All batches of a search until so many candidates were trained."""
-    state = STRATEGY.init(seed, SETTINGS, [get_known("adamw").program])
+    state = STRATEGY.init(SearchConfig(seed=seed, evolution=SETTINGS), [get_known("adamw").program])
     batches = []
     while state.trained < candidates:
         while STRATEGY.should_ask(state):

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from evoptax.dsl.program import Program
 from evoptax.known_algorithms.catalogue import get_known
-from evoptax.search.config.settings import Evolution
+from evoptax.search.config.settings import SearchConfig
 from evoptax.search.engine import loop as engine
 from evoptax.search.store.records import Proposal
 from evoptax.search.strategies.kinds.evolution import STRATEGY
@@ -93,7 +93,7 @@ def main() -> None:
     )
     fitness = by_training(args.steps) if args.train else made_up
     starters: list[Program] = [get_known("adamw").program]
-    state = STRATEGY.init(0, Evolution(), starters)
+    state = STRATEGY.init(SearchConfig(), starters)
     sizes = []
     start = time.perf_counter()
     for tenth in range(1, 11):

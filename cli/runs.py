@@ -58,15 +58,15 @@ def _read(found: Any) -> dict[str, Any]:
     with closing(found.read()) as opened:
         outcome, counts, rounds = read_outcome(opened), opened.counts(), read_rounds(opened)
         champion = best_champion(rounds)
-        traces = bool(stored_config(opened).traces)
+        config = stored_config(opened)
         return {
             "run": found.name,
             "state": "done" if outcome else "unfinished",
             "confirmed": outcome.confirmed if outcome else None,
             "rounds": len(rounds),
             "trained": counts["new"] + counts["again"],
-            # The error of a distilled program is no loss relative to a baseline.
-            "best": None if traces else opened.best_fitness(),
+            # Without training, a fitness is no loss relative to a baseline.
+            "best": opened.best_fitness() if config.is_trained else None,
             "held_out": champion[1].validation if champion else None,
             "seconds": opened.seconds(),
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,28 +78,29 @@ def configuration(args: argparse.Namespace) -> SearchConfig:
     from ..search.config.files import config_from_dict, load_config
     from ..search.config.presets import DISTILL, preset
 
-    config = preset(args.preset) if args.preset else SearchConfig()
-    if args.config is not None:
-        config = load_config(args.config, config)
-    elif not args.preset:
-        raise UserError("give a preset or a configuration, as in `evoptax search --preset quick`")
-    options: dict[str, Any] = {}
-    for key in ("seed", "workers", "backend"):
-        if getattr(args, key) is not None:
-            options[key] = getattr(args, key)
-    if budget := budget_of(args):
-        options["budget"] = budget
     if (args.preset == DISTILL) != (args.traces is not None):
         raise UserError(
             "--preset distill needs --traces FILE; docs/distill.md says how to record one"
             if args.traces is None
             else "--traces FILE is for --preset distill"
         )
+    options: dict[str, Any] = {}
+    config = preset(args.preset) if args.preset else SearchConfig()
     if args.traces is not None:
         from ..search.strategies.distillation.traces import read_traces
 
         read_traces(args.traces)  # so that a mistake shows before the run exists
         options["traces"] = str(args.traces.resolve())
+        config = replace(config, **options)
+    if args.config is not None:
+        config = load_config(args.config, config)
+    elif not args.preset:
+        raise UserError("give a preset or a configuration, as in `evoptax search --preset quick`")
+    for key in ("seed", "workers", "backend"):
+        if getattr(args, key) is not None:
+            options[key] = getattr(args, key)
+    if budget := budget_of(args):
+        options["budget"] = budget
     if args.task:
         # Whole paths, so that the run can be resumed from another folder.
         own = [whole_task(task) for task in args.task]
@@ -144,7 +146,6 @@ def carry_out(run: Run, config: SearchConfig, workers: Executor) -> int:
 
 def _searched(run: Run, config: SearchConfig, workers: Executor) -> Outcome | None:
     """The outcome of a search; None if it was stopped before."""
-    from ..search.engine.distillation import distil
     from ..search.engine.loop import run_search
     from ..search.engine.versions import changed_versions
     from .progress import progress_display
@@ -153,9 +154,8 @@ def _searched(run: Run, config: SearchConfig, workers: Executor) -> Outcome | No
     with closing(run.read()) as opened:
         if changed := changed_versions(opened, workers):
             print_note(changed)
-    search = distil if config.traces else run_search
     with stop_on_signals() as stop, progress_display() as report:
-        return search(run, config, workers, report=report, should_stop=lambda: bool(stop))
+        return run_search(run, config, workers, report=report, should_stop=lambda: bool(stop))
 
 
 def finish(run: Run, outcome: Outcome) -> int:

@@ -30,7 +30,7 @@ def print_outcome(outcome: Outcome, facts: Facts) -> None:
     print_text(f"\n{conclusion.sentence}")
     for caveat in conclusion.caveats:
         print_text(caveat)
-    if facts.config.traces:
+    if not facts.config.is_trained:
         print_text(f"\n{outcome.simplified}\nKinship: {outcome.kinship}.")
         _print_files(run)
         return
@@ -75,7 +75,7 @@ def print_unfinished(facts: Facts) -> None:
 
 def print_search(facts: Facts) -> None:
     """Prints how many candidates came how far, and whether what they learned carries over."""
-    if not facts.tally.proposed:
+    if not (facts.tally.proposed and facts.config.is_trained):
         return
     print_text(f"\n{funnel_words(facts.tally)}")
     print_text(cache_words(facts.tally))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from evoptax.dsl.program import Program
-from evoptax.search.config.settings import Evolution
+from evoptax.search.config.settings import Evolution, SearchConfig
 from evoptax.search.strategies.base import strategy
 from evoptax.search.strategies.state import Batch, Population, SearchState
 
 
 def init(seed: int, settings: Evolution, starters: Sequence[Program]) -> SearchState:
-    return strategy(settings.strategy).init(seed, settings, starters)
+    return strategy(settings.strategy).init(SearchConfig(seed=seed, evolution=settings), starters)
 
 
 def should_ask(state: SearchState) -> bool:

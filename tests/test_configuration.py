@@ -19,7 +19,7 @@ from evoptax.search.config.files import (
     config_to_toml,
     load_config,
 )
-from evoptax.search.config.presets import ABLATIONS, PRESETS
+from evoptax.search.config.presets import ABLATIONS, PRESETS, preset
 from evoptax.search.config.ranges import NumberOrName, Range, Rising, Weights, accepted_by, shown
 from evoptax.search.config.settings import SearchConfig
 from evoptax.search.store.ledger import create
@@ -177,6 +177,14 @@ TOGETHER = {
     ),
     "unknown input": ({"evolution": {"inputs": ["q"]}}, "accepted: w, g"),
     "misspelt strategy": ({"evolution": {"strategy": "randon"}}, "did you mean 'random'"),
+    "distillation of nothing": (
+        {"evolution": {"strategy": "distillation"}},
+        "evolution.strategy is 'distillation', which needs traces",
+    ),
+    "traces that none reads": (
+        {"traces": "a.npz", "evolution": {"strategy": "evolution"}},
+        "traces is 'a.npz', and evolution.strategy is 'evolution', which reads none",
+    ),
     "misspelt schedule": ({"funnel": {"target": {"schedule": "cosin"}}}, "mean 'cosine'"),
     "no start": ({"start": []}, "start is empty"),
 }
@@ -187,6 +195,18 @@ def test_values_that_do_not_go_together(name: str) -> None:
     data, expected = TOGETHER[name]
     with pytest.raises(UserError, match=expected):
         config_from_dict(data)
+
+
+def test_traces_are_read_by_the_strategy_that_reads_traces() -> None:
+    config = config_from_dict({"traces": "a.npz"})
+    assert config.evolution.strategy == "distillation"
+    assert not config.is_trained and config.tasks == ()
+    assert config_from_dict(config_to_dict(config)) == config
+    assert config_from_dict({"traces": "a.npz"}, preset("distill")).budget.seconds == 600
+    for name in ("distill", "random"):
+        with pytest.raises(UserError, match=r"evolution\.strategy is"):
+            given = {} if name == "distill" else {"traces": "a.npz"}
+            config_from_dict(given, preset(name))
 
 
 @pytest.mark.parametrize("name", [*PRESETS, *ABLATIONS])

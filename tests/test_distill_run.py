@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +11,8 @@ import pytest
 from evoptax.cli.main import main
 from evoptax.dsl.syntax import parse
 from evoptax.known_algorithms.catalogue import get_known
-from evoptax.search.config.settings import Budget, SearchConfig
-from evoptax.search.engine.distillation import distil
+from evoptax.search.config.files import config_from_dict
+from evoptax.search.engine.loop import run_search
 from evoptax.search.execution.executors.processes.workers import Workers
 from evoptax.search.store.ledger import read_content
 from evoptax.search.store.runs import Run, create_run, rule_of_run
@@ -53,15 +55,76 @@ def test_whoever_reads_runs_reads_this_one(found: Run, capsys: pytest.CaptureFix
 def test_the_outcome_does_not_depend_on_the_workers(
     found: Run, traces: Path, tmp_path: Path
 ) -> None:
-    config = SearchConfig(budget=Budget(seconds=600.0), traces=str(traces))
+    config = config_from_dict({"budget": {"seconds": 600}, "traces": str(traces)})
     run = create_run(tmp_path, "alone", config)
     with Workers((), 1) as workers:
         # Stopped in the middle, and continued.
-        assert distil(run, config, workers, should_stop=lambda: True) is None
-        assert distil(run, config, workers) is not None
+        assert run_search(run, config, workers, should_stop=lambda: True) is None
+        assert run_search(run, config, workers) is not None
     ours, theirs = (read_content(r.ledger_path) for r in (run, found))
     assert ours["candidates"] == theirs["candidates"]
     assert rule_of_run(run, "best") == rule_of_run(found, "best")
+
+
+def _aged(run: Run, folder: Path) -> Run:
+    """The run as older versions stored it: its traces alone say that it is a distillation."""
+    old = Run(shutil.copytree(run.folder, folder / run.name))
+    with closing(old.write()) as opened:
+        config = opened.fact("config")
+        assert config["evolution"].pop("strategy") == "distillation"
+        config["evolution"]["strategy"] = "evolution"
+        opened.set_fact("config", config)
+    return old
+
+
+def test_older_ones_are_read_and_resumed(
+    found: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = _aged(found, tmp_path)
+    folder = ["--runs-dir", str(tmp_path)]
+    for command in (
+        *(["runs"], ["show", "box"], ["export", "box:best", "--to", "optax"]),
+        *(["lineage", "box"], ["resume", "box"]),
+    ):
+        assert main([*command, *folder]) == 0
+    assert "Found: on traces that no candidate was fitted to" in capsys.readouterr().out
+    assert main(["resume", "box", "--budget.seconds", "900", *folder]) == 2
+    assert "is a distillation, which takes no other budget" in capsys.readouterr().err
+    before = read_content(old.ledger_path)
+    with closing(old.write()) as opened:
+        opened.set_fact("outcome", None)
+    assert main(["resume", "box", "--workers", "1", *folder]) == 0
+    assert read_content(old.ledger_path) == before
+
+
+def test_an_unfinished_one_is_shown(
+    traces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    create_run(tmp_path, "begun", config_from_dict({"traces": str(traces)}))
+    for command in (["runs"], ["show", "begun"], ["show", "begun", "--format", "json"]):
+        assert main([*command, "--runs-dir", str(tmp_path)]) == 0
+    assert "not finished" in capsys.readouterr().out
+
+
+def test_a_configuration_can_be_a_distillation(
+    traces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "box.toml"
+    rest = [str(path), "--runs-dir", str(tmp_path / "runs"), "--name", "box", "--workers", "1"]
+    path.write_text(f"traces = '{traces}'\nevolution.strategy = 'random'\n")
+    assert main(["search", *rest]) == 2
+    assert "reads none" in capsys.readouterr().err
+    path.write_text("evolution.strategy = 'distillation'\n")
+    assert main(["search", *rest]) == 2
+    assert "needs traces" in capsys.readouterr().err
+    path.write_text(f"traces = '{traces.name}'\nevolution.strategy = 'distillation'\n")
+    # The options go before the file.
+    options = ["--preset", "distill", "--traces", str(traces), "--budget.candidates", "1"]
+    assert main(["search", *rest, *options]) == 0
+    path.write_text(f"traces = '{traces}'\nbudget.candidates = 1\n")
+    assert main(["search", *rest, "--name", "other"]) == 0
+    found = [read_content(tmp_path / "runs" / name / "ledger.sqlite") for name in ("box", "other")]
+    assert found[0]["candidates"] == found[1]["candidates"]
 
 
 def test_what_cannot_be_distilled_is_refused(

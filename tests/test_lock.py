@@ -17,7 +17,6 @@ import pytest
 from damage import COMMANDS, TRAINING, assert_one_sentence, command_line, run_command
 from evoptax.dsl.errors import UserError
 from evoptax.search.config.settings import Budget, SearchConfig
-from evoptax.search.engine.distillation import distil
 from evoptax.search.engine.loop import run_search
 from evoptax.search.execution.executors.processes.workers import Workers
 from evoptax.search.store.lock import hold
@@ -81,11 +80,10 @@ def test_a_second_coordinator_is_refused_by_name(busy: tuple[Run, int], options:
     assert _says_who(answer[2], run, pid)
 
 
-@pytest.mark.parametrize("search", [run_search, distil])
-def test_so_is_one_that_calls_python(busy: tuple[Run, int], search: object) -> None:
+def test_so_is_one_that_calls_python(busy: tuple[Run, int]) -> None:
     run, pid = busy
     with Workers((), 1) as workers, pytest.raises(UserError) as refused:
-        search(run, SearchConfig(), workers)  # type: ignore[operator]
+        run_search(run, SearchConfig(), workers)
     assert _says_who(str(refused.value), run, pid)
 
 

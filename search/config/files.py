@@ -14,7 +14,7 @@ import cattrs
 from ...dsl.errors import UserError, did_you_mean
 from ...evaluators.task_names import is_own, whole_path, whole_task
 from .ranges import Accepted, Range, accepted_by, shown
-from .settings import STAGES, Budget, Evolution, Funnel, SearchConfig, Stage
+from .settings import DISTILLATION, STAGES, Budget, Evolution, Funnel, SearchConfig, Stage
 
 # The tables of a configuration, by key.
 _TABLES: dict[str, type] = {"budget": Budget, "evolution": Evolution, "funnel": Funnel}
@@ -70,6 +70,8 @@ def config_from_dict(
     """
     _check_keys(data, SearchConfig, where, "")
     merged = _merged(config_to_dict(base or SearchConfig()), data)
+    if merged["traces"] and "strategy" not in data.get("evolution", {}):
+        _read_traces_by(merged["evolution"])
     try:
         config = _CONVERTER.structure(merged, SearchConfig)
     except cattrs.BaseValidationError as error:
@@ -80,6 +82,12 @@ def config_from_dict(
         raise UserError(f"{where}: {key} {what}{within}") from None
     _check_values(config, where)
     return config
+
+
+def _read_traces_by(evolution: dict[str, Any]) -> None:
+    """Has traces read where nobody has named a strategy: the usual one has no use for them."""
+    if evolution["strategy"] == Evolution.strategy:
+        evolution["strategy"] = DISTILLATION
 
 
 def config_to_dict(config: SearchConfig) -> dict[str, Any]:
@@ -153,6 +161,16 @@ def _check_values(config: SearchConfig, where: str) -> None:
                 f"{where}: funnel.proxy.tasks has {shown(task)}, which funnel.screen.tasks has too;"
                 " accepted: a task in one of them"
             )
+    if config.traces and evolution.strategy != DISTILLATION:
+        raise UserError(
+            f"{where}: traces is {shown(config.traces)}, and evolution.strategy is"
+            f" '{evolution.strategy}', which reads none; accepted: traces with '{DISTILLATION}'"
+        )
+    if evolution.strategy == DISTILLATION and not config.traces:
+        raise UserError(
+            f"{where}: evolution.strategy is '{DISTILLATION}', which needs traces; accepted:"
+            " traces = FILE too, as docs/distill.md says"
+        )
     if evolution.islands > 1 and 2 * evolution.islands > evolution.population:
         raise UserError(
             f"{where}: evolution.islands is {evolution.islands}; accepted: at most half of"

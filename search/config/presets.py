@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ...dsl.errors import UserError, did_you_mean
-from .settings import Budget, Evolution, Funnel, SearchConfig, Stage
+from .settings import DISTILLATION, Budget, Evolution, Funnel, SearchConfig, Stage
 
 # Cheap tasks of five families, the cheapest first: most candidates get no further. On the others
 # that are cheap, heavy_tails and rosenbrock, the luck of the draw decides more than the rule does.
@@ -75,9 +75,9 @@ PRESETS: Mapping[str, SearchConfig] = {
 }
 
 
-# In place of training: a program that does what traces show.
+# In place of training: a program that does what traces show, which are still to be named.
 DISTILL = "distill"
-_DISTILL = SearchConfig(budget=Budget(seconds=600.0))
+_DISTILL = SearchConfig(budget=Budget(seconds=600.0), evolution=Evolution(strategy=DISTILLATION))
 
 
 def _without(**changes: object) -> SearchConfig:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated
 
-from ...dsl.plugins import names_in
+from ...dsl.plugins import implementation, names_in
 from ...dsl.primitives import PRIMITIVES
 from ...evaluators.backends.base import backends
 from ...evaluators.schedules import SCHEDULES
@@ -35,6 +35,8 @@ class Budget:
 
 # The package of what proposes candidates; it imports this module, so it is named and not imported.
 STRATEGIES = "evoptax.search.strategies.kinds"
+# The strategy that reads traces.
+DISTILLATION = "distillation"
 
 
 def _strategy_names() -> tuple[str, ...]:
@@ -175,9 +177,6 @@ class Funnel:
     pruned: bool = False
 
 
-STAGES = ("screen", "proxy", "validation", "target")
-
-
 _WORKERS = NumberOrName(
     Range(0, 1024, "processes of one machine; 0: one per core"), "an executor", executors
 )
@@ -195,8 +194,9 @@ class SearchConfig:
       workers: processes that train candidates, 0 for one per core; or the name of another executor
         (see `execution.base`). Does not change the outcome.
       backend: what trains candidates; see `evaluators.backends.base`.
-      traces: file of traces to find a program for, in place of all training; the rest but the seed
-        and the budget means nothing then. In a file, from that file's folder.
+      traces: file of traces, for the strategy "distillation", which finds a program for them in
+        place of all training; the rest but the seed and the budget means nothing then. In a file,
+        from that file's folder.
     """
 
     seed: Annotated[int, Range(0, 2**63 - 1, "64 bits")] = 0
@@ -211,9 +211,16 @@ class SearchConfig:
     funnel: Funnel = field(default_factory=Funnel)
 
     @property
+    def is_trained(self) -> bool:
+        """Whether the strategy has candidates trained on tasks and compared with a baseline."""
+        name = self.evolution.strategy
+        trains: bool = implementation(STRATEGIES, name, "STRATEGY", "strategy").trains
+        return trains
+
+    @property
     def tasks(self) -> tuple[str, ...]:
         """Every task that candidates are trained on, once."""
-        if self.traces:
+        if not self.is_trained:
             return ()
         funnel = self.funnel
         stages = (funnel.screen, funnel.proxy, funnel.validation, funnel.target)

@@ -4,7 +4,7 @@
     {"do": "backend"}               -> what JAX trains on, as in "cpu"
     {"do": "score", "job": {...}}   -> a score as text; see `Job.plain`
     {"do": "candidate", ...}        -> see `train_candidate`
-    {"do": "distill", ...}          -> see `Searches.turn`
+    {"do": "question", "strategy": name, ...} -> see that strategy's `answerer`
 
 An answer is {"value": ..., "seconds": what it took, "pieces": {task: seconds of its longest}}; in
 place of a value it has "mistake", the user's, in a sentence, or "error", any other, and with either
@@ -16,7 +16,7 @@ from __future__ import annotations
 import functools
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...dsl.devices import devices
@@ -29,7 +29,7 @@ from ...evaluators.task import Task, blamed_on_task, load_task_file
 from ...evaluators.tasks import get_task, list_tasks
 from ..execution.jobs import Job, job_from_plain
 from ..selection.funnel import train_candidate
-from ..strategies.distillation.searches import Searches
+from ..strategies.base import Asking, strategy
 
 
 class Answers:
@@ -43,7 +43,7 @@ class Answers:
     def __init__(self) -> None:
         self.busy, self.task, self.pieces = False, "", 0
         self._evaluators: dict[str, Evaluator] = {}
-        self._searches = Searches(self._piece)
+        self._answerers: dict[str, Callable[..., Any]] = {}  # by strategy
         self._since = 0.0  # start time of the current piece of training
         self._longest: dict[str, float] = {}
 
@@ -69,11 +69,17 @@ class Answers:
                 return devices()[0].platform
             case "score":
                 return score_to_json(self._score(job_from_plain(**request)))
-            case "distill":
-                return self._searches.turn(**request)
+            case "question":
+                return self._answerer(request.pop("strategy"))(**request)
             case "candidate":
                 return train_candidate(score=self._score, **request)
         raise ValueError(f"nothing answers {do!r}")
+
+    def _answerer(self, name: str) -> Callable[..., Any]:
+        if name not in self._answerers:
+            found: Asking[Any] = strategy(name)  # type: ignore[assignment]  # it asked
+            self._answerers[name] = found.answerer(self._piece)
+        return self._answerers[name]
 
     def _failure(self, error: Exception) -> dict[str, Any]:
         """Whose mistake it is, in a sentence, and its traceback."""

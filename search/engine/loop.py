@@ -1,41 +1,19 @@
-"""The engine: the edge where the pure search meets workers, clocks, files and signals.
-
-Resume is replay: the evolution is asked and told again from the start, with the ledger's results
-in place of training, until it reaches what was never trained.
-"""
+"""The engine: the edge where the pure search meets workers, clocks, files and signals."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import closing
-from dataclasses import asdict
-from typing import Any
 
-from ...evaluators.scores.early_stopping import Pace, pace
-from ...evaluators.scores.evaluate import score_from_json
-from ...evaluators.scores.scoring import mean_log_ratio
-from ...known_algorithms.catalogue import get_known
-from ..config.seeds import CHAMPIONS
 from ..config.settings import SearchConfig
-from ..config.stages import jobs_of
 from ..execution.base import Executor
-from ..execution.jobs import HUNG, Stopped, Trials, submit, succeeded
-from ..selection.finals import decide
-from ..selection.funnel import CandidateTrainer, proxy_jobs
-from ..selection.rounds import Standing, after_validation, champions
-from ..store.ledger import Ledger
-from ..store.outcome import Champion, Outcome, Round, read_rounds
-from ..store.records import Status
+from ..execution.jobs import Stopped
+from ..store.outcome import Outcome
 from ..store.runs import Run
 from ..strategies.base import strategy
-from ..strategies.state import Batch, Individual, Population, SearchState
-from .progress import Counts, Progress
+from .asking import AskingLoop
+from .session import Report, Session, ShouldStop
+from .training import TrainingLoop
 from .versions import keep_versions
-
-Report = Callable[[Progress], None]
-ShouldStop = Callable[[], bool]
 
 
 def run_search(
@@ -60,243 +38,17 @@ def run_search(
       The outcome, or None if it was stopped before there was one.
 
     Raises:
-      UserError: the ledger cannot be continued, a starter is unknown, or workers cannot train.
+      UserError: the ledger cannot be continued, a starter is unknown, traces cannot be read, or
+        workers cannot train.
     """
     with closing(run.write()) as opened:
         keep_versions(opened, workers)
-        opened.start_session()
+        found = strategy(config.evolution.strategy)
+        session = Session(opened, config, workers, report, should_stop)
         try:
-            return _Engine(opened, config, workers, report, should_stop).run()
+            if found.trains:
+                return TrainingLoop(found, session).run()
+            return AskingLoop(found, session).run()
         except Stopped:
             workers.cancel()
             return None
-
-
-class _Engine:
-    def __init__(
-        self,
-        opened: Ledger,
-        config: SearchConfig,
-        workers: Executor,
-        report: Report,
-        should_stop: ShouldStop,
-    ) -> None:
-        self.ledger = opened
-        self.config = config
-        self.report = report
-        self.baseline = get_known(config.baseline).program
-        self.strategy = strategy(config.evolution.strategy)
-        self.trials = Trials(workers, opened, should_stop, self.baseline)
-        self.earlier_seconds = opened.seconds()
-        # Proposals of earlier sessions, which are repeated whatever the clock says.
-        self.stored = sum(opened.counts().values())
-        self.started = time.monotonic()
-        self.counts = Counts()
-        # By ordinal, of candidates that are pending.
-        self.answers: dict[int, Future[dict[str, Any]]] = {}
-        self.standing = Standing()
-        self.rounds: list[Round] = []
-
-    def run(self) -> Outcome:
-        self._evolve()
-        return decide(
-            self.config,
-            self.ledger,
-            self.trials,
-            self.rounds,
-            lambda phase, detail: self.report(self._progress(phase, detail)),
-        )
-
-    def _evolve(self) -> None:
-        paces = self._first_paces()
-        starters = [get_known(name).program for name in self.config.start]
-        state = self.strategy.init(self.config.seed, self.config.evolution, starters)
-        self.started = time.monotonic()
-        try:
-            while True:
-                trainer = CandidateTrainer(self.trials, self.config, state.round, paces)
-                begun = state.asked
-                state, going = self._one_round(state, trainer)
-                is_last = not going or state.asked == begun
-                fresh = self._end_round(state, is_last=is_last)
-                if is_last:
-                    return
-                state = self.strategy.next_round(state, fresh)
-                paces = self._paces(state.round)
-        finally:
-            self.ledger.add_seconds(time.monotonic() - self.started)
-
-    def _first_paces(self) -> dict[str, Pace]:
-        """The baseline's pace on the first round's problems, by task.
-
-        Trained afresh even when it is known, because that compiles the machines: each of them
-        once, by whichever worker is free. The other workers read it from JAX's cache when they
-        first meet the task.
-        """
-        jobs = proxy_jobs(self.baseline, self.config, 0)
-        futures = {job.task: submit(self.trials.workers, job, essential=True) for job in jobs}
-
-        def show() -> None:
-            left = [task for task, future in futures.items() if not future.done()]
-            detail = f"the training loops of {', '.join(left)}" if left else "done"
-            seconds = time.monotonic() - self.started
-            self.report(Progress("compiling", detail, seconds=seconds))
-
-        scores = {task: self.trials.result(future, show) for task, future in futures.items()}
-        for job in jobs:
-            self.trials.keep(job, scores[job.task])
-        show()
-        return {task: pace(score_from_json(score)) for task, score in scores.items()}
-
-    def _paces(self, number: int) -> dict[str, Pace]:
-        """The baseline's pace on a later round's problems, by task."""
-        jobs = proxy_jobs(self.baseline, self.config, number)
-        return {score.task: pace(score) for score in self.trials.run(jobs)}
-
-    def _one_round(self, state: SearchState, trainer: CandidateTrainer) -> tuple[SearchState, bool]:
-        """The state at the end of a round, and whether the search goes on after it."""
-        going = True
-        try:
-            for batch in state.pending:  # the starters, which are always trained
-                self._send(batch, trainer)
-            while True:
-                while going and self.strategy.should_ask(state):
-                    going = not self._spent(state)
-                    if going:
-                        batch, state = self.strategy.ask(state, self._left(state))
-                        self._send(batch, trainer)
-                        # Where nothing new is found or pending, there is nothing new to be found.
-                        if not any(p.status.is_trained for b in state.pending for p in b):
-                            return self._told(state, trainer), bool(self.config.evolution.round)
-                if not state.pending:
-                    break
-                state = self._tell(state, trainer)
-        except Stopped:
-            for batch in state.pending:
-                self._keep(batch, trainer)
-            raise
-        return state, going and not self._spent(state)
-
-    def _told(self, state: SearchState, trainer: CandidateTrainer) -> SearchState:
-        """The state after all that is pending was told."""
-        while state.pending:
-            state = self._tell(state, trainer)
-        return state
-
-    def _end_round(self, state: SearchState, *, is_last: bool) -> Population:
-        """Validates the best of a round; what the population starts afresh from, if it does."""
-        best = champions(state, self.standing, self.config.funnel.champions)
-        validated = self._validated(state.round, best) if self.config.evolution.round else []
-        self.standing, fresh = after_validation(state, self.standing, validated)
-        self.rounds.append(
-            Round(
-                state.round,
-                state.next_ordinal,
-                state.trained,
-                tuple(Champion(i.ordinal, i.fitness, value) for i, value in validated),
-                fresh[0].ordinal if fresh and not is_last else None,
-            )
-        )
-        # A resumed run repeats the rounds of earlier sessions; the stored ones stay until then.
-        if len(self.rounds) > len(read_rounds(self.ledger)):
-            self.ledger.set_fact("rounds", [asdict(r) for r in self.rounds])
-        return fresh
-
-    def _validated(self, number: int, best: Population) -> list[tuple[Individual, float]]:
-        """Individuals with their mean log-ratio to the baseline on the validation tasks."""
-        stage = self.config.funnel.validation
-        if not stage.tasks or not best:
-            return []
-        self.report(self._progress("validating", f"the best of round {number + 1}"))
-        programs = [self.baseline, *(i.program for i in best)]
-        # The same seeds in every round, or whoever met the easiest ones would be the best. Nothing
-        # is bred by them, and the finalists are told apart by others.
-        scores = self.trials.run(
-            [j for p in programs for j in jobs_of(p, stage, self.config.backend, CHAMPIONS)]
-        )
-        width, gain = len(stage.tasks), self.config.funnel.most_gain
-        base, *rest = (scores[i * width :][:width] for i in range(len(programs)))
-        return [(i, mean_log_ratio(own, base, gain)) for i, own in zip(best, rest, strict=True)]
-
-    def _send(self, batch: Batch, trainer: CandidateTrainer) -> None:
-        """Stores a batch, and has workers train what is new in it."""
-        stored = self.ledger.propose(batch)
-        for proposal in batch:
-            ordinal = proposal.ordinal
-            if not proposal.status.is_trained:
-                continue
-            if (fitness := stored.get(ordinal)) is None:
-                self.answers[ordinal] = trainer.start(proposal, is_new=ordinal not in stored)
-            else:
-                self.answers[ordinal] = Future()
-                self.answers[ordinal].set_result({"fitness": fitness, "scores": {}})
-                self.counts.replayed += 1
-
-    def _tell(self, state: SearchState, trainer: CandidateTrainer) -> SearchState:
-        """Waits for the oldest pending batch, and stores what came out."""
-        batch = state.pending[0]
-        fitness = {
-            p.ordinal: self.trials.result(self.answers[p.ordinal])["fitness"]
-            for p in batch
-            if p.status.is_trained
-        }
-        self._keep(batch, trainer)
-        state = self.strategy.tell(state, fitness)
-        # That of a duplicate is its candidate's mean; of what was trained, what came out.
-        means = {p.ordinal: p.candidate for p in batch if p.candidate is not None}
-        self.ledger.commit_fitness(
-            {ordinal: state.fitness(c) for ordinal, c in means.items()} | fitness
-        )
-        self.counts.add(batch, fitness)
-        self.ledger.add_seconds(time.monotonic() - self.started)
-        self.report(self._progress("searching", number=state.round, fraction=self._fraction(state)))
-        return state
-
-    def _keep(self, batch: Batch, trainer: CandidateTrainer) -> None:
-        """Stores the scores of those candidates of a batch that have been trained."""
-        answers = [(p, self.answers.pop(p.ordinal)) for p in batch if p.ordinal in self.answers]
-        trained = [(p, answer.result()) for p, answer in answers if succeeded(answer)]
-        trainer.keep(trained)
-        for proposal, answer in trained:
-            if HUNG in answer:
-                self.ledger.note_hung(f"candidate {proposal.ordinal}", answer[HUNG])
-
-    def _spent(self, state: SearchState) -> bool:
-        fraction = self._fraction(state)
-        return self._left(state) == 0 or (fraction is not None and fraction >= 1)
-
-    def _left(self, state: SearchState) -> int | None:
-        most = self.config.budget.candidates
-        return None if most is None else max(0, most - state.asked)
-
-    def _fraction(self, state: SearchState) -> float | None:
-        budget = self.config.budget
-        parts = []
-        if budget.candidates is not None:
-            parts.append(state.trained / budget.candidates)
-        if budget.seconds is not None and state.next_ordinal >= self.stored:
-            seconds = self.earlier_seconds + time.monotonic() - self.started
-            parts.append(seconds / budget.seconds if budget.seconds else 1.0)
-        return max(parts) if parts else None
-
-    def _progress(
-        self, phase: str, detail: str = "", number: int = 0, fraction: float | None = None
-    ) -> Progress:
-        statuses = self.counts.statuses
-        seconds = time.monotonic() - self.started
-        trained = statuses[Status.NEW] + statuses[Status.AGAIN]
-        return Progress(
-            phase,
-            detail,
-            trained=trained,
-            proposed=sum(statuses.values()),
-            duplicates=statuses[Status.DUPLICATE],
-            rejected=statuses[Status.REJECTED],
-            diverged=self.counts.diverged,
-            best=self.counts.best,
-            validation=self.standing.value if self.standing.best else None,
-            round=number,
-            seconds=seconds,
-            rate=max(0, trained - self.counts.replayed) / seconds if seconds else 0.0,
-            fraction=fraction,
-        )

@@ -15,7 +15,7 @@ class Progress:
 
     Attributes:
       phase: "compiling", "searching", "validating", "tuning", "pruning", "confirming",
-        "comparing".
+        "comparing"; or what a strategy that trains nothing says, as in "distilling".
       detail: what of the phase is done, in words.
       trained, proposed, duplicates, rejected, diverged: numbers of candidates so far.
       best: lowest fitness so far (mean log-ratio to tuned AdamW); None before the first.

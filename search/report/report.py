@@ -57,7 +57,7 @@ def report_html(run: Run) -> str:
         *(paragraph(caveat, "caveat") for caveat in conclusion.caveats),
         "</header>",
         best_rule(facts),
-        *(() if facts.config.traces else _of_training(facts)),
+        *(_of_training(facts) if facts.config.is_trained else ()),
         _reproduction(facts),
     ]
     style = PLOT_STYLE + CHART_STYLE + ROUND_STYLE + FUNNEL_STYLE + STEPS_STYLE
@@ -89,7 +89,7 @@ def conclusion_of(facts: Facts) -> Conclusion:
 
 
 def _conclusion_of(facts: Facts) -> Conclusion:
-    if facts.config.traces:
+    if not facts.config.is_trained:
         return judge_distilled(facts.outcome)
     if facts.outcome:
         return judge(facts.outcome, facts.config.baseline, evolved=facts.evolved)
@@ -186,12 +186,18 @@ def _ancestry(facts: Facts) -> str:
 
 def _reproduction(facts: Facts) -> str:
     versions = ", ".join([f"Python {platform.python_version()}", *_versions()])
-    repeats = (
-        "A budget in seconds ends elsewhere on another machine; to repeat this run exactly,"
-        f" leave it out and set budget.candidates to {len(facts.tally.trials)}."
-        if facts.config.budget.seconds is not None
-        else "The same configuration and versions repeat this run exactly."
-    )
+    if facts.config.budget.seconds is None:
+        repeats = "The same configuration and versions repeat this run exactly."
+    elif facts.config.is_trained:
+        repeats = (
+            "A budget in seconds ends elsewhere on another machine; to repeat this run exactly,"
+            f" leave it out and set budget.candidates to {len(facts.tally.trials)}."
+        )
+    else:
+        repeats = (
+            "A budget in seconds ends elsewhere on another machine; with budget.candidates in its"
+            " place, a run repeats exactly."
+        )
     return section(
         "Configuration",
         paragraph(f"Seed {facts.config.seed}. {repeats}"),

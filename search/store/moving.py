@@ -24,7 +24,7 @@ def point_elsewhere(run: Run, tasks: Sequence[str], traces: str | None = None) -
     Args:
       run: not being searched in by any process.
       tasks: FILE.py:NAME, each in place of the run's own task of that NAME.
-      traces: the file in place of that of a distillation.
+      traces: the file in place of the run's own traces.
 
     Returns:
       Sentences about those files that do not hold what they held when the run was started.
@@ -60,7 +60,7 @@ def _replace_task(opened: Ledger, run: Run, new: str) -> str:
 def _replace_traces(opened: Ledger, run: Run, new: Path) -> str:
     config = stored_config(opened)
     if not config.traces:
-        raise UserError(f"run '{run.name}' is no distillation, and has no traces to be replaced")
+        raise UserError(f"run '{run.name}' has no traces to be replaced")
     old = whole_path(config.traces)
     facts, words = _facts(opened, replace(config, traces=str(new)), old, new)
     opened.set_facts(facts)

@@ -17,7 +17,7 @@ from ...dsl.files import replace_text
 from ...dsl.program import Program
 from ...dsl.syntax import parse
 from ..config.files import config_from_dict, config_to_dict, config_to_toml
-from ..config.settings import SearchConfig
+from ..config.settings import Evolution, SearchConfig
 from . import ledger, task_files
 from .ledger import Ledger
 from .lock import hold
@@ -171,8 +171,9 @@ def extend(run: Run, limits: Mapping[str, float]) -> SearchConfig:
                     f"--budget.{name} {limit:g}: run '{run.name}' has used {used[name]:,.0f}"
                     " already; accepted: more"
                 )
-        if config.traces:
-            raise UserError(f"run '{run.name}' is a distillation, which takes no other budget")
+        if not config.is_trained:
+            kind = config.evolution.strategy
+            raise UserError(f"run '{run.name}' is a {kind}, which takes no other budget")
         if opened.is_trimmed:
             raise UserError(f"run '{run.name}' was trimmed to its ancestry, and cannot go on")
         _write_config(run, config)
@@ -198,9 +199,17 @@ def stored_config(opened: Ledger) -> SearchConfig:
     if stored is None:
         raise UserError("this ledger has no configuration; it was never started")
     try:
-        return config_from_dict(stored, _nothing_added(stored), where="fact 'config'")
+        return config_from_dict(_renewed(stored), _nothing_added(stored), where="fact 'config'")
     except UserError as error:
         raise opened.damaged(str(error)) from None
+
+
+def _renewed(stored: Any) -> Any:
+    """As it is stored now: older versions told a distillation by its traces alone."""
+    match stored:
+        case {"traces": str(traces), "evolution": {"strategy": Evolution.strategy, **others}}:
+            return {**stored, "evolution": others} if traces else stored
+    return stored
 
 
 def _nothing_added(stored: Any) -> SearchConfig:

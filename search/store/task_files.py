@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from ...dsl.errors import UserError
@@ -18,6 +19,29 @@ from .trust import is_trusted, trust
 
 # The fact that holds the SHA-256 of each file, by its whole path.
 FACT = "files"
+
+
+@dataclass(frozen=True)
+class NamedFile:
+    """A file that a run depends on.
+
+    Attributes:
+      path: the whole one.
+      option: of `evoptax resume`, that says where it is now.
+    """
+
+    path: Path
+    option: str
+
+
+def named_files(config: SearchConfig) -> tuple[NamedFile, ...]:
+    """The files that a configuration names."""
+    tasks = [
+        NamedFile(file_of(task), f"--task FILE.py:{split_task(task)[1]}")
+        for task in own_tasks(config)
+    ]
+    traces = [config.traces] if config.traces else []
+    return (*tasks, *(NamedFile(whole_path(path), "--traces FILE") for path in traces))
 
 
 def own_tasks(config: SearchConfig) -> tuple[str, ...]:
@@ -43,8 +67,7 @@ def checksum(path: Path) -> str | None:
 
 def checksums(config: SearchConfig) -> dict[str, str]:
     """The checksum of each file that a configuration names, by its whole path."""
-    traces = [whole_path(config.traces)] if config.traces else []
-    found = {str(p): checksum(p) for p in (*map(file_of, own_tasks(config)), *traces)}
+    found = {str(file.path): checksum(file.path) for file in named_files(config)}
     return {path: value for path, value in found.items() if value is not None}
 
 
@@ -79,11 +102,9 @@ def check_files(
     Raises:
       UserError: a file is not there, has changed, or is not trusted by this user.
     """
+    for file in named_files(config):
+        _check_same(name, file, stored)
     tasks = own_tasks(config)
-    for task in tasks:
-        _check_same(name, file_of(task), stored, f"--task FILE.py:{split_task(task)[1]}")
-    if config.traces:
-        _check_same(name, whole_path(config.traces), stored, "--traces FILE")
     strange = [
         whole_task(task)
         for task in tasks
@@ -97,7 +118,8 @@ def check_files(
     trust_tasks(tasks)
 
 
-def _check_same(name: str, path: Path, stored: Mapping[str, str], option: str) -> None:
+def _check_same(name: str, file: NamedFile, stored: Mapping[str, str]) -> None:
+    path, option = file.path, file.option
     found = checksum(path)
     if found is None:
         raise UserError(

@@ -29,7 +29,7 @@ from collections.abc import Mapping, Sequence
 from ...dsl.algebra.canonical import program_digest
 from ...dsl.liveness import without_dead_code
 from ...dsl.program import Program
-from ..config.settings import Evolution
+from ..config.settings import Evolution, SearchConfig
 from ..filters.gates import STATIC, Examination, examine
 from ..mutation.base import Space
 from ..mutation.mutate import mutate
@@ -55,8 +55,11 @@ _MOST_MOVED = 0.1
 class RegularizedEvolution:
     """Proposes by regularized evolution; see the module. Other strategies change parts of it."""
 
-    def init(self, seed: int, settings: Evolution, starters: Sequence[Program]) -> SearchState:
+    trains = True
+
+    def init(self, config: SearchConfig, starters: Sequence[Program]) -> SearchState:
         """The state before anything was trained; its one pending batch are the starters."""
+        settings = config.evolution
         history = empty_history()
         batch: list[Proposal] = []
         for program in starters:
@@ -73,7 +76,7 @@ class RegularizedEvolution:
                 Proposal(ordinal, None, words, program, digest, status, "", twin, candidate)
             )
         islands: tuple[Population, ...] = ((),) * settings.islands
-        return SearchState(seed, settings, (), islands, history, len(batch), (tuple(batch),))
+        return SearchState(config.seed, settings, (), islands, history, len(batch), (tuple(batch),))
 
     def should_ask(self, state: SearchState) -> bool:
         """Whether the next move is `ask`; if not, it is `tell` or `next_round`.
@@ -218,6 +221,10 @@ class RegularizedEvolution:
             pending=tuple(rest),
             level=level,
         )
+
+    def finish(self, state: SearchState) -> SearchState:
+        """The same state: the engine compares the best of what was trained."""
+        return state
 
     # What other strategies do otherwise.
 

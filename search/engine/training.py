@@ -1,0 +1,249 @@
+"""The loop of a strategy whose candidates are trained on tasks and compared with a baseline.
+
+Resume is replay: the evolution is asked and told again from the start, with the ledger's results
+in place of training, until it reaches what was never trained.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from dataclasses import asdict
+from typing import Any
+
+from ...evaluators.scores.early_stopping import Pace, pace
+from ...evaluators.scores.evaluate import score_from_json
+from ...evaluators.scores.scoring import mean_log_ratio
+from ...known_algorithms.catalogue import get_known
+from ..config.seeds import CHAMPIONS
+from ..config.stages import jobs_of
+from ..execution.jobs import HUNG, Stopped, submit, succeeded
+from ..selection.finals import decide
+from ..selection.funnel import CandidateTrainer, proxy_jobs
+from ..selection.rounds import Standing, after_validation, champions
+from ..store.outcome import Champion, Outcome, Round, read_rounds
+from ..store.records import Status
+from ..strategies.base import Strategy
+from ..strategies.state import Batch, Individual, Population, SearchState
+from .progress import Counts, Progress
+from .session import Session
+
+
+class TrainingLoop:
+    """Has candidates trained round by round, validates the best, and compares them at the end."""
+
+    def __init__(self, strategy: Strategy[SearchState], session: Session) -> None:
+        self.strategy, self.session = strategy, session
+        self.ledger, self.config = session.ledger, session.config
+        self.baseline, self.trials = session.baseline, session.trials
+        # Proposals of earlier sessions, which are repeated whatever the clock says.
+        self.stored = sum(self.ledger.counts().values())
+        self.counts = Counts()
+        # By ordinal, of candidates that are pending.
+        self.answers: dict[int, Future[dict[str, Any]]] = {}
+        self.standing = Standing()
+        self.rounds: list[Round] = []
+
+    def run(self) -> Outcome:
+        self._evolve()
+        return decide(
+            self.config,
+            self.ledger,
+            self.trials,
+            self.rounds,
+            lambda phase, detail: self.session.report(self._progress(phase, detail)),
+        )
+
+    def _evolve(self) -> None:
+        paces = self._first_paces()
+        starters = [get_known(name).program for name in self.config.start]
+        state = self.strategy.init(self.config, starters)
+        self.session.start_clock()
+        try:
+            while True:
+                trainer = CandidateTrainer(self.trials, self.config, state.round, paces)
+                begun = state.asked
+                state, going = self._one_round(state, trainer)
+                is_last = not going or state.asked == begun
+                fresh = self._end_round(state, is_last=is_last)
+                if is_last:
+                    return
+                state = self.strategy.next_round(state, fresh)
+                paces = self._paces(state.round)
+        finally:
+            self.session.store_seconds()
+
+    def _first_paces(self) -> dict[str, Pace]:
+        """The baseline's pace on the first round's problems, by task.
+
+        Trained afresh even when it is known, because that compiles the machines: each of them
+        once, by whichever worker is free. The other workers read it from JAX's cache when they
+        first meet the task.
+        """
+        jobs = proxy_jobs(self.baseline, self.config, 0)
+        futures = {job.task: submit(self.trials.workers, job, essential=True) for job in jobs}
+
+        def show() -> None:
+            left = [task for task, future in futures.items() if not future.done()]
+            detail = f"the training loops of {', '.join(left)}" if left else "done"
+            seconds = self.session.seconds
+            self.session.report(Progress("compiling", detail, seconds=seconds))
+
+        scores = {task: self.trials.result(future, show) for task, future in futures.items()}
+        for job in jobs:
+            self.trials.keep(job, scores[job.task])
+        show()
+        return {task: pace(score_from_json(score)) for task, score in scores.items()}
+
+    def _paces(self, number: int) -> dict[str, Pace]:
+        """The baseline's pace on a later round's problems, by task."""
+        jobs = proxy_jobs(self.baseline, self.config, number)
+        return {score.task: pace(score) for score in self.trials.run(jobs)}
+
+    def _one_round(self, state: SearchState, trainer: CandidateTrainer) -> tuple[SearchState, bool]:
+        """The state at the end of a round, and whether the search goes on after it."""
+        going = True
+        try:
+            for batch in state.pending:  # the starters, which are always trained
+                self._send(batch, trainer)
+            while True:
+                while going and self.strategy.should_ask(state):
+                    going = not self._spent(state)
+                    if going:
+                        batch, state = self.strategy.ask(state, self._left(state))
+                        self._send(batch, trainer)
+                        # Where nothing new is found or pending, there is nothing new to be found.
+                        if not any(p.status.is_trained for b in state.pending for p in b):
+                            return self._told(state, trainer), bool(self.config.evolution.round)
+                if not state.pending:
+                    break
+                state = self._tell(state, trainer)
+        except Stopped:
+            for batch in state.pending:
+                self._keep(batch, trainer)
+            raise
+        return state, going and not self._spent(state)
+
+    def _told(self, state: SearchState, trainer: CandidateTrainer) -> SearchState:
+        """The state after all that is pending was told."""
+        while state.pending:
+            state = self._tell(state, trainer)
+        return state
+
+    def _end_round(self, state: SearchState, *, is_last: bool) -> Population:
+        """Validates the best of a round; what the population starts afresh from, if it does."""
+        best = champions(state, self.standing, self.config.funnel.champions)
+        validated = self._validated(state.round, best) if self.config.evolution.round else []
+        self.standing, fresh = after_validation(state, self.standing, validated)
+        self.rounds.append(
+            Round(
+                state.round,
+                state.next_ordinal,
+                state.trained,
+                tuple(Champion(i.ordinal, i.fitness, value) for i, value in validated),
+                fresh[0].ordinal if fresh and not is_last else None,
+            )
+        )
+        # A resumed run repeats the rounds of earlier sessions; the stored ones stay until then.
+        if len(self.rounds) > len(read_rounds(self.ledger)):
+            self.ledger.set_fact("rounds", [asdict(r) for r in self.rounds])
+        return fresh
+
+    def _validated(self, number: int, best: Population) -> list[tuple[Individual, float]]:
+        """Individuals with their mean log-ratio to the baseline on the validation tasks."""
+        stage = self.config.funnel.validation
+        if not stage.tasks or not best:
+            return []
+        self.session.report(self._progress("validating", f"the best of round {number + 1}"))
+        programs = [self.baseline, *(i.program for i in best)]
+        # The same seeds in every round, or whoever met the easiest ones would be the best. Nothing
+        # is bred by them, and the finalists are told apart by others.
+        scores = self.trials.run(
+            [j for p in programs for j in jobs_of(p, stage, self.config.backend, CHAMPIONS)]
+        )
+        width, gain = len(stage.tasks), self.config.funnel.most_gain
+        base, *rest = (scores[i * width :][:width] for i in range(len(programs)))
+        return [(i, mean_log_ratio(own, base, gain)) for i, own in zip(best, rest, strict=True)]
+
+    def _send(self, batch: Batch, trainer: CandidateTrainer) -> None:
+        """Stores a batch, and has workers train what is new in it."""
+        stored = self.ledger.propose(batch)
+        for proposal in batch:
+            ordinal = proposal.ordinal
+            if not proposal.status.is_trained:
+                continue
+            if (fitness := stored.get(ordinal)) is None:
+                self.answers[ordinal] = trainer.start(proposal, is_new=ordinal not in stored)
+            else:
+                self.answers[ordinal] = Future()
+                self.answers[ordinal].set_result({"fitness": fitness, "scores": {}})
+                self.counts.replayed += 1
+
+    def _tell(self, state: SearchState, trainer: CandidateTrainer) -> SearchState:
+        """Waits for the oldest pending batch, and stores what came out."""
+        batch = state.pending[0]
+        fitness = {
+            p.ordinal: self.trials.result(self.answers[p.ordinal])["fitness"]
+            for p in batch
+            if p.status.is_trained
+        }
+        self._keep(batch, trainer)
+        state = self.strategy.tell(state, fitness)
+        # That of a duplicate is its candidate's mean; of what was trained, what came out.
+        means = {p.ordinal: p.candidate for p in batch if p.candidate is not None}
+        self.ledger.commit_fitness(
+            {ordinal: state.fitness(c) for ordinal, c in means.items()} | fitness
+        )
+        self.counts.add(batch, fitness)
+        self.session.store_seconds()
+        self.session.report(
+            self._progress("searching", number=state.round, fraction=self._fraction(state))
+        )
+        return state
+
+    def _keep(self, batch: Batch, trainer: CandidateTrainer) -> None:
+        """Stores the scores of those candidates of a batch that have been trained."""
+        answers = [(p, self.answers.pop(p.ordinal)) for p in batch if p.ordinal in self.answers]
+        trained = [(p, answer.result()) for p, answer in answers if succeeded(answer)]
+        trainer.keep(trained)
+        for proposal, answer in trained:
+            if HUNG in answer:
+                self.ledger.note_hung(f"candidate {proposal.ordinal}", answer[HUNG])
+
+    def _spent(self, state: SearchState) -> bool:
+        fraction = self._fraction(state)
+        return self._left(state) == 0 or (fraction is not None and fraction >= 1)
+
+    def _left(self, state: SearchState) -> int | None:
+        most = self.config.budget.candidates
+        return None if most is None else max(0, most - state.asked)
+
+    def _fraction(self, state: SearchState) -> float | None:
+        most, parts = self.config.budget.candidates, []
+        if most is not None:
+            parts.append(state.trained / most)
+        used = self.session.time_used
+        if used is not None and state.next_ordinal >= self.stored:
+            parts.append(used)
+        return max(parts) if parts else None
+
+    def _progress(
+        self, phase: str, detail: str = "", number: int = 0, fraction: float | None = None
+    ) -> Progress:
+        statuses = self.counts.statuses
+        seconds = self.session.seconds
+        trained = statuses[Status.NEW] + statuses[Status.AGAIN]
+        return Progress(
+            phase,
+            detail,
+            trained=trained,
+            proposed=sum(statuses.values()),
+            duplicates=statuses[Status.DUPLICATE],
+            rejected=statuses[Status.REJECTED],
+            diverged=self.counts.diverged,
+            best=self.counts.best,
+            validation=self.standing.value if self.standing.best else None,
+            round=number,
+            seconds=seconds,
+            rate=max(0, trained - self.counts.replayed) / seconds if seconds else 0.0,
+            fraction=fraction,
+        )
