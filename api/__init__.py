@@ -4,8 +4,10 @@
 
     rule = evoptax.rule("lion")                   # a known name, RUN:best, a file, program text
     optimizer = rule.optax(learning_rate=3e-4)    # an optax.GradientTransformationExtraArgs
-    run = evoptax.run("first")                    # a run of a search
-    run.best, run.lineage(), run.candidates()
+    run = evoptax.discover(preset="quick", name="mine", tasks=[MyTask()])
+    run.best, run.lineage(), run.candidates()     # evoptax.run("mine") finds it again
+    evoptax.evaluate(["adamw", rule], tasks="proxy", seeds=3)
+    evoptax.tune("adamw", tasks=[MyTask()], trials=50)
 
 This folder is installed as `evoptax` itself. What it names is imported when it is first used, so
 that `import evoptax` takes no time.
@@ -20,8 +22,20 @@ if TYPE_CHECKING:
     from .evaluating import evaluate
     from .rules import Rule, rule
     from .running import Run, run
+    from .searching import discover, resume
+    from .tuning import tune
 
-__all__ = ["Rule", "Run", "__version__", "evaluate", "rule", "run"]
+__all__ = [
+    "Rule",
+    "Run",
+    "__version__",
+    "discover",
+    "evaluate",
+    "resume",
+    "rule",
+    "run",
+    "tune",
+]
 
 __version__: str
 
@@ -29,9 +43,12 @@ __version__: str
 _NAMES = {
     "Rule": "rules",
     "Run": "running",
+    "discover": "searching",
     "evaluate": "evaluating",
+    "resume": "searching",
     "rule": "rules",
     "run": "running",
+    "tune": "tuning",
 }
 
 

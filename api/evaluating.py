@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from .dsl.errors import UserError
 from .dsl.program import Program
-from .evaluators.task_names import TIERS
-from .evaluators.tasks import list_tasks, task_info
 from .rules import Rule, rule
+from .tasks import Tasks, task_names, workers_for
 
 if TYPE_CHECKING:
     from .search.execution.scheduling import Report
@@ -21,7 +20,7 @@ Rules = str | os.PathLike[str] | Program | Rule | Iterable[Any]
 
 def evaluate(
     rules: Rules,
-    tasks: str | Iterable[str] = "proxy",
+    tasks: Tasks = "proxy",
     *,
     against: Rules = "adamw",
     seeds: int = 3,
@@ -38,7 +37,7 @@ def evaluate(
     Args:
       rules: what `evoptax.rule` takes, or several of that.
       tasks: names of tasks, tiers ("proxy", "validation", "target"), FILE.py:NAME; with commas
-        between, or a list.
+        between, or a list, which may hold objects that are tasks too.
       against: rules to compare with; all are relative to the first.
       seeds: training runs of each rule on each task.
       schedule: what all learning rates are multiplied by at each step ("constant", "cosine").
@@ -63,11 +62,11 @@ def evaluate(
     from .search.execution.base import open_executor
     from .search.selection import evaluation
 
-    baseline = next(iter(opponents))
+    names, baseline = task_names(tasks), next(iter(opponents))
     programs, left_out = evaluation.trainable({**asked, **opponents}, list(asked), baseline)
     for sentence in left_out:
         note(sentence)
-    with open_executor(_tasks(tasks), workers) as opened:
+    with open_executor(names, workers_for(tasks, workers) or 0) as opened:
         return evaluation.evaluate(
             programs,
             baseline,
@@ -92,21 +91,3 @@ def _named(rules: Rules, runs_dir: Any) -> Mapping[str, Program]:
         if found.setdefault(name, program) != program:
             raise UserError(f"two rules are named '{name}'; give one of them another name")
     return found
-
-
-def _tasks(tasks: str | Iterable[str]) -> list[str]:
-    """The tasks that are named, or whose tier is, each once.
-
-    Raises:
-      UserError: no task is named, or a built-in one does not exist.
-    """
-    given = tasks.split(",") if isinstance(tasks, str) else tasks
-    names: list[str] = []
-    for name in filter(None, (name.strip() for name in given)):
-        names += [info.name for info in list_tasks(name)] if name in TIERS else [name]
-    if not names:
-        raise UserError("no task is named; accepted: proxy, digits_mlp, FILE.py:NAME, …")
-    for name in names:
-        if ":" not in name:
-            task_info(name)
-    return list(dict.fromkeys(names))

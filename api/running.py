@@ -36,6 +36,14 @@ class Run:
         """The best rule, or the best so far. Raises UserError before there is one."""
         return Rule(runs.rule_of_run(self._stored, "best"))
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether its budget is spent and its best rule chosen."""
+        from .search.store.outcome import read_outcome
+
+        with closing(self._stored.read()) as opened:
+            return read_outcome(opened) is not None
+
     def rule(self, ordinal: int) -> Rule:
         """A candidate as a rule. Raises UserError where there is none with that number."""
         return Rule(runs.rule_of_run(self._stored, str(ordinal)))

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import closing
-from dataclasses import replace
 from typing import Any
 
-from ..evaluators.task_names import whole_task
 from .arguments import add_budget, add_runs_dir, add_workers, budget_of, command
 from .output import print_note
+from .watching import carry_out
 
 
 def add(subparsers: Any) -> None:
@@ -36,33 +34,20 @@ def add(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
-    from ..search.store.moving import point_elsewhere
-    from ..search.store.outcome import read_outcome
-    from ..search.store.runs import extend, find_run, stored_config
-    from ..search.store.task_files import check_files, stored_checksums
-    from .search import carry_out, finish, started_workers
-    from .signals import interrupted_by_signals
+    from ..searching import resume
 
-    found = find_run(args.runs_dir, args.run_name)
-    named = [whole_task(task) for task in args.task]
-    with found.writing():
-        if args.task or args.traces is not None:
-            for words in point_elsewhere(found, args.task, args.traces):
-                print_note(words)
-        budget = budget_of(args)
-        # To write, so that what a killed process left in the log becomes part of the ledger's file.
-        with closing(found.write()) as opened:
-            config = stored_config(opened)
-            outcome = read_outcome(opened)
-            if budget or outcome is None:
-                files = stored_checksums(opened)
-                check_files(found.name, config, files, named=named, trusting=args.trust_tasks)
-        if budget:
-            config, outcome = extend(found, budget), None
-        if outcome is not None:
-            # Killed while it wrote its files, or merely asked again.
-            return finish(found, outcome)
-        if args.workers is not None:
-            config = replace(config, workers=args.workers)
-        with interrupted_by_signals(), started_workers(config) as workers:
-            return carry_out(found, config, workers)
+    return carry_out(
+        lambda watch: resume(
+            args.run_name,
+            tasks=args.task,
+            traces=args.traces,
+            budget=budget_of(args),
+            workers=args.workers,
+            trust_tasks=args.trust_tasks,
+            runs_dir=args.runs_dir,
+            started=watch.started,
+            report=watch.report,
+            should_stop=watch.should_stop,
+            note=print_note,
+        )
+    )

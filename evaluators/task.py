@@ -92,6 +92,24 @@ def load_task_file(spec: str) -> Task:
     return task
 
 
+@firm_switches()
+def task_from(name: str, found: Any, version: int) -> Task:
+    """A task from an object.
+
+    Args:
+      name: of the task. found: has what `load_task_file` says. version: part of every cache key.
+
+    Raises:
+      UserError: it is no task; nothing is trained to find out.
+    """
+    if isinstance(found, Task):
+        return found
+    task = _as_task(name, found, name, version)
+    module = sys.modules.get(type(found).__module__)
+    _check_shapes(name, Path(getattr(module, "__file__", None) or name), task)
+    return task
+
+
 def _execute(spec: str, path: Path, source: bytes) -> dict[str, Any]:
     """Runs the file as a module of its own and returns its namespace.
 

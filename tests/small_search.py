@@ -39,6 +39,19 @@ class Quadratic:
 '''
 
 
+# For a task of the caller's own, beside one cheap one.
+SMALL = {
+    "evolution": {"population": 10, "tournament": 3, "batch": 4},
+    "funnel": {
+        "screen": {"tasks": ["quadratic"], "learning_rates": [1e-2, 1e-1]},
+        "proxy": {"tasks": []},
+        "validation": {"tasks": []},
+        "target": {"tasks": []},
+        "finalists": 2,
+    },
+}
+
+
 def write_task(folder: Path) -> str:
     """Writes the task; returns what names it on the command line."""
     path = folder / "small_task.py"

@@ -16,6 +16,7 @@ from evoptax.dsl.errors import UserError
 from evoptax.dsl.syntax import parse
 from evoptax.known_algorithms.catalogue import KNOWN, get_known
 from small_ledger import HOSTILE, finish, make_run
+from small_search import SMALL
 
 COMMAND = str(Path(sys.executable).with_name("evoptax"))
 TEXT = '''def mine(w, g, *, lr=0.1):
@@ -129,3 +130,111 @@ def test_a_run(tmp_path: Path) -> None:
     assert run.best.text.splitlines()[0] in run._repr_html_()
     with pytest.raises(UserError, match="no run"):
         evoptax.run("another", runs_dir=tmp_path)
+
+
+class Bowl:
+    """A task as an object, as it stands in a notebook's cell."""
+
+    steps = 20
+
+    def __init__(self, curvature: float) -> None:
+        self.curvature = curvature
+
+    def init(self, key: jax.Array) -> dict[str, jax.Array]:
+        return {"w": jax.random.normal(key, (6,))}
+
+    def batch(self, key: jax.Array) -> jax.Array:
+        return 0.1 * jax.random.normal(key, (6,))
+
+    def loss(self, params: dict[str, jax.Array], batch: jax.Array) -> jax.Array:
+        return jnp.sum(0.5 * self.curvature * params["w"] ** 2 + batch * params["w"])
+
+    def score(self, params: dict[str, jax.Array]) -> jax.Array:
+        return jnp.sum(0.5 * self.curvature * params["w"] ** 2) + 1e-3
+
+
+def test_a_search_on_an_object(tmp_path: Path) -> None:
+    notes: list[str] = []
+    seen: list[str] = []
+    found = evoptax.discover(
+        SMALL,
+        name="mine",
+        tasks=[Bowl(1.0)],
+        budget={"candidates": 12},
+        seed=3,
+        runs_dir=tmp_path,
+        started=lambda run: seen.append(run.name),
+        report=lambda progress: seen.append(progress.phase),
+        note=notes.append,
+    )
+    assert found == evoptax.run("mine", runs_dir=tmp_path)
+    assert found.is_finished and seen[0] == "mine" and "searching" in seen
+    assert len([row for row in found.candidates() if row["status"] == "new"]) == 12
+    assert {p.name for p in found.folder.iterdir()} >= {
+        "ledger.sqlite",
+        "config.toml",
+        "report.html",
+        "best_rule.py",
+        "best_rule_optax.py",
+    }
+    assert found.best.optax(learning_rate=1e-2).init({"w": jnp.zeros(6)}) is not None
+    # With a larger budget it goes on, where the object is given again.
+    more = evoptax.resume(
+        "mine", tasks=[Bowl(1.0)], budget={"candidates": 16}, runs_dir=tmp_path, note=notes.append
+    )
+    assert len([row for row in more.candidates() if row["status"] == "new"]) == 16
+
+
+def test_a_search_is_stopped_and_goes_on(tmp_path: Path) -> None:
+    where = {"runs_dir": tmp_path, "workers": "in_process"}
+    asked: list[None] = []
+
+    def should_stop() -> bool:
+        asked.append(None)
+        return len(asked) > 6
+
+    how = {"name": "mine", "tasks": "quadratic", "budget": {"candidates": 8}}
+    stopped = evoptax.discover(SMALL, **how, **where, should_stop=should_stop)  # type: ignore[arg-type]
+    assert not stopped.is_finished
+    assert evoptax.resume("mine", **where).is_finished  # type: ignore[arg-type]
+
+
+def test_evaluation() -> None:
+    mine = evoptax.rule("lion").with_hyperparameters(b1=0.8)
+    found = evoptax.evaluate(["sgd", mine], [Bowl(1.0)], against="adamw", seeds=2)
+    assert {rule for rule, _ in found.scores} == {"sgd", "lion", "adamw"}
+    assert found.tasks == ["Bowl"] and found.baseline == "adamw"
+    # Another object of the same name is another task.
+    steeper = evoptax.evaluate("sgd", [Bowl(100.0)], seeds=2)
+    assert steeper.scores["sgd", "Bowl"].value != found.scores["sgd", "Bowl"].value
+
+
+def test_tuning() -> None:
+    momentum = evoptax.rule("momentum").with_hyperparameters(mu=0.05)
+    found = evoptax.tune(momentum, [Bowl(1.0)], trials=18, seeds=3)
+    assert found.runs > 0 and found.rule.name == "momentum"
+    assert {change.name for change in found.changes} <= {"mu"}
+    assert (found.effect.mean < 0) == bool(found.changes)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: evoptax.discover(), "preset or a configuration"),
+        (lambda: evoptax.discover(preset="quik"), "quick"),
+        (lambda: evoptax.discover(preset="quick", sed=1), "seed"),
+        (lambda: evoptax.evaluate("adamw", [Bowl]), r"Bowl\(\)"),
+        (lambda: evoptax.evaluate("adamw", [object()]), "no 'init'"),
+        (lambda: evoptax.evaluate("adamw", "quadratik"), "quadratic"),
+        (lambda: evoptax.evaluate([], "quadratic"), "no rule"),
+        (lambda: evoptax.evaluate("adamw", [Bowl(1.0)], workers=2), "in this process"),
+        (lambda: evoptax.evaluate(["adamw", TEXT.replace("mine", "adamw")], "quadratic"), "two"),
+        (lambda: evoptax.tune("adamw", []), "no task"),
+    ],
+)
+def test_mistakes_are_sentences(call, words: str, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=words) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())

@@ -16,6 +16,7 @@ from evoptax.cli.main import parser
 from evoptax.dsl.syntax import format_program, parse
 from evoptax.evaluators.task import load_task_file
 from evoptax.known_algorithms.catalogue import get_known
+from small_search import SMALL
 
 ROOT = Path(__file__).parent.parent
 LAYERS = ("cli", "api", "search", "evaluators", "known_algorithms", "dsl")
@@ -32,6 +33,15 @@ def test_readme_program_is_the_known_one() -> None:
 def test_readme_training_loop_runs(tmp_path: Path) -> None:
     (code,) = (block for block in PYTHON if "rule.optax(" in block)
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+
+
+def test_readme_search_runs(tmp_path: Path) -> None:
+    (code,) = (block for block in PYTHON if "evoptax.discover(" in block)
+    code = code.replace('preset="quick"', f'{SMALL}, budget={{"candidates": 12}}')
+    code = code.replace("trials=50", "trials=9").replace("seeds=5", "seeds=2")
+    code += "\nassert run.is_finished and found.tasks == ['Fit'] and tuned.rule.name == 'adamw'\n"
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    assert (tmp_path / "runs" / "mine" / "report.html").exists()
 
 
 def test_readme_task_is_a_task(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from ...evaluators.scores.evaluate import Evaluator, score_to_json
 from ...evaluators.scores.scoring import TaskScore
 from ...evaluators.task import Task, blamed_on_task, load_task_file
 from ...evaluators.tasks import get_task, list_tasks
+from ...evaluators.tasks.given import given
 from ..execution.jobs import Job, job_from_plain
 from ..selection.funnel import train_candidate
 from ..strategies.base import Asking, strategy
@@ -134,6 +135,10 @@ class Answers:
         return found
 
 
-@functools.cache
 def _task(name: str) -> Task:
+    return given(name) or _loaded(name)
+
+
+@functools.cache
+def _loaded(name: str) -> Task:
     return load_task_file(name) if ":" in name else get_task(name)

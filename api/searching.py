@@ -1,0 +1,241 @@
+"""Searching for optimizers: what `evoptax search` and `evoptax resume` do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .dsl.errors import UserError
+from .evaluators.task_names import is_own, whole_task
+from .known_algorithms.catalogue import get_known
+from .rules import runs_folder
+from .running import Run
+from .search.config.settings import SearchConfig
+from .search.store import runs
+from .tasks import Tasks, task_names, workers_for
+
+if TYPE_CHECKING:
+    from .search.engine.progress import Progress
+    from .search.execution.base import Executor
+    from .search.store.outcome import Outcome
+
+Config = SearchConfig | str | os.PathLike[str] | Mapping[str, Any]
+
+
+def configuration(
+    config: Config | None = None,
+    preset: str | None = None,
+    *,
+    tasks: Tasks = (),
+    traces: str | os.PathLike[str] | None = None,
+    budget: Mapping[str, float] | None = None,
+    **settings: Any,
+) -> SearchConfig:
+    """What a search is told: a preset, then a configuration over it, then single settings.
+
+    Args:
+      config: a TOML file, the same as nested data, or a whole `SearchConfig`.
+      preset: name of the preset to start from.
+      tasks: further tasks that every candidate is trained on; see `evoptax.evaluate`.
+      traces: a file of traces, for the preset "distill".
+      budget: "seconds", "candidates" or both.
+      settings: others of `SearchConfig`, such as `seed`; None leaves one as it is.
+
+    Raises:
+      UserError: naming what is not accepted, and what is.
+    """
+    from .search.config.files import config_from_dict, load_config
+    from .search.config.presets import preset as named_preset
+
+    if config is None and preset is None:
+        raise UserError("give a preset or a configuration, as in `evoptax search --preset quick`")
+    found = config if isinstance(config, SearchConfig) else SearchConfig()
+    if preset is not None:
+        found = named_preset(preset)
+    options: dict[str, Any] = {k: v for k, v in settings.items() if v is not None}
+    if traces is not None:
+        from .search.strategies.distillation.traces import read_traces
+
+        read_traces(Path(traces))  # so that a mistake shows before the run exists
+        options["traces"] = str(Path(traces).resolve())
+        found = replace(found, traces=options["traces"])
+    if isinstance(config, Mapping):
+        found = config_from_dict(dict(config), found, where="configuration")
+    elif config is not None and not isinstance(config, SearchConfig):
+        found = load_config(Path(config), found)
+    if budget:
+        options["budget"] = dict(budget)
+    if tasks:
+        # Whole paths, so that the run can be resumed from another folder.
+        own = [whole_task(name) if is_own(name) else name for name in task_names(tasks)]
+        screen = dict.fromkeys([*found.funnel.screen.tasks, *own])
+        options["funnel"] = {"screen": {"tasks": list(screen)}}
+    return config_from_dict(options, found, where="command line")
+
+
+def discover(
+    config: Config | None = None,
+    *,
+    preset: str | None = None,
+    name: str | None = None,
+    tasks: Tasks = (),
+    workers: int | str | None = None,
+    runs_dir: Any = None,
+    started: Callable[[Run], None] = lambda run: None,
+    report: Callable[[Progress], None] = lambda progress: None,
+    should_stop: Callable[[], bool] = lambda: False,
+    note: Callable[[str], None] = lambda sentence: None,
+    **settings: Any,
+) -> Run:
+    """Searches for an optimizer, and writes the run's files; what `evoptax search` does.
+
+    It can be interrupted (`KeyboardInterrupt`) at any time; `evoptax.resume` goes on from there.
+
+    Args:
+      config, preset, tasks, settings: see `configuration`.
+      name: of the run; unless given, date and time.
+      workers: processes that train, 0 for one per core; or the name of another executor. Tasks that
+        are objects are trained in this process.
+      runs_dir: where runs are kept; see `rules.runs_folder`.
+      started: told of the run before anything is trained.
+      report: told of progress. should_stop: asked between candidates.
+      note: told in a sentence what the user should know.
+
+    Returns:
+      The run, finished unless it was stopped.
+
+    Raises:
+      UserError: naming what is wrong; then nothing is left behind, or the run can be resumed.
+    """
+    workers = workers_for(tasks, workers)
+    settled = configuration(config, preset, tasks=tasks, workers=workers, **settings)
+    folder = runs_folder(runs_dir)
+    # Before the run exists, so that a mistake leaves nothing behind.
+    runs.new_run(folder, name)
+    for rule in (*settled.start, settled.baseline, *settled.rivals):
+        get_known(rule)
+    with _opened(settled) as opened:
+        run = runs.create_run(folder, name, settled)
+        return _carried_out(run, settled, opened, started, report, should_stop, note)
+
+
+def resume(
+    name: str,
+    *,
+    tasks: Tasks = (),
+    traces: str | os.PathLike[str] | None = None,
+    budget: Mapping[str, float] | None = None,
+    workers: int | str | None = None,
+    trust_tasks: bool = False,
+    runs_dir: Any = None,
+    started: Callable[[Run], None] = lambda run: None,
+    report: Callable[[Progress], None] = lambda progress: None,
+    should_stop: Callable[[], bool] = lambda: False,
+    note: Callable[[str], None] = lambda sentence: None,
+) -> Run:
+    """Continues a run, or goes on with a finished one; what `evoptax resume` does.
+
+    Args:
+      name: of the run.
+      tasks: where the files of its own tasks are now, FILE.py:NAME; or its tasks that are objects.
+      traces: where its traces are now.
+      budget: a larger one: "seconds", "candidates" or both.
+      workers, runs_dir, started, report, should_stop, note: see `discover`.
+      trust_tasks: whether to run task files that the run names and the caller does not.
+
+    Raises:
+      UserError: naming what is wrong.
+    """
+    from .search.store.moving import point_elsewhere
+    from .search.store.outcome import read_outcome
+    from .search.store.task_files import check_files, stored_checksums
+
+    given = task_names(tasks) if tasks else []
+    own = [task for task in given if is_own(task)]
+    run = runs.find_run(runs_folder(runs_dir), name)
+    with run.writing():
+        if own or traces is not None:
+            for words in point_elsewhere(run, own, None if traces is None else os.fspath(traces)):
+                note(words)
+        # To write, so that what a killed process left in the log becomes part of the ledger's file.
+        with closing(run.write()) as opened:
+            config = runs.stored_config(opened)
+            outcome = read_outcome(opened)
+            if budget or outcome is None:
+                named = [whole_task(task) for task in own]
+                files = stored_checksums(opened)
+                check_files(run.name, config, files, named=named, trusting=trust_tasks)
+        if budget:
+            config, outcome = runs.extend(run, dict(budget)), None
+        if outcome is not None:
+            # Killed while it wrote its files, or merely asked again.
+            write_files(run, outcome, note)
+            return Run(run.folder)
+        if (who := workers_for(tasks, workers)) is not None:
+            config = replace(config, workers=who)
+        with _opened(config) as executor:
+            return _carried_out(run, config, executor, started, report, should_stop, note)
+
+
+@contextmanager
+def _opened(config: SearchConfig) -> Iterator[Executor]:
+    """An executor that has loaded every task that the configuration names.
+
+    Raises:
+      UserError: a task does not exist or cannot be loaded.
+    """
+    from .search.execution.base import open_executor
+
+    with open_executor(config.tasks, config.workers) as executor:
+        executor.versions()
+        yield executor
+
+
+def _carried_out(
+    run: runs.Run,
+    config: SearchConfig,
+    executor: Executor,
+    started: Callable[[Run], None],
+    report: Callable[[Progress], None],
+    should_stop: Callable[[], bool],
+    note: Callable[[str], None],
+) -> Run:
+    """Runs or continues a search, and writes its files."""
+    from .search.engine.loop import run_search
+    from .search.engine.versions import changed_versions
+
+    found = Run(run.folder)
+    with run.writing():
+        started(found)
+        with closing(run.read()) as opened:
+            if changed := changed_versions(opened, executor):
+                note(changed)
+        outcome = run_search(run, config, executor, report=report, should_stop=should_stop)
+        if outcome is not None:
+            # The files need JAX in this process; the workers' memory is free before that.
+            executor.close()
+            write_files(run, outcome, note)
+    return found
+
+
+def write_files(run: runs.Run, outcome: Outcome, note: Callable[[str], None]) -> None:
+    """Writes the best rule as text and as Optax code, and the report."""
+    from .dsl.export.check import ExportError, export
+    from .dsl.files import remove_abandoned, replace_text
+    from .dsl.syntax import parse
+    from .evaluators.cache import enable_compilation_cache
+    from .search.report.report import write_report
+
+    enable_compilation_cache()  # for the check of the export
+    remove_abandoned(run.folder)
+    replace_text(run.folder / runs.BEST_RULE, outcome.simplified)
+    try:
+        replace_text(run.folder / runs.BEST_OPTAX, export(parse(outcome.simplified), "optax"))
+    except ExportError as error:
+        # A search can find a rule that hangs on rounding errors; the rest of what it found stands.
+        note(f"no {runs.BEST_OPTAX}: {error}")
+    write_report(run)

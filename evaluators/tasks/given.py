@@ -1,0 +1,49 @@
+"""Tasks that this process was given as objects, by name; no other process has them."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from typing import TYPE_CHECKING, Any
+
+from ...dsl.errors import UserError
+from .table import TASKS
+
+if TYPE_CHECKING:
+    from ..task import Task
+
+_given: dict[str, Task] = {}
+# What an object computes may hang on anything, so its scores are kept for no other process: each
+# has a version of its own.
+_versions = itertools.count(time.time_ns() // 1_000_000)
+
+
+def give(found: Any) -> str:
+    """Takes a task, so that executors of this process can train it.
+
+    Args:
+      found: what a task's file may define; see `task.load_task_file`. Its class's name is its own,
+        unless it has a `name`.
+
+    Returns:
+      Its name. One that was given under the same name before is forgotten.
+
+    Raises:
+      UserError: it is no task, or has the name of a built-in one.
+    """
+    from ..task import task_from
+
+    if isinstance(found, type):
+        what = found.__name__
+        raise UserError(f"'{what}' is a class, not a task; give an object of it, as in {what}()")
+    name = str(getattr(found, "name", type(found).__name__))
+    if ":" in name or any(info.name == name for info in TASKS):
+        raise UserError(f"a task of your own cannot be named '{name}'; give it another `name`")
+    if name not in _given or _given[name] is not found:
+        _given[name] = task_from(name, found, version=next(_versions))
+    return name
+
+
+def given(name: str) -> Task | None:
+    """A task that was given, or None."""
+    return _given.get(name)
