@@ -19,8 +19,9 @@ from evoptax.dsl.export.formats.optax.helpers import HELPERS
 from evoptax.dsl.export.formats.optax.names import _RESERVED
 from evoptax.dsl.export.formats.optax.running import load
 from evoptax.dsl.export.formats.optax.write import to_optax
+from evoptax.dsl.inputs import INPUTS
 from evoptax.dsl.primitives import PRIMITIVES
-from evoptax.dsl.program import INPUTS, Program
+from evoptax.dsl.program import Program
 from evoptax.dsl.syntax import format_program, parse
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st

@@ -31,7 +31,7 @@ def example_inputs(steps: int = STEPS) -> Inputs:
     losses = rng.uniform(0.1, 2.0, steps)
     role = {name: 1.0 if i % 2 else -1.0 for i, name in enumerate(SHAPES)}
     A = {name: matrix(shape_of(Kind.ROW_GRAM, shape)[0]) for name, shape in SHAPES.items()}
-    return Inputs(w, gradients, losses, role, A)
+    return Inputs(w, gradients, {"loss": losses}, {"T": steps, "role": role, "A": A})
 
 
 def interpreted(
@@ -47,14 +47,18 @@ def interpreted(
     """
     rule = bind(program, np, dtype)
     leaves, trajectory = Leaves(np.asarray(x, dtype) for x in inputs.w.values()), []
-    fixed = {"T": len(inputs.gradients), "role": [*inputs.role.values()], "A": [*inputs.A.values()]}
+    fixed = {
+        name: [*value.values()] if isinstance(value, dict) else value
+        for name, value in inputs.fixed.items()
+    }
     with np.errstate(all="ignore"):
         state = rule.init(leaves)
         for i, gradient in enumerate(inputs.gradients):
             g = Leaves(np.asarray(x, dtype) for x in gradient.values())
             hyper = {} if rates is None else {LEARNING_RATE: rates[i]}
+            varying = {name: values[i] for name, values in inputs.varying.items()}
             leaves, state, eval_w = rule.step(
-                leaves, g, state, t=i + 1, loss=inputs.losses[i], hyper=hyper, **fixed
+                leaves, g, state, t=i + 1, hyper=hyper, **varying, **fixed
             )
             points = {"weights": leaves, "evaluation point": eval_w}
             trajectory.append(

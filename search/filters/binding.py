@@ -19,9 +19,10 @@ from ...dsl.algebra.rewriting import Level
 from ...dsl.algebra.terms import CONSTANT, SYMBOL, Term, postorder
 from ...dsl.errors import ProgramError
 from ...dsl.inference import kinds_of
+from ...dsl.inputs import INPUTS
 from ...dsl.kinds import Kind
 from ...dsl.primitives import PRIMITIVES, Primitive, Scope
-from ...dsl.program import INPUTS, LEARNING_RATE, Program
+from ...dsl.program import LEARNING_RATE, Program
 from .by_tensor import TensorByTensor
 
 Array = np.ndarray[Any, Any]
@@ -69,12 +70,12 @@ def bind_in_place(
     """Binds a rule, its hyperparameters other than the learning rate at their defaults.
 
     Args:
-      program: a well-formed program that does not read `A`.
+      program: a well-formed program that reads what gates have (see `inputs`).
       shapes: of the parameter tensors.
       start: initial weights, shape (..., N), the tensors side by side; decides the dtype.
       learning_rates: broadcasts to the same shape.
 
-    The inputs `t`, `T` and `loss` start as 0 and `role` as 1. Runs should be stepped under
+    Inputs start as their default, or 0. Runs should be stepped under
     `np.errstate(all="ignore")`: what is not finite passes through.
     """
     try:
@@ -158,7 +159,7 @@ class _InPlace:
         if name in self.state:
             return self.state[name]
         if name not in self.inputs:
-            self.inputs[name] = self._filled(1.0 if name == "role" else 0.0)
+            self.inputs[name] = self._filled(INPUTS[name].default or 0.0)
         return self.inputs[name]
 
     def _call(self, term: Term) -> Array:
@@ -219,7 +220,8 @@ class _InPlace:
     def _is_per_tensor(self, terms: Sequence[Term]) -> bool:
         """Whether all are one number per tensor."""
         if not self._symbol_kinds:
-            self._symbol_kinds = {**INPUTS, **kinds_of(self._program).state}
+            self._symbol_kinds = {name: row.kind for name, row in INPUTS.items()}
+            self._symbol_kinds |= kinds_of(self._program).state
         return all(self._kind(term) is Kind.LAYER for term in terms)
 
     def _kind(self, term: Term) -> Kind:

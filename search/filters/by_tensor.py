@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from ...dsl.arrays import Leaves, bind
+from ...dsl.inputs import Source, given
+from ...dsl.kinds import Kind
 from ...dsl.program import LEARNING_RATE, Program
 
 Array = np.ndarray[Any, Any]
@@ -29,7 +31,8 @@ class TensorByTensor:
     ) -> None:
         self._rule = bind(program, np, start.dtype)
         self._shapes = shapes
-        self.inputs = {name: np.zeros_like(start) for name in ("w", "g", "t", "T", "loss")}
+        self._scalars = given(Source.GATES, Kind.SCALAR)
+        self.inputs = {name: np.zeros_like(start) for name in given(Source.GATES)}
         self.inputs["w"][...] = start
         self.inputs[LEARNING_RATE] = np.empty_like(start)
         self.inputs[LEARNING_RATE][...] = learning_rates
@@ -45,19 +48,15 @@ class TensorByTensor:
     def compute(self) -> None:
         self._next = []
         for run, state in zip(self._runs, self._states, strict=True):
-            w, g, t, total, loss, rate = (
-                self.inputs[name][run] for name in ("w", "g", "t", "T", "loss", LEARNING_RATE)
-            )
-            new_w, state, at = self._rule.step(
-                self._leaves(w),
-                self._leaves(g),
+            scalars = {name: self.inputs[name][run][0] for name in self._scalars}
+            update, state, at = self._rule.update(
+                self._leaves(self.inputs["w"][run]),
+                self._leaves(self.inputs["g"][run]),
                 state,
-                t=t[0],
-                T=total[0],
-                loss=loss[0],
-                hyper={LEARNING_RATE: rate[0]},
+                hyper={LEARNING_RATE: self.inputs[LEARNING_RATE][run][0]},
+                **scalars,
             )
-            self.update[run] = w - _flat(new_w)
+            self.update[run] = _flat(update)
             if self.eval_w is not None:
                 self.eval_w[run] = _flat(at)
             self._next.append(state)

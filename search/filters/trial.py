@@ -51,7 +51,7 @@ class Trial:
 
 
 def try_out(program: Program) -> Trial:
-    """Runs a well-formed program that does not read `A`."""
+    """Runs a well-formed program that reads what gates have."""
     rule = bind_in_place(program, descent.SHAPES, _START, _RATES)
     compute, advance, update, at = rule.compute, rule.advance, rule.update, rule.eval_w
     w, g = rule.inputs["w"], rule.inputs["g"]

@@ -144,7 +144,7 @@ def record_rule(program: Program, seed: int = 0, **how: Any) -> list[Trace]:
     """Records traces of a program in float64, its hyperparameters but `lr` at their defaults.
 
     Args:
-      program: a rule that reads neither `loss` nor `A`.
+      program: a rule that reads what traces have.
       seed, how: see `record`.
     """
     steps = int(how.get("steps", STEPS))

@@ -27,12 +27,10 @@ from typing import Any
 
 import numpy as np
 
-from ....dsl.arrays import ArrayDomain, Leaves
+from ....dsl.arrays import Leaves, bind
 from ....dsl.errors import ProgramError, UserError
 from ....dsl.files import replace_bytes
-from ....dsl.inference import kinds_of
-from ....dsl.interpreter import interpret
-from ....dsl.kinds import Kind
+from ....dsl.inputs import Source, refusal
 from ....dsl.program import LEARNING_RATE, Program
 from .archive import read_archive
 
@@ -185,7 +183,7 @@ def relative_error(program: Program, traces: Sequence[Trace]) -> float:
 
     The program sees the recorded weights, gradients, learning rates and step numbers; its own
     updates do not move the weights. This is the reference evaluation in float64, which runs every
-    program that needs no `A`; `loss` is unknown to traces, and programs that read it are refused.
+    program that reads what traces have.
 
     Returns:
       The largest, over traces and their tensors, of ‖û - u‖ / ‖u‖ over all steps; inf where û is
@@ -194,9 +192,8 @@ def relative_error(program: Program, traces: Sequence[Trace]) -> float:
     Raises:
       UserError: for a program that reads an input that traces do not have.
     """
-    for name in ("loss", "A"):
-        if name in program.inputs:
-            raise UserError(f"{program.name} reads '{name}', which traces do not have")
+    if refused := refusal(program, Source.TRACES):
+        raise UserError(f"{program.name} {refused}")
     worst = 0.0
     for trace in traces:
         try:
@@ -215,52 +212,26 @@ def relative_error(program: Program, traces: Sequence[Trace]) -> float:
 class Stepper:
     """A rule and its state in float64, which answers weights and gradients with updates.
 
-    Unlike `dsl.arrays.bind`, which moves the weights, this gives the update itself, so that one
-    that is tiny beside its weight keeps all its digits.
-
     Args:
-      program: a rule that reads neither `loss` nor `A`.
+      program: a rule that reads what traces have.
       weights: the initial ones, one array for each tensor.
       steps: in total.
     """
 
     def __init__(self, program: Program, weights: Sequence[Array], steps: int) -> None:
-        self._program = program
-        self._kinds = kinds_of(program)
-        self._like = Leaves(np.asarray(w, np.float64) for w in weights)
-        self._domain = ArrayDomain(np, np.float64, [w.shape for w in self._like])
-        self._fixed = {"T": self._domain.constant(steps)}
-        self._fixed["role"] = Leaves([np.float64(1.0) for _ in self._like], Kind.LAYER)
-        self._t = 0
-        self._state = {
-            s.name: self._as_kind(
-                self._like if isinstance(s.init, str) else self._domain.constant(s.init),
-                self._kinds.state[s.name],
-            )
-            for s in program.state
-        }
+        self._rule = bind(program, np, np.float64)
+        self._state = self._rule.init(Leaves(np.asarray(w, np.float64) for w in weights))
+        self._t, self._steps = 0, steps
 
     def update(self, weights: Sequence[Array], gradients: Sequence[Array], lr: float) -> Leaves:
         """The next update, shaped like the weights. Whatever is not finite passes silently."""
         self._t += 1
-        env = {
-            **self._fixed,
-            **self._state,
-            "t": self._domain.constant(self._t),
-            LEARNING_RATE: self._domain.constant(lr),
-            "w": Leaves(weights),
-            "g": Leaves(gradients),
-        }
+        given = {"t": self._t, "T": self._steps, "hyper": {LEARNING_RATE: lr}}
         with np.errstate(all="ignore"):
-            outcome = interpret(self._program, self._domain, env)
-        self._state = {
-            name: self._as_kind(outcome.env[name], kind) for name, kind in self._kinds.state.items()
-        }
-        update: Leaves = self._as_kind(outcome.result, Kind.TENSOR)
+            update, self._state, _ = self._rule.update(
+                Leaves(weights), Leaves(gradients), self._state, **given
+            )
         return update
-
-    def _as_kind(self, value: Any, kind: Kind) -> Any:
-        return self._domain.as_kind(value, kind, self._like)
 
 
 def _distance(answered: Array, recorded: Array) -> float:

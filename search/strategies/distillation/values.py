@@ -15,10 +15,11 @@ import numpy as np
 
 from ....dsl.errors import ProgramError
 from ....dsl.inference import kinds_of
+from ....dsl.inputs import INPUTS, Source, refusal
 from ....dsl.interpreter import evaluate, interpret
 from ....dsl.kinds import Kind
 from ....dsl.primitives import PRIMITIVES
-from ....dsl.program import INPUTS, LEARNING_RATE, Call, Constant, Expr, Name, Program, Statement
+from ....dsl.program import LEARNING_RATE, Call, Constant, Expr, Name, Program, Statement
 from .recorder import CannotBind, Recorder
 from .table import Table
 from .traces import Array
@@ -81,8 +82,10 @@ class Bound:
     """
 
     def __init__(self, program: Program, table: Table, softness: float = 0.0) -> None:
-        if {"loss", "role", "A"} & {*program.inputs} or program.evaluates_elsewhere:
-            raise CannotBind("the program needs more than traces have")
+        if refused := refusal(program, Source.TRACES):
+            raise CannotBind(f"{program.name} {refused}")
+        if program.evaluates_elsewhere:
+            raise CannotBind("traces do not say where the model was evaluated")
         self._table = table
         recorder = Recorder(table, softness)
         self.parameters = np.array(literals(program))
@@ -95,10 +98,13 @@ class Bound:
         reduces = not used.isdisjoint(_REDUCING)
         kinds = kinds_of(program).state if reduces else {}
         inputs = {"w": table.w, "g": table.g, "t": table.t, LEARNING_RATE: table.lr}
+        inputs["T"] = np.full((1, 1, 1), float(table.total))
         for name in (*program.inputs, LEARNING_RATE):
-            env[name] = recorder.leaf(INPUTS.get(name, Kind.SCALAR))
+            kind = INPUTS[name].kind if name in INPUTS else Kind.SCALAR
+            env[name] = recorder.leaf(kind)
+            default = INPUTS[name].default if name in INPUTS else None
             recorder.values[env[name]] = (
-                np.full((1, 1, 1), float(table.total)) if name == "T" else inputs[name]
+                inputs[name] if name in inputs else np.full((1, 1, 1), default)
             )
         self._states = []
         for s in program.state:
