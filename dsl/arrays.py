@@ -10,11 +10,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from .errors import UserError
 from .inference import kinds_of
-from .inputs import INPUTS, missing
+from .inputs import INPUTS
 from .interpreter import interpret
 from .kinds import Kind, shape_of
 from .primitives import Primitive, Scope
@@ -50,7 +48,7 @@ class ArrayDomain:
         self.dtype = dtype
         self.shapes = shapes
 
-    def constant(self, value: float) -> Any:
+    def constant(self, value: Any) -> Any:
         return self.xp.asarray(value, self.dtype)
 
     def apply(self, primitive: Primitive, args: Sequence[Any]) -> Any:
@@ -108,6 +106,7 @@ class Rule:
 def bind(program: Program, xp: Any, dtype: Any) -> Rule:
     """Binds a program to numpy or jax.numpy. With JAX, the functions can be traced."""
     kinds = kinds_of(program)
+    read = [INPUTS[name] for name in program.inputs if name not in ("w", "g")]
 
     def domain_of(w: Leaves) -> ArrayDomain:
         return ArrayDomain(xp, dtype, [xp.shape(x) for x in w])
@@ -131,19 +130,15 @@ def bind(program: Program, xp: Any, dtype: Any) -> Rule:
         domain = domain_of(w)
         env = {name: domain.constant(value) for name, value in (hyper or {}).items()}
         env |= {"w": w, "g": g, **state}
-        known = {name: value for name, value in inputs.items() if value is not None}
-        if refused := missing(program, {*env, *known}, "nobody gave"):
-            raise UserError(f"{program.name} {refused}")
-        for name in program.inputs:
-            if name in env:
-                continue
-            row = INPUTS[name]
+        for row in read:
+            value = inputs.get(row.name)
+            if value is None and row.default is None:
+                raise UserError(f"{program.name} {row.lack('nobody gave')}")
             if row.kind is Kind.SCALAR:
-                value: Any = known.get(name, row.default)
-                env[name] = domain.constant(value)
+                env[row.name] = domain.constant(row.default if value is None else value)
             else:
-                each = known.get(name, [row.default] * len(w))
-                env[name] = Leaves((xp.asarray(x, dtype) for x in each), row.kind)
+                each = [row.default] * len(w) if value is None else value
+                env[row.name] = Leaves((xp.asarray(x, dtype) for x in each), row.kind)
         outcome = interpret(program, domain, env)
         new_state = {
             name: domain.as_kind(outcome.env[name], kind, w) for name, kind in kinds.state.items()
@@ -159,37 +154,3 @@ def bind(program: Program, xp: Any, dtype: Any) -> Rule:
         return new_w, new_state, new_w if eval_w is None else eval_w
 
     return Rule(program, init, update, step)
-
-
-def run_numpy(
-    program: Program,
-    params: Sequence[np.ndarray],
-    gradients: Sequence[Sequence[np.ndarray]],
-    *,
-    dtype: Any = np.float64,
-    hyper: Mapping[str, float] | None = None,
-    **inputs: Any,
-) -> list[tuple[Leaves, Leaves]]:
-    """Runs a rule on a fixed sequence of gradients with NumPy.
-
-    Args:
-      program: the rule.
-      params: the initial weights, one array per tensor.
-      gradients: for each step, one array per tensor.
-      dtype: of all computation.
-      hyper: hyperparameters that differ from the program's defaults.
-      inputs: further ones, the same at every step; of those of tensors, one for each tensor.
-
-    Returns:
-      For each step (w, eval_w) after it. Non-finite numbers pass through silently.
-    """
-    rule = bind(program, np, dtype)
-    w = Leaves(np.asarray(p, dtype) for p in params)
-    trajectory = []
-    with np.errstate(all="ignore"):
-        state = rule.init(w)
-        for t, gradient in enumerate(gradients, start=1):
-            g = Leaves(np.asarray(x, dtype) for x in gradient)
-            w, state, eval_w = rule.step(w, g, state, t=t, T=len(gradients), hyper=hyper, **inputs)
-            trajectory.append((w, eval_w))
-    return trajectory

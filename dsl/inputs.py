@@ -76,6 +76,11 @@ class Input:
     searched: bool = False
     argument: Argument | None = None
 
+    def lack(self, which: str) -> str:
+        """What is said of a rule that reads it where it is missing: a sentence but its subject."""
+        use = self.use or f"reads '{self.name}', {self.meaning}"
+        return f"{use}, which {which}"
+
 
 _EVERYWHERE = frozenset(Source)
 
@@ -190,6 +195,5 @@ def missing(program: Program, available: Container[str], which: str) -> str | No
     for name in program.inputs:
         row = INPUTS[name]
         if name not in available and row.default is None:
-            use = row.use or f"reads '{name}', {row.meaning}"
-            return f"{use}, which {which}"
+            return row.lack(which)
     return None

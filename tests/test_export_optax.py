@@ -14,12 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from evoptax.dsl.arrays import run_numpy
 from evoptax.dsl.errors import ProgramError
 from evoptax.dsl.export.check import ExportError, check_export, export
 from evoptax.dsl.export.formats.optax.names import rule_name
 from evoptax.dsl.export.formats.optax.running import load
 from evoptax.dsl.export.formats.optax.write import to_optax
+from evoptax.dsl.numpy.stepping import run_numpy
 from evoptax.dsl.program import Call, Name, Program, State, Statement
 from evoptax.dsl.syntax import parse
 from hypothesis import given, settings

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Leaves, bind
+from ..arrays import Leaves
 from ..kinds import Kind, shape_of
+from ..numpy.stepping import Stepper
 from ..program import LEARNING_RATE, Program
 from .base import Inputs, Points
 
@@ -45,23 +46,16 @@ def interpreted(
       rates: the learning rate of each step, or None for the program's default.
       dtype: of all computation.
     """
-    rule = bind(program, np, dtype)
-    leaves, trajectory = Leaves(np.asarray(x, dtype) for x in inputs.w.values()), []
     fixed = {
         name: [*value.values()] if isinstance(value, dict) else value
         for name, value in inputs.fixed.items()
     }
-    with np.errstate(all="ignore"):
-        state = rule.init(leaves)
-        for i, gradient in enumerate(inputs.gradients):
-            g = Leaves(np.asarray(x, dtype) for x in gradient.values())
-            hyper = {} if rates is None else {LEARNING_RATE: rates[i]}
-            varying = {name: values[i] for name, values in inputs.varying.items()}
-            leaves, state, eval_w = rule.step(
-                leaves, g, state, t=i + 1, hyper=hyper, **varying, **fixed
-            )
-            points = {"weights": leaves, "evaluation point": eval_w}
-            trajectory.append(
-                {what: dict(zip(inputs.w, x, strict=True)) for what, x in points.items()}
-            )
+    rule = Stepper(program, inputs.w.values(), dtype, **fixed)
+    leaves, trajectory = Leaves(inputs.w.values()), []
+    for i, gradient in enumerate(inputs.gradients):
+        varying = {name: values[i] for name, values in inputs.varying.items()}
+        hyper = {} if rates is None else {LEARNING_RATE: rates[i]}
+        leaves, eval_w = rule.step(leaves, gradient.values(), hyper=hyper, **varying)
+        points = {"weights": leaves, "evaluation point": eval_w}
+        trajectory.append({what: dict(zip(inputs.w, x, strict=True)) for what, x in points.items()})
     return trajectory

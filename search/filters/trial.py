@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from ...dsl.numpy.in_place import bind_in_place
 from ...dsl.program import Program
 from . import descent, probes
-from .binding import bind_in_place
 from .probes import STEPS
 
 Array = np.ndarray[Any, Any]

@@ -27,10 +27,10 @@ from typing import Any
 
 import numpy as np
 
-from ....dsl.arrays import Leaves, bind
 from ....dsl.errors import ProgramError, UserError
 from ....dsl.files import replace_bytes
 from ....dsl.inputs import Source, refusal
+from ....dsl.numpy.stepping import Stepper
 from ....dsl.program import LEARNING_RATE, Program
 from .archive import read_archive
 
@@ -197,9 +197,13 @@ def relative_error(program: Program, traces: Sequence[Trace]) -> float:
     worst = 0.0
     for trace in traces:
         try:
-            rule = Stepper(program, [w[0] for w in trace.weights], trace.steps)
+            rule = Stepper(program, [w[0] for w in trace.weights], T=trace.steps)
             answered = [
-                rule.update([w[t] for w in trace.weights], [g[t] for g in trace.gradients], lr)
+                rule.update(
+                    [w[t] for w in trace.weights],
+                    [g[t] for g in trace.gradients],
+                    hyper={LEARNING_RATE: lr},
+                )
                 for t, lr in enumerate(trace.lr)
             ]
         except ProgramError:
@@ -207,31 +211,6 @@ def relative_error(program: Program, traces: Sequence[Trace]) -> float:
         for i, recorded in enumerate(trace.updates):
             worst = max(worst, _distance(np.stack([u[i] for u in answered]), recorded))
     return worst
-
-
-class Stepper:
-    """A rule and its state in float64, which answers weights and gradients with updates.
-
-    Args:
-      program: a rule that reads what traces have.
-      weights: the initial ones, one array for each tensor.
-      steps: in total.
-    """
-
-    def __init__(self, program: Program, weights: Sequence[Array], steps: int) -> None:
-        self._rule = bind(program, np, np.float64)
-        self._state = self._rule.init(Leaves(np.asarray(w, np.float64) for w in weights))
-        self._t, self._steps = 0, steps
-
-    def update(self, weights: Sequence[Array], gradients: Sequence[Array], lr: float) -> Leaves:
-        """The next update, shaped like the weights. Whatever is not finite passes silently."""
-        self._t += 1
-        given = {"t": self._t, "T": self._steps, "hyper": {LEARNING_RATE: lr}}
-        with np.errstate(all="ignore"):
-            update, self._state, _ = self._rule.update(
-                Leaves(weights), Leaves(gradients), self._state, **given
-            )
-        return update
 
 
 def _distance(answered: Array, recorded: Array) -> float:

@@ -1,6 +1,6 @@
 """A rule bound to NumPy run by run, over tensors of their true shapes: slow, for any rule.
 
-What `binding` falls back to for rules with matrix operations.
+What `in_place` falls back to for rules with matrix operations.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from ...dsl.arrays import Leaves, bind
-from ...dsl.inputs import Source, given
-from ...dsl.kinds import Kind
-from ...dsl.program import LEARNING_RATE, Program
-
-Array = np.ndarray[Any, Any]
+from ..arrays import Leaves, bind
+from ..inputs import Source, given
+from ..kinds import Kind
+from ..program import LEARNING_RATE, Program
+from .functions import Array
 
 
 class TensorByTensor:
