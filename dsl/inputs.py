@@ -2,8 +2,8 @@
 
 A row holds everything the rest of evoptax knows about an input: its name and kind, what it means,
 who gives it, what it is where nobody does, and how an exported rule is given it. A new input is one
-row here, and whoever gives it. What is not given and has no default is refused in one
-sentence, made of the row.
+row here, and whoever gives it. What is not given and has no default is refused in one sentence that
+is made of the row.
 """
 
 from __future__ import annotations
@@ -155,6 +155,7 @@ _ROWS = (
 )
 
 INPUTS: Mapping[str, Input] = MappingProxyType({row.name: row for row in _ROWS})
+KINDS: Mapping[str, Kind] = MappingProxyType({row.name: row.kind for row in _ROWS})
 # They stay in a signature though nothing reads them: they are how a rule is called.
 ALWAYS = ("w", "g")
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from ..algebra.canonical import Meaning
 from ..algebra.terms import CONSTANT, SYMBOL, Term, postorder
 from ..errors import ProgramError
-from ..inputs import INPUTS
+from ..inputs import KINDS
 from ..kinds import Kind
 from ..primitives import PRIMITIVES, Scope
 from . import operations as ops
@@ -60,7 +60,7 @@ class Values:
     def __init__(
         self, meant: Meaning, inits: Mapping[str, float | str], kinds: Mapping[str, Kind]
     ) -> None:
-        self._symbol_kinds = {name: row.kind for name, row in INPUTS.items()} | dict(kinds)
+        self._symbol_kinds = {**KINDS, **kinds}
         self.kinds: dict[Term, Kind] = {}
         for term in postorder(meant.outputs()):
             self.kinds[term] = self._kind(term)

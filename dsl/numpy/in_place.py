@@ -19,7 +19,7 @@ from ..algebra.rewriting import Level
 from ..algebra.terms import CONSTANT, SYMBOL, Term, postorder
 from ..errors import ProgramError, UserError
 from ..inference import kinds_of
-from ..inputs import INPUTS, Source, refusal
+from ..inputs import INPUTS, KINDS, Source, refusal
 from ..kinds import Kind
 from ..primitives import PRIMITIVES, Scope
 from ..program import LEARNING_RATE, Program
@@ -206,8 +206,7 @@ class _InPlace:
     def _kind(self, term: Term) -> Kind:
         kinds = self._kinds
         if not self._symbol_kinds:
-            self._symbol_kinds = {name: row.kind for name, row in INPUTS.items()}
-            self._symbol_kinds |= kinds_of(self._program).state
+            self._symbol_kinds = {**KINDS, **kinds_of(self._program).state}
         for part in postorder([term], lambda x: x.serial in kinds):
             if part.serial in kinds:
                 continue

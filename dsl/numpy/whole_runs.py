@@ -16,7 +16,7 @@ import numpy as np
 
 from ..errors import ProgramError
 from ..inference import kinds_of
-from ..inputs import INPUTS, missing
+from ..inputs import INPUTS, KINDS, missing
 from ..interpreter import evaluate, interpret
 from ..kinds import Kind
 from ..literals import literals, with_leaves
@@ -79,7 +79,7 @@ class Bound:
         reduces = not used.isdisjoint(_REDUCING)
         kinds = kinds_of(program).state if reduces else {}
         for name in (*program.inputs, LEARNING_RATE):
-            node = env[name] = recorder.leaf(INPUTS[name].kind if name in INPUTS else Kind.SCALAR)
+            node = env[name] = recorder.leaf(KINDS.get(name, Kind.SCALAR))
             value = runs.inputs.get(name)
             if value is None:
                 value = np.full((1, 1, 1), INPUTS[name].default)
