@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from .errors import UserError
 from .inference import kinds_of
+from .inputs import INPUTS
 from .interpreter import interpret
 from .kinds import Kind, shape_of
 from .primitives import Primitive, Scope
@@ -49,7 +48,7 @@ class ArrayDomain:
         self.dtype = dtype
         self.shapes = shapes
 
-    def constant(self, value: float) -> Any:
+    def constant(self, value: Any) -> Any:
         return self.xp.asarray(value, self.dtype)
 
     def apply(self, primitive: Primitive, args: Sequence[Any]) -> Any:
@@ -87,24 +86,27 @@ class ArrayDomain:
 
 @dataclass(frozen=True)
 class Rule:
-    """An update rule bound to an array namespace: a pair of pure functions.
+    """An update rule bound to an array namespace: pure functions.
 
     Attributes:
       init: `init(w) -> state`, with w a `Leaves` of arrays.
-      step: `step(w, g, state, *, t, T, loss, role, A, hyper) -> (w, state, eval_w)`. `t` counts
-        from 1; `role` has one sign, and `A` one matrix, per tensor (see `INPUTS`); `hyper`
-        overrides hyperparameter defaults by name; `eval_w` is where the model is to be evaluated,
-        which is the new w unless the program says otherwise.
+      update: `update(w, g, state, *, hyper, **inputs) -> (update, state, eval_w)`. `hyper`
+        overrides hyperparameter defaults by name; `inputs` are the others of `inputs.INPUTS` that
+        the program reads, a sequence of one for each tensor where their kind is not SCALAR;
+        `eval_w` is where the program wants the model evaluated, None for at the new w.
+      step: the same, but gives the new w, w - update, and that for an `eval_w` of None.
     """
 
     program: Program
     init: Callable[[Leaves], dict[str, Any]]
+    update: Callable[..., tuple[Leaves, dict[str, Any], Any]]
     step: Callable[..., tuple[Leaves, dict[str, Any], Leaves]]
 
 
 def bind(program: Program, xp: Any, dtype: Any) -> Rule:
     """Binds a program to numpy or jax.numpy. With JAX, the functions can be traced."""
     kinds = kinds_of(program)
+    read = [INPUTS[name] for name in program.inputs if name not in ("w", "g")]
 
     def domain_of(w: Leaves) -> ArrayDomain:
         return ArrayDomain(xp, dtype, [xp.shape(x) for x in w])
@@ -117,69 +119,38 @@ def bind(program: Program, xp: Any, dtype: Any) -> Rule:
             state[s.name] = domain.as_kind(start, kinds.state[s.name], w)
         return state
 
-    def step(
+    def update(
         w: Leaves,
         g: Leaves,
         state: Mapping[str, Any],
         *,
-        t: Any,
-        T: Any = 0.0,
-        loss: Any = 0.0,
-        role: Sequence[Any] | None = None,
-        A: Sequence[Any] | None = None,
         hyper: Mapping[str, Any] | None = None,
-    ) -> tuple[Leaves, dict[str, Any], Leaves]:
+        **inputs: Any,
+    ) -> tuple[Leaves, dict[str, Any], Any]:
         domain = domain_of(w)
-        scalars = {"t": t, "T": T, "loss": loss, **(hyper or {})}
-        env: dict[str, Any] = {name: domain.constant(value) for name, value in scalars.items()}
-        env["role"] = Leaves([domain.constant(r) for r in role or [1.0] * len(w)], Kind.LAYER)
-        if A is not None:
-            env["A"] = Leaves((xp.asarray(a, dtype) for a in A), Kind.ROW_GRAM)
-        elif "A" in program.inputs:
-            raise UserError(f"{program.name} solves linear systems and needs their matrices, A")
-        outcome = interpret(program, domain, env | {"w": w, "g": g, **state})
-        update = domain.as_kind(outcome.result, Kind.TENSOR, w)
-        new_w = Leaves(x - u for x, u in zip(w, update, strict=True))
+        env = {name: domain.constant(value) for name, value in (hyper or {}).items()}
+        env |= {"w": w, "g": g, **state}
+        for row in read:
+            value = inputs.get(row.name)
+            if value is None and row.default is None:
+                raise UserError(f"{program.name} {row.lack('nobody gave')}")
+            if row.kind is Kind.SCALAR:
+                env[row.name] = domain.constant(row.default if value is None else value)
+            else:
+                each = [row.default] * len(w) if value is None else value
+                env[row.name] = Leaves((xp.asarray(x, dtype) for x in each), row.kind)
+        outcome = interpret(program, domain, env)
         new_state = {
             name: domain.as_kind(outcome.env[name], kind, w) for name, kind in kinds.state.items()
         }
-        return new_w, new_state, outcome.env.get(EVAL_W, new_w)
+        subtracted = domain.as_kind(outcome.result, Kind.TENSOR, w)
+        return subtracted, new_state, outcome.env.get(EVAL_W)
 
-    return Rule(program, init, step)
+    def step(
+        w: Leaves, g: Leaves, state: Mapping[str, Any], **inputs: Any
+    ) -> tuple[Leaves, dict[str, Any], Leaves]:
+        subtracted, new_state, eval_w = update(w, g, state, **inputs)
+        new_w = Leaves(x - u for x, u in zip(w, subtracted, strict=True))
+        return new_w, new_state, new_w if eval_w is None else eval_w
 
-
-def run_numpy(
-    program: Program,
-    params: Sequence[np.ndarray],
-    gradients: Sequence[Sequence[np.ndarray]],
-    *,
-    dtype: Any = np.float64,
-    hyper: Mapping[str, float] | None = None,
-    role: Sequence[float] | None = None,
-    A: Sequence[np.ndarray] | None = None,
-) -> list[tuple[Leaves, Leaves]]:
-    """Runs a rule on a fixed sequence of gradients with NumPy.
-
-    Args:
-      program: the rule.
-      params: the initial weights, one array per tensor.
-      gradients: for each step, one array per tensor.
-      dtype: of all computation.
-      hyper: hyperparameters that differ from the program's defaults.
-      role: of each tensor in a game, 1 or -1. A: of each tensor, the matrix of its system.
-
-    Returns:
-      For each step (w, eval_w) after it. Non-finite numbers pass through silently.
-    """
-    rule = bind(program, np, dtype)
-    w = Leaves(np.asarray(p, dtype) for p in params)
-    trajectory = []
-    with np.errstate(all="ignore"):
-        state = rule.init(w)
-        for t, gradient in enumerate(gradients, start=1):
-            g = Leaves(np.asarray(x, dtype) for x in gradient)
-            w, state, eval_w = rule.step(
-                w, g, state, t=t, T=len(gradients), hyper=hyper, role=role, A=A
-            )
-            trajectory.append((w, eval_w))
-    return trajectory
+    return Rule(program, init, update, step)

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .errors import ProgramError
+from .inputs import KINDS
 from .interpreter import Outcome, interpret
 from .kinds import Kind, join
 from .primitives import Primitive, Scope
-from .program import EVAL_W, INPUTS, Program
+from .program import EVAL_W, Program
 
 
 class KindDomain:
@@ -70,9 +71,9 @@ def kinds_of(program: Program) -> ProgramKinds:
         primitive given a wrong kind.
     """
     state = {
-        s.name: INPUTS[s.init] if isinstance(s.init, str) else Kind.SCALAR for s in program.state
+        s.name: KINDS[s.init] if isinstance(s.init, str) else Kind.SCALAR for s in program.state
     }
-    inputs = {name: INPUTS[name] for name in program.inputs}
+    inputs = {name: KINDS[name] for name in program.inputs}
     while True:
         try:
             outcome = interpret(program, KIND_DOMAIN, inputs | state)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from .errors import ProgramError
+from .inputs import ALWAYS
 from .program import EVAL_W, Program, names_in
 from .syntax import check
 
@@ -37,7 +38,7 @@ def _without(program: Program, dropped: set[int]) -> Program:
     used = {name for value in smaller.expressions() for name in names_in(value)}
     used |= {s.target for s in body}
     state = tuple(s for s in program.state if s.name in used)
-    used |= {"w", "g", *(str(s.init) for s in state)}
+    used |= {*ALWAYS, *(str(s.init) for s in state)}
     inputs = tuple(name for name in program.inputs if name in used)
     return dataclasses.replace(smaller, state=state, inputs=inputs)
 

@@ -5,24 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import final
 
 from .errors import UserError, did_you_mean
-from .kinds import Kind
 
-# Inputs by reserved name, with their kinds.
-INPUTS: Mapping[str, Kind] = MappingProxyType(
-    {
-        "w": Kind.TENSOR,  # weight
-        "g": Kind.TENSOR,  # gradient of the minibatch loss at w
-        "t": Kind.SCALAR,  # step, from 1
-        "T": Kind.SCALAR,  # total number of steps
-        "loss": Kind.SCALAR,  # minibatch loss at w
-        "role": Kind.LAYER,  # in a game: 1 for the minimizing player's tensors, -1 for the other's
-        "A": Kind.ROW_GRAM,  # the matrix of a linear system A w = b, whose residual A w - b is g
-    }
-)
 # A name that, when assigned, says at which point the model is to be evaluated instead of w.
 EVAL_W = "eval_w"
 # The hyperparameter that every comparison tunes.
@@ -92,7 +78,7 @@ class Program:
 
     Attributes:
       name: a Python identifier.
-      inputs: names out of `INPUTS`, in the order of the signature.
+      inputs: names out of `inputs.INPUTS`, in the order of the signature.
       state: the state variables.
       hyperparameters: keyword-only tunable constants.
       body: the statements, in order.

@@ -25,8 +25,9 @@ from .expressions import (
 )
 from .inference import kinds_of
 from .inlining import inline
+from .inputs import INPUTS
 from .primitives import PRIMITIVES
-from .program import EVAL_W, INPUTS, Hyperparameter, Program, State, Statement
+from .program import EVAL_W, Hyperparameter, Program, State, Statement
 
 # The largest program: statements, the return among them; characters of its text; characters of a
 # name. Its expressions nest `MAX_DEPTH` deep.

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from random import Random
 
 from evoptax.dsl.errors import ProgramError
+from evoptax.dsl.inputs import KINDS
 from evoptax.dsl.kinds import Kind
 from evoptax.dsl.primitives import PRIMITIVES, Scope
 from evoptax.dsl.program import (
     EVAL_W,
-    INPUTS,
     Call,
     Constant,
     Expr,
@@ -178,7 +178,7 @@ def _attempt(rng: Random, max_statements: int = 9, depth: int = 3) -> Program | 
     inputs = ("w", "g", *extra)
     hyper = [Hyperparameter("lr", rng.choice([1e-3, 0.01, 0.1]))]
     hyper += [Hyperparameter(name, constant(rng)) for name in _some(rng, ["b1", "eps", "wd"])]
-    env: Env = {name: INPUTS[name] for name in inputs}
+    env: Env = {name: KINDS[name] for name in inputs}
     env |= {h.name: Kind.SCALAR for h in hyper}
     states, goal = [], {}
     for name in _some(rng, ["m", "v", "z", "k"]):

@@ -8,10 +8,10 @@ from random import Random
 import numpy as np
 import pytest
 from evoptax.dsl.algebra.canonical import program_digest
+from evoptax.dsl.numpy.in_place import bind_in_place
 from evoptax.dsl.program import Call, Hyperparameter, Name, Program
 from evoptax.dsl.syntax import format_program, parse
 from evoptax.known_algorithms.catalogue import KNOWN, get_known
-from evoptax.search.filters.binding import bind_in_place
 from evoptax.search.filters.fingerprints import RESOLUTION, Behaviour, behaviour
 from evoptax.search.filters.gates import examine, rejection
 from evoptax.search.mutation.mutate import mutate

@@ -11,6 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from evoptax.dsl.literals import literals, with_literals
+from evoptax.dsl.numpy.recorder import CannotBind
+from evoptax.dsl.numpy.stepping import Stepper
+from evoptax.dsl.numpy.whole_runs import Bound
 from evoptax.dsl.program import Program
 from evoptax.dsl.syntax import format_program, parse
 from evoptax.known_algorithms.catalogue import get_known
@@ -23,19 +27,16 @@ from evoptax.search.strategies.distillation.distill import (
     pose,
 )
 from evoptax.search.strategies.distillation.fitting import Fitted, assess, fit, score
-from evoptax.search.strategies.distillation.recorder import CannotBind
 from evoptax.search.strategies.distillation.recording import record, record_rule
 from evoptax.search.strategies.distillation.rounding import rounded
 from evoptax.search.strategies.distillation.shortening import tidied
 from evoptax.search.strategies.distillation.table import table
 from evoptax.search.strategies.distillation.traces import (
-    Stepper,
     Trace,
     read_traces,
     relative_error,
     write_traces,
 )
-from evoptax.search.strategies.distillation.values import Bound, literals, with_literals
 from evoptax.search.strategies.distillation.variation import vary
 from programs import random_program
 
@@ -46,10 +47,10 @@ def reference(program: Program, traces: list[Trace]) -> np.ndarray:
     """The updates, (steps, columns), by the reference evaluation."""
     columns = []
     for trace in traces:
-        rule = Stepper(program, [w[0] for w in trace.weights], trace.steps)
+        rule = Stepper(program, [w[0] for w in trace.weights], T=trace.steps)
         rows = [
-            rule.update([w[t] for w in trace.weights], [g[t] for g in trace.gradients], lr)
-            for t, lr in enumerate(trace.lr)
+            rule.update([w[t] for w in trace.weights], [g[t] for g in trace.gradients], hyper=hyper)
+            for t, hyper in enumerate({"lr": lr} for lr in trace.lr)
         ]
         columns.append(np.stack([np.concatenate([np.ravel(u) for u in row]) for row in rows]))
     return np.concatenate(columns, axis=1)

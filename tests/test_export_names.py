@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from evoptax.dsl.arrays import run_numpy
 from evoptax.dsl.errors import ProgramError
 from evoptax.dsl.export.check import check_export
 from evoptax.dsl.export.formats.json import from_json, to_json
@@ -19,8 +18,10 @@ from evoptax.dsl.export.formats.optax.helpers import HELPERS
 from evoptax.dsl.export.formats.optax.names import _RESERVED
 from evoptax.dsl.export.formats.optax.running import load
 from evoptax.dsl.export.formats.optax.write import to_optax
+from evoptax.dsl.inputs import INPUTS
+from evoptax.dsl.numpy.stepping import run_numpy
 from evoptax.dsl.primitives import PRIMITIVES
-from evoptax.dsl.program import INPUTS, Program
+from evoptax.dsl.program import Program
 from evoptax.dsl.syntax import format_program, parse
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st

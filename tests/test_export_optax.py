@@ -14,12 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from evoptax.dsl.arrays import run_numpy
 from evoptax.dsl.errors import ProgramError
 from evoptax.dsl.export.check import ExportError, check_export, export
 from evoptax.dsl.export.formats.optax.names import rule_name
 from evoptax.dsl.export.formats.optax.running import load
 from evoptax.dsl.export.formats.optax.write import to_optax
+from evoptax.dsl.numpy.stepping import run_numpy
 from evoptax.dsl.program import Call, Name, Program, State, Statement
 from evoptax.dsl.syntax import parse
 from hypothesis import given, settings
@@ -166,7 +166,8 @@ def spec(values) -> list[tuple]:
 def test_agrees_with_numpy(name: str) -> None:
     program = program_of(name)
     params, gradients = tree(0, np.float64), [tree(i, np.float64) for i in range(1, 21)]
-    expected = run_numpy(program, list(params.values()), [list(g.values()) for g in gradients])
+    given = [list(g.values()) for g in gradients]
+    expected = run_numpy(program, list(params.values()), given, loss=0.0)
     with jax.enable_x64(True):
         optimizer = rule_of(name)()
         params = jax.tree.map(jnp.asarray, params)

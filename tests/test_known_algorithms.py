@@ -15,12 +15,12 @@ from types import ModuleType
 import numpy as np
 import pytest
 from evoptax.cli.main import main
-from evoptax.dsl.arrays import run_numpy
 from evoptax.dsl.errors import UserError
 from evoptax.dsl.export.formats.latex import to_latex
 from evoptax.dsl.inference import kinds_of
 from evoptax.dsl.kinds import Kind, shape_of
 from evoptax.dsl.machine.bytecode import TooLarge, assemble
+from evoptax.dsl.numpy.stepping import run_numpy
 from evoptax.dsl.program import LEARNING_RATE
 from evoptax.dsl.syntax import format_program, parse
 from evoptax.known_algorithms.catalogue import KNOWN, get_known, known_rules
@@ -88,7 +88,7 @@ def test_machine_matches_numpy(name: str) -> None:
 def test_a_linear_solver_cannot_train() -> None:
     with pytest.raises(TooLarge, match=r"A w = b, which no training task has"):
         assemble(KNOWN["sor"].program)
-    with pytest.raises(UserError, match="sor solves linear systems and needs their matrices, A"):
+    with pytest.raises(UserError, match="sor solves linear systems A w = b, which nobody gave"):
         run_numpy(KNOWN["sor"].program, [np.ones(2)], [[np.ones(2)]])
 
 

@@ -17,8 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from evoptax.dsl.arrays import run_numpy
 from evoptax.dsl.machine.bytecode import TooLarge, assemble, check_fits
+from evoptax.dsl.numpy.stepping import run_numpy
 from evoptax.dsl.primitives import PRIMITIVES
 from evoptax.dsl.program import Call, Program, subexpressions
 from evoptax.dsl.syntax import format_program, parse

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from random import Random
 
+from evoptax.dsl.inputs import INPUTS
 from evoptax.dsl.primitives import PRIMITIVES
 from evoptax.dsl.program import (
     EVAL_W,
-    INPUTS,
     LEARNING_RATE,
     Call,
     Constant,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from ..inputs import INPUTS
 from ..primitives import PRIMITIVES
 from ..program import Call, Constant, Expr, Name
 from .identities import CONSTANTS, ORDER, Identity, facts, identities, variables
@@ -24,8 +25,7 @@ MOST_NODES = 1500
 # A round may explode: what it leaves is looked at if it has at most so many times as many nodes.
 _EXPLODED = 4
 
-# Inputs that are positive in every step.
-_POSITIVE_INPUTS = ("t", "T")
+_POSITIVE_INPUTS = tuple(name for name, row in INPUTS.items() if row.positive)
 # Applied in turn.
 _RULESETS = ("order", "rest")
 _COMPARED = {"less": "<", "less_equal": "<=", "greater": ">", "not_equal": "!="}

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ..expressions import MAX_DEPTH, format_expression
+from ..inputs import ALWAYS, INPUTS
 from ..primitives import PRIMITIVES
 from ..program import (
     EVAL_W,
-    INPUTS,
     Call,
     Constant,
     Expr,
@@ -297,8 +297,7 @@ def without_unread(program: Program, live_state: set[str]) -> Program:
     starts = {s.init for s in program.state if s.name in live_state}
     return dataclasses.replace(
         program,
-        # w and g stay: they are how a rule is called.
-        inputs=tuple(i for i in program.inputs if i in used | starts or i in tuple(INPUTS)[:2]),
+        inputs=tuple(i for i in program.inputs if i in used | starts or i in ALWAYS),
         state=tuple(s for s in program.state if s.name in live_state),
         hyperparameters=tuple(h for h in program.hyperparameters if h.name in used),
     )

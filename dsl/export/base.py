@@ -28,16 +28,14 @@ class Inputs(NamedTuple):
     Attributes:
       w: the initial weights.
       gradients: a tree for each step.
-      losses: a number for each step.
-      role: one sign per tensor.
-      A: one square matrix per tensor.
+      varying: by name of further inputs, their value at each step.
+      fixed: the same of those whose value stays, trees for those of tensors.
     """
 
     w: Tree
     gradients: list[Tree]
-    losses: np.ndarray
-    role: dict[str, float]
-    A: Tree
+    varying: dict[str, np.ndarray]
+    fixed: dict[str, Any]
 
 
 class Runnable(Protocol):

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Leaves, bind
+from ..arrays import Leaves
 from ..kinds import Kind, shape_of
+from ..numpy.stepping import Stepper
 from ..program import LEARNING_RATE, Program
 from .base import Inputs, Points
 
@@ -31,7 +32,7 @@ def example_inputs(steps: int = STEPS) -> Inputs:
     losses = rng.uniform(0.1, 2.0, steps)
     role = {name: 1.0 if i % 2 else -1.0 for i, name in enumerate(SHAPES)}
     A = {name: matrix(shape_of(Kind.ROW_GRAM, shape)[0]) for name, shape in SHAPES.items()}
-    return Inputs(w, gradients, losses, role, A)
+    return Inputs(w, gradients, {"loss": losses}, {"T": steps, "role": role, "A": A})
 
 
 def interpreted(
@@ -45,19 +46,16 @@ def interpreted(
       rates: the learning rate of each step, or None for the program's default.
       dtype: of all computation.
     """
-    rule = bind(program, np, dtype)
-    leaves, trajectory = Leaves(np.asarray(x, dtype) for x in inputs.w.values()), []
-    fixed = {"T": len(inputs.gradients), "role": [*inputs.role.values()], "A": [*inputs.A.values()]}
-    with np.errstate(all="ignore"):
-        state = rule.init(leaves)
-        for i, gradient in enumerate(inputs.gradients):
-            g = Leaves(np.asarray(x, dtype) for x in gradient.values())
-            hyper = {} if rates is None else {LEARNING_RATE: rates[i]}
-            leaves, state, eval_w = rule.step(
-                leaves, g, state, t=i + 1, loss=inputs.losses[i], hyper=hyper, **fixed
-            )
-            points = {"weights": leaves, "evaluation point": eval_w}
-            trajectory.append(
-                {what: dict(zip(inputs.w, x, strict=True)) for what, x in points.items()}
-            )
+    fixed = {
+        name: [*value.values()] if isinstance(value, dict) else value
+        for name, value in inputs.fixed.items()
+    }
+    rule = Stepper(program, inputs.w.values(), dtype, **fixed)
+    leaves, trajectory = Leaves(inputs.w.values()), []
+    for i, gradient in enumerate(inputs.gradients):
+        varying = {name: values[i] for name, values in inputs.varying.items()}
+        hyper = {} if rates is None else {LEARNING_RATE: rates[i]}
+        leaves, eval_w = rule.step(leaves, gradient.values(), hyper=hyper, **varying)
+        points = {"weights": leaves, "evaluation point": eval_w}
+        trajectory.append({what: dict(zip(inputs.w, x, strict=True)) for what, x in points.items()})
     return trajectory

@@ -23,6 +23,7 @@ from ..algebra.rewriting import Level
 from ..algebra.terms import Term, call, symbol
 from ..expressions import parse_expression
 from ..inference import kinds_of
+from ..inputs import Source, refusal
 from ..kinds import Kind
 from ..primitives import PRIMITIVES
 from ..program import LEARNING_RATE, Call, Constant, Program, subexpressions
@@ -97,8 +98,7 @@ def assemble(program: Program, *, bound_hyperparameters: bool = True) -> Bytecod
     Raises:
       TooLarge: when it needs more than the machine has; the message says of what.
     """
-    if "A" in program.inputs:
-        raise TooLarge("the rule solves linear systems A w = b, which no training task has")
+    _check_inputs(program)
     meant = meaning(program, Level.EXACT, bound_hyperparameters=bound_hyperparameters)
     unbound = () if bound_hyperparameters else {*program.defaults} - {LEARNING_RATE}
     inits = {s.name: s.init for s in program.state}
@@ -145,6 +145,7 @@ def check_fits(program: Program) -> None:
     Raises:
       TooLarge: as `assemble` does.
     """
+    _check_inputs(program)
     nodes = [e for root in program.expressions() for e in subexpressions(root)]
     calls = [e.primitive for e in nodes if isinstance(e, Call)]
     needs = [_needs(name) for name in calls]
@@ -159,6 +160,11 @@ def check_fits(program: Program) -> None:
     )
     if not (small and all(PRIMITIVES[name].searched for name in calls)):
         assemble(program)
+
+
+def _check_inputs(program: Program) -> None:
+    if refused := refusal(program, Source.TRAINING):
+        raise TooLarge(f"the rule {refused}")
 
 
 @cache

@@ -18,9 +18,9 @@ from ..algebra.canonical import meaning
 from ..algebra.rewriting import Level
 from ..algebra.terms import CONSTANT, SYMBOL, Term, postorder
 from ..expressions import format_expression
+from ..inputs import INPUTS
 from ..primitives import PRIMITIVES
 from ..program import (
-    INPUTS,
     LEARNING_RATE,
     Call,
     Constant,

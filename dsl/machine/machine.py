@@ -92,8 +92,8 @@ def schedule(tables: Tables, learning_rate: Array, total_steps: Array, *, steps:
     dtype = learning_rate.dtype
     replicates = learning_rate.shape[-1]
     s = jnp.zeros((ops.S_REGISTERS, steps, replicates), dtype)
-    s = s.at[0].set(jnp.arange(1, steps + 1, dtype=dtype)[:, None])
-    s = s.at[1].set(jnp.asarray(total_steps, dtype)).at[3].set(learning_rate)
+    s = s.at[ops.S_STEP].set(jnp.arange(1, steps + 1, dtype=dtype)[:, None])
+    s = s.at[ops.S_TOTAL].set(jnp.asarray(total_steps, dtype)).at[ops.S_RATE].set(learning_rate)
     constants = jnp.asarray(tables["constants"], dtype)
     constants = jnp.broadcast_to(constants, (replicates, ops.MAX_CONSTANTS))
     s = s.at[ops.S_CONSTANT : ops.S_TEMPORARY].set(constants.T[:, None])
@@ -113,7 +113,8 @@ def step(
       g: gradients, shape (R, N).
       loss: minibatch losses, shape (R,).
     """
-    s = s.at[2].set(loss.astype(s.dtype)).at[ops.S_STATE : ops.S_CONSTANT].set(state.s)
+    s = s.at[ops.S_LOSS].set(loss.astype(s.dtype))
+    s = s.at[ops.S_STATE : ops.S_CONSTANT].set(state.s)
     s = _scalars(tables["s_code"], tables["s_length"], s)
     v = _put(state.v, layout, ops.V_GRADIENT, g)
     wide = [

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import ast
 
+from ..inputs import Source, given
 from ..kinds import Kind
 from ..primitives import PRIMITIVES, Primitive, Scope
 from ..program import LEARNING_RATE
@@ -29,8 +30,8 @@ from ..program import LEARNING_RATE
 # A primitive's name and its operands: letters or further patterns; or a letter alone.
 Pattern = str | tuple["Pattern", ...]
 
-S_INPUTS = ("t", "T", "loss", LEARNING_RATE)
-V_INPUTS = ("w", "g")
+S_INPUTS = (*given(Source.TRAINING, Kind.SCALAR), LEARNING_RATE)
+V_INPUTS = given(Source.TRAINING, Kind.TENSOR)
 MAX_S_STATES, MAX_V_STATES = 6, 6
 MAX_CONSTANTS = 40
 MAX_S_TEMPORARIES = 60
@@ -40,6 +41,8 @@ MAX_S_CODE, MAX_V_CODE = 60, 120
 MAX_SEGMENTS = 24
 MAX_OPERANDS = 5
 
+# Where whoever steps the machine puts the scalar inputs.
+S_STEP, S_TOTAL, S_LOSS, S_RATE = map(S_INPUTS.index, ("t", "T", "loss", LEARNING_RATE))
 S_STATE = len(S_INPUTS)
 S_CONSTANT = S_STATE + MAX_S_STATES
 S_TEMPORARY = S_CONSTANT + MAX_CONSTANTS

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from ..algebra.terms import CONSTANT, SYMBOL, Term, constant, postorder, symbol
+from ..inputs import INPUTS
 from . import operations as ops
 from .selection import SPREAD_SCALAR, TooLarge, Value, Values, select
 
@@ -22,7 +23,10 @@ class Scalars:
         self._hyperparameters = frozenset(hyperparameters)
         self._home = {name: ops.S_STATE + i for i, name in enumerate(states)}
         self._home |= {name: i for i, name in enumerate(ops.S_INPUTS)}
-        self._varying = {ops.S_INPUTS.index("loss"), *range(ops.S_STATE, ops.S_CONSTANT)}
+        self._varying = {
+            i for name, i in self._home.items() if name in INPUTS and not INPUTS[name].known_ahead
+        }
+        self._varying |= {*range(ops.S_STATE, ops.S_CONSTANT)}
         self._registers: dict[Term, int] = {}
 
     def register(self, term: Term) -> int:
@@ -37,8 +41,11 @@ class Scalars:
         if self._is_constant(term):
             return self._constant(term)
         if term.head == SYMBOL:
-            # Training minimizes: every tensor's role is 1.
-            return self._constant(constant(1)) if term.name == "role" else self._home[term.name]
+            if term.name in self._home:
+                return self._home[term.name]
+            default = INPUTS[term.name].default  # of what training does not give
+            assert default is not None
+            return self._constant(constant(default))
         operands = [self._registers[arg] for arg in term.args]
         opcode = ops.S_OPCODE[term.head, "S" * len(operands)]
         emitted = len(self.schedule) + len(self.code)

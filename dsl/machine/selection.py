@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from ..algebra.canonical import Meaning
 from ..algebra.terms import CONSTANT, SYMBOL, Term, postorder
 from ..errors import ProgramError
+from ..inputs import KINDS
 from ..kinds import Kind
 from ..primitives import PRIMITIVES, Scope
-from ..program import INPUTS
 from . import operations as ops
 
 # What a register can hold: a term, or a scalar or a number per tensor spread over more numbers.
@@ -60,7 +60,7 @@ class Values:
     def __init__(
         self, meant: Meaning, inits: Mapping[str, float | str], kinds: Mapping[str, Kind]
     ) -> None:
-        self._symbol_kinds = {**INPUTS, **kinds}
+        self._symbol_kinds = {**KINDS, **kinds}
         self.kinds: dict[Term, Kind] = {}
         for term in postorder(meant.outputs()):
             self.kinds[term] = self._kind(term)

@@ -59,7 +59,7 @@ class Behaviour:
 
 
 def behaviour(program: Program) -> Behaviour | None:
-    """The fingerprint of a well-formed program that does not read `A`; None where it has none."""
+    """The fingerprint of a program that reads what gates have; None where it has none."""
     return fingerprint(try_out(program))
 
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from ...dsl.dependencies import update_depends_on
 from ...dsl.machine.bytecode import TooLarge, check_fits
+from ...dsl.numpy.in_place import bind_in_place
 from ...dsl.program import LEARNING_RATE, Program
 from . import descent, probes
-from .binding import bind_in_place
 from .fingerprints import Behaviour, fingerprint, ignores_sign
 from .trial import Trial, try_out
 

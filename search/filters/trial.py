@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from ...dsl.numpy.in_place import bind_in_place
 from ...dsl.program import Program
 from . import descent, probes
-from .binding import bind_in_place
 from .probes import STEPS
 
 Array = np.ndarray[Any, Any]
@@ -51,7 +51,7 @@ class Trial:
 
 
 def try_out(program: Program) -> Trial:
-    """Runs a well-formed program that does not read `A`."""
+    """Runs a well-formed program that reads what gates have."""
     rule = bind_in_place(program, descent.SHAPES, _START, _RATES)
     compute, advance, update, at = rule.compute, rule.advance, rule.update, rule.eval_w
     w, g = rule.inputs["w"], rule.inputs["g"]

@@ -14,11 +14,11 @@ from functools import cached_property
 from itertools import accumulate
 
 from ...dsl.expressions import format_expression
+from ...dsl.inputs import INPUTS, in_order
 from ...dsl.plugins import names_in
 from ...dsl.primitives import PRIMITIVES, Primitive
 from ...dsl.program import (
     EVAL_W,
-    INPUTS,
     Call,
     Constant,
     Expr,
@@ -33,8 +33,7 @@ from .weights import PRIMITIVE_WEIGHTS
 
 _OPERATORS = "evoptax.search.mutation.operators"
 
-# What a rule may read in training, which has neither games nor linear systems.
-READABLE = tuple(name for name in INPUTS if name not in ("role", "A"))
+READABLE = tuple(name for name, row in INPUTS.items() if row.searched)
 # How often a variable is drawn that holds what the rule computes or carries on, or the gradient,
 # for once that others are: weights, hyperparameters and what is the same for all weights.
 _OFTEN = 3
@@ -177,7 +176,7 @@ def changed(
     parts = [] if written is None else subexpressions(written)
     read = {e.id for e in parts if type(e) is Name and e.id in INPUTS and e.id not in inputs}
     if read:
-        inputs = tuple(name for name in INPUTS if name in inputs or name in read)
+        inputs = in_order({*inputs, *read})
     return Program(
         program.name,
         inputs,

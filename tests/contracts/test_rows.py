@@ -1,4 +1,4 @@
-"""A further primitive, and a further documented rule, are one row in one file.
+"""A further primitive, input or documented rule is one row in one file.
 
 They are added to a copy of evoptax, because many tables are made of these when they are imported.
 """
@@ -40,6 +40,55 @@ assert simplify(rule.program).size == rule.program.size
 assert not examine(rule.program, max_size=60).rejection
 drawn = (mutate(rule.program, random.Random(seed)) for seed in range(3000))
 assert any("halve" in mutated.change for mutated in drawn)
+"""
+
+INPUT = """
+_ROWS = (
+    Input(
+        "phase",
+        Kind.SCALAR,
+        "the phase of training",
+        frozenset({Source.EXPORT}),
+        default=2.0,
+        argument=Argument("phase", "of training.", "jax.typing.ArrayLike", "2"),
+    ),
+    Input("noise", Kind.TENSOR, "noise of the size of w", frozenset()),
+"""
+READS_IT = """
+import numpy as np, evoptax
+from evoptax.dsl.errors import ProgramError, UserError
+from evoptax.dsl.export.base import formats
+from evoptax.dsl.machine.bytecode import TooLarge, assemble
+from evoptax.evaluators.tasks import get_task
+from evoptax.evaluators.training import Trainer
+from evoptax.search.filters.gates import examine
+from evoptax.search.strategies.distillation.recording import record_rule
+from evoptax.search.strategies.distillation.traces import relative_error
+
+rule = evoptax.rule("def mine(w, g, phase, *, lr=0.1):\\n    return lr * phase * g\\n")
+assert "phase: jax.typing.ArrayLike = 2" in rule.export("optax")
+assert [rule.export(format) for format in formats()]
+trainer = Trainer(get_task("quadratic"))
+twice = evoptax.rule("def mine(w, g, *, lr=0.2):\\n    return lr * g\\n")
+paths = trainer.with_machine, trainer.fused
+machine, fused = (train(rule.program, (0.1,), (0,)).score for train in paths)
+expected = trainer.with_machine(twice.program, (0.2,), (0,)).score
+assert np.allclose([machine, fused], expected, rtol=1e-4)
+assert not examine(rule.program, max_size=60).rejection
+assert relative_error(twice.program, record_rule(rule.program, learning_rates=(0.1,))) == 0.5
+
+noisy = evoptax.rule("def noisy(w, g, noise, *, lr=0.1):\\n    return lr * (g + noise)\\n")
+sentence = "reads 'noise', noise of the size of w, which"
+for refused, error in (
+    (lambda: assemble(noisy.program), TooLarge),
+    (lambda: noisy.export("optax"), ProgramError),
+    (lambda: record_rule(noisy.program), UserError),
+):
+    try:
+        refused()
+        raise AssertionError("not refused")
+    except error as found:
+        assert sentence in str(found), found
 """
 
 RULE = '''
@@ -95,6 +144,11 @@ def _edit(path: Path, old: str, new: str) -> None:
 def test_a_primitive_is_a_row(copy: Path) -> None:
     _edit(copy / "dsl" / "primitives.py", "\n    # Arithmetic.\n", PRIMITIVE)
     _run(copy.parent, USES_IT)
+
+
+def test_an_input_is_a_row(copy: Path) -> None:
+    _edit(copy / "dsl" / "inputs.py", "\n_ROWS = (\n", INPUT)
+    _run(copy.parent, READS_IT)
 
 
 def test_a_documented_rule_is_a_row(copy: Path) -> None:

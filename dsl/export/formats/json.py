@@ -14,8 +14,9 @@ from typing import Any, NoReturn, TypeVar
 
 from ...errors import ProgramError, did_you_mean
 from ...expressions import MAX_DEPTH
+from ...inputs import INPUTS
 from ...primitives import PRIMITIVES
-from ...program import INPUTS, Call, Constant, Expr, Hyperparameter, Name, Program, State, Statement
+from ...program import Call, Constant, Expr, Hyperparameter, Name, Program, State, Statement
 from ...syntax import check, format_program, parse
 from ..base import Runnable
 from ..example import interpreted

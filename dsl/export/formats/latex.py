@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from ...expressions import format_number
 from ...inference import kinds_of
+from ...inputs import INPUTS
 from ...primitives import PRIMITIVES
 from ...program import EVAL_W, Call, Constant, Expr, Name, Program
 
@@ -95,7 +96,8 @@ class _Notation:
 
     def __init__(self, program: Program) -> None:
         self.states = {s.name for s in program.state}
-        self.timeless = {*program.defaults, "t", "T", "role", "A"}
+        self.timeless = {name for name, row in INPUTS.items() if row.known_ahead}
+        self.timeless |= {*program.defaults}
         self.bases: dict[str, _Base] = {}
         self.left = Counter(s.target for s in program.body)
         # Values that a variable has had in this step; a state's is that of the step before. The

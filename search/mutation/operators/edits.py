@@ -10,6 +10,7 @@ import math
 import random
 
 from ....dsl.expressions import format_number
+from ....dsl.inputs import INPUTS
 from ....dsl.program import (
     LEARNING_RATE,
     Call,
@@ -24,6 +25,7 @@ from ....dsl.program import (
     subexpressions,
 )
 from ..base import (
+    READABLE,
     SHARES,
     Draft,
     Mutation,
@@ -37,6 +39,9 @@ from ..base import (
     text,
     with_value,
 )
+
+# Nothing is learned from their average.
+_KNOWN_AHEAD = {name for name in READABLE if INPUTS[name].known_ahead}
 
 
 def insert(program: Program, rng: random.Random, space: Space) -> Draft | None:
@@ -116,7 +121,7 @@ def add_state(program: Program, rng: random.Random, space: Space) -> Draft | Non
     """A new running average of something, read in place of it in one statement."""
     position = rng.randint(0, len(program.body))
     old = program.result if position == len(program.body) else program.body[position].value
-    unaveraged = {h.name for h in program.hyperparameters} | {"t", "T"}
+    unaveraged = {h.name for h in program.hyperparameters} | _KNOWN_AHEAD
     places = [
         (index, node)
         for index, node in enumerate(subexpressions(old))

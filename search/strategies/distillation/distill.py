@@ -24,6 +24,7 @@ import numpy as np
 
 from ....dsl.algebra.simplifier import simplify
 from ....dsl.errors import ProgramError
+from ....dsl.numpy.whole_runs import Bound
 from ....dsl.program import LEARNING_RATE, Call, Constant, Name, Program, names_in
 from ..randomness import derive
 from .fitting import Fitted, assess, fit, score
@@ -35,7 +36,6 @@ from .shortening import tidied
 from .state import EMPTY, DistillState, Problem, Settings
 from .table import MOST_STEPS, MOST_WEIGHTS, Table, table
 from .traces import FEWEST_STEPS, Trace, relative_error
-from .values import Bound
 from .variation import vary
 
 # Weights that literals are first fitted on, and that parts are looked for with.

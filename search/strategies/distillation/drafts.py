@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 from itertools import accumulate
 
+from ....dsl.inputs import ALWAYS, in_order
 from ....dsl.liveness import without_dead_code
 from ....dsl.primitives import PRIMITIVES, Primitive, Scope
 from ....dsl.program import (
-    INPUTS,
     LEARNING_RATE,
     Call,
     Constant,
@@ -74,7 +74,7 @@ class Draft:
         old = self._program
         edited = Program(
             old.name,
-            tuple(name for name in INPUTS if name in used or name in ("w", "g")),
+            in_order({*used, *ALWAYS}),
             tuple(State(name, init) for name, init in self.state.items()),
             old.hyperparameters,
             body,

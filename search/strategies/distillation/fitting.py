@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from ....dsl.literals import with_literals
+from ....dsl.numpy.functions import Function
+from ....dsl.numpy.recorder import CannotBind
+from ....dsl.numpy.whole_runs import Bound
 from ....dsl.program import Call, Constant, Expr, Program
-from .recorder import CannotBind
 from .table import Table
 from .traces import Array
-from .values import Bound, with_literals
 
 # A change of a literal's logarithm from which slopes are read.
 _DIFFERENCE = 1e-5
@@ -21,7 +23,7 @@ _DAMPINGS = (1e-6, 1e-2, 0.3, 10.0)
 _LONGEST = 2.0
 # Steps in a row that may gain next to nothing.
 _PATIENCE = 2
-# Softness of signs while literals inside them are fitted; see `Bound`.
+# Softness of signs while literals inside them are fitted, in units of their argument's size.
 _SOFTNESSES = (0.3, 0.03, 0.003)
 
 
@@ -119,7 +121,7 @@ def fit(
     if soften and best.score > table.rounding and bound.has_signs:
         softened = best
         for softness in _SOFTNESSES:
-            soft = Bound(softened.program, table, softness)
+            soft = Bound(softened.program, table, {"sign": _soft_sign(softness)})
             loss = float(score(soft.predict(), table)[0])
             softened = _fit(Fitted(softened.program, loss), soft, table, iterations, fixed)
             hard = Bound(softened.program, table)
@@ -127,6 +129,18 @@ def fit(
             if found < best.score:
                 best = Fitted(softened.program, found)
     return best
+
+
+def _soft_sign(softness: float) -> Function:
+    """A sign with a slope, which tells a fit where to go."""
+
+    def soft_sign(x: Array) -> Array:
+        if x.ndim < 3:  # one step, whose size says nothing about the others'
+            return np.sign(x)
+        size = np.sqrt(np.mean(x * x, axis=0, keepdims=True))
+        return x / np.sqrt(x * x + (softness * size) ** 2 + 1e-300)
+
+    return soft_sign
 
 
 def _fit(start: Fitted, bound: Bound, table: Table, iterations: int, fixed: int) -> Fitted:

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ....dsl.errors import ProgramError
+from ....dsl.numpy.recorder import CannotBind
+from ....dsl.numpy.whole_runs import Bound
 from ....dsl.program import Call, Constant, Expr, Name, Program
 from .drafts import Draft, grown
-from .recorder import CannotBind
 from .shortening import tidied
 from .table import Table
 from .traces import Array
-from .values import Bound
 
 SIZE = 400
 # How many of the values become signs, which tell apart what sizes do not.

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ....dsl.program import Program
+from ....dsl.numpy.stepping import Stepper
+from ....dsl.program import LEARNING_RATE, Program
 from ..randomness import derive
-from .traces import Array, Stepper, Trace
+from .traces import Array, Trace
 
 SHAPES = ((4, 3), (5,), ())
 STEPS = 36
@@ -144,17 +145,19 @@ def record_rule(program: Program, seed: int = 0, **how: Any) -> list[Trace]:
     """Records traces of a program in float64, its hyperparameters but `lr` at their defaults.
 
     Args:
-      program: a rule that reads neither `loss` nor `A`.
+      program: a rule that reads what traces have.
       seed, how: see `record`.
     """
     steps = int(how.get("steps", STEPS))
 
     def make(lr: float) -> tuple[Init, Update]:
+        hyper = {LEARNING_RATE: lr}
+
         def update(
             gradients: list[Array], state: Stepper, weights: list[Array]
         ) -> tuple[list[Array], Stepper]:
-            return [-u for u in state.update(weights, gradients, lr)], state
+            return [-u for u in state.update(weights, gradients, hyper=hyper)], state
 
-        return lambda weights: Stepper(program, weights, steps), update
+        return lambda weights: Stepper(program, weights, T=steps), update
 
     return record(make, seed, **how)

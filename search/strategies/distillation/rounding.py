@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ....dsl.literals import literals, with_literals
+from ....dsl.numpy.whole_runs import Bound
 from ....dsl.program import Program
 from .fitting import Fitted, assess, fit, score
 from .shortening import smaller, tidied
 from .table import Table
-from .values import Bound, literals, with_literals
 
 
 def cost(found: Fitted) -> float:

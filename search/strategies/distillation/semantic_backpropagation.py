@@ -14,14 +14,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from ....dsl.errors import ProgramError
+from ....dsl.numpy.recorder import CannotBind
+from ....dsl.numpy.whole_runs import Bound
 from ....dsl.program import Call, Constant, Expr, Program, replaced, subexpressions
 from .drafts import Draft, graft
 from .library import Library
-from .recorder import CannotBind
 from .shortening import tidied
 from .table import Table
 from .traces import Array
-from .values import Bound
 
 # How a value may help: a power of it as a factor, or in place of a part; a multiple of it as a
 # summand, or as a change of a factor that is a number.

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 
 from ....dsl.algebra.rewriting import computed
 from ....dsl.errors import ProgramError
+from ....dsl.inputs import ALWAYS, in_order
 from ....dsl.liveness import without_dead_code
 from ....dsl.primitives import PRIMITIVES, Scope
 from ....dsl.program import (
-    INPUTS,
     Call,
     Constant,
     Expr,
@@ -40,7 +40,7 @@ def rebuilt(program: Program, body: tuple[Statement, ...], result: Expr) -> Prog
     used = set().union(
         *(names_in(s.value) for s in body), names_in(result), {s.target for s in body}
     )
-    inputs = tuple(name for name in INPUTS if name in used or name in ("w", "g"))
+    inputs = in_order({*used, *ALWAYS})
     state: tuple[State, ...] = tuple(s for s in program.state if s.name in used)
     changed = Program(
         program.name, inputs, state, program.hyperparameters, body, result, program.doc

@@ -27,12 +27,10 @@ from typing import Any
 
 import numpy as np
 
-from ....dsl.arrays import ArrayDomain, Leaves
 from ....dsl.errors import ProgramError, UserError
 from ....dsl.files import replace_bytes
-from ....dsl.inference import kinds_of
-from ....dsl.interpreter import interpret
-from ....dsl.kinds import Kind
+from ....dsl.inputs import Source, refusal
+from ....dsl.numpy.stepping import Stepper
 from ....dsl.program import LEARNING_RATE, Program
 from .archive import read_archive
 
@@ -185,7 +183,7 @@ def relative_error(program: Program, traces: Sequence[Trace]) -> float:
 
     The program sees the recorded weights, gradients, learning rates and step numbers; its own
     updates do not move the weights. This is the reference evaluation in float64, which runs every
-    program that needs no `A`; `loss` is unknown to traces, and programs that read it are refused.
+    program that reads what traces have.
 
     Returns:
       The largest, over traces and their tensors, of ‖û - u‖ / ‖u‖ over all steps; inf where û is
@@ -194,15 +192,18 @@ def relative_error(program: Program, traces: Sequence[Trace]) -> float:
     Raises:
       UserError: for a program that reads an input that traces do not have.
     """
-    for name in ("loss", "A"):
-        if name in program.inputs:
-            raise UserError(f"{program.name} reads '{name}', which traces do not have")
+    if refused := refusal(program, Source.TRACES):
+        raise UserError(f"{program.name} {refused}")
     worst = 0.0
     for trace in traces:
         try:
-            rule = Stepper(program, [w[0] for w in trace.weights], trace.steps)
+            rule = Stepper(program, [w[0] for w in trace.weights], T=trace.steps)
             answered = [
-                rule.update([w[t] for w in trace.weights], [g[t] for g in trace.gradients], lr)
+                rule.update(
+                    [w[t] for w in trace.weights],
+                    [g[t] for g in trace.gradients],
+                    hyper={LEARNING_RATE: lr},
+                )
                 for t, lr in enumerate(trace.lr)
             ]
         except ProgramError:
@@ -210,57 +211,6 @@ def relative_error(program: Program, traces: Sequence[Trace]) -> float:
         for i, recorded in enumerate(trace.updates):
             worst = max(worst, _distance(np.stack([u[i] for u in answered]), recorded))
     return worst
-
-
-class Stepper:
-    """A rule and its state in float64, which answers weights and gradients with updates.
-
-    Unlike `dsl.arrays.bind`, which moves the weights, this gives the update itself, so that one
-    that is tiny beside its weight keeps all its digits.
-
-    Args:
-      program: a rule that reads neither `loss` nor `A`.
-      weights: the initial ones, one array for each tensor.
-      steps: in total.
-    """
-
-    def __init__(self, program: Program, weights: Sequence[Array], steps: int) -> None:
-        self._program = program
-        self._kinds = kinds_of(program)
-        self._like = Leaves(np.asarray(w, np.float64) for w in weights)
-        self._domain = ArrayDomain(np, np.float64, [w.shape for w in self._like])
-        self._fixed = {"T": self._domain.constant(steps)}
-        self._fixed["role"] = Leaves([np.float64(1.0) for _ in self._like], Kind.LAYER)
-        self._t = 0
-        self._state = {
-            s.name: self._as_kind(
-                self._like if isinstance(s.init, str) else self._domain.constant(s.init),
-                self._kinds.state[s.name],
-            )
-            for s in program.state
-        }
-
-    def update(self, weights: Sequence[Array], gradients: Sequence[Array], lr: float) -> Leaves:
-        """The next update, shaped like the weights. Whatever is not finite passes silently."""
-        self._t += 1
-        env = {
-            **self._fixed,
-            **self._state,
-            "t": self._domain.constant(self._t),
-            LEARNING_RATE: self._domain.constant(lr),
-            "w": Leaves(weights),
-            "g": Leaves(gradients),
-        }
-        with np.errstate(all="ignore"):
-            outcome = interpret(self._program, self._domain, env)
-        self._state = {
-            name: self._as_kind(outcome.env[name], kind) for name, kind in self._kinds.state.items()
-        }
-        update: Leaves = self._as_kind(outcome.result, Kind.TENSOR)
-        return update
-
-    def _as_kind(self, value: Any, kind: Kind) -> Any:
-        return self._domain.as_kind(value, kind, self._like)
 
 
 def _distance(answered: Array, recorded: Array) -> float:

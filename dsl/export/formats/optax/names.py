@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ....inputs import INPUTS
 from ....kinds import Kind
 from ....program import LEARNING_RATE, Program
 from .helpers import HELPERS
@@ -11,8 +12,9 @@ from .jax_text import Text, name_values
 from .naming import FreshNames, camel_case
 from .phases import plan
 
-# The list of the matrices of a linear system.
-MATRICES = "A_leaves"
+# Arguments that are called as the input itself, and so are a variable of the program: trees.
+_KEPT = [row.name for row in INPUTS.values() if row.argument and row.argument.name == row.name]
+_KEPT = [name for name in _KEPT if INPUTS[name].kind is not Kind.SCALAR]
 # What the generated file uses itself.
 _RESERVED = (
     *("jax", "jnp", "optax", "Any", "NamedTuple", *HELPERS),
@@ -22,12 +24,11 @@ _RESERVED = (
         "update_leaf",
         "prepare_leaf",
         "learning_rate",
-        "total_steps",
-        "roles",
         "state_dtype",
-        MATRICES,
     ),
-    *("state", "new_state", "updates", "new_updates", "params", "extra_args", "value", "count"),
+    *("state", "new_state", "updates", "new_updates", "params", "extra_args", "count"),
+    *(row.argument.name for name, row in INPUTS.items() if row.argument and name not in _KEPT),
+    *(f"{name}_leaves" for name in _KEPT),
 )
 # Reserved in programs, so that no state has this name.
 OWN_EVAL_FIELD = "eval_w"
@@ -49,6 +50,7 @@ class Names:
       bases: by variable of the program, its name in the file where nothing stands against it.
       of: by value id, the name or text that stands for it.
       texts: the same for `to_text`, which needs to know more.
+      lists: by value id, the name of the list of its leaves where that is another.
       rate: the learning rate of the step.
       has_rate: whether the program has a learning rate of its own.
       read: the ids of all values that something reads.
@@ -74,18 +76,19 @@ class Names:
         self.read |= {self.plan.eval_w} if self.plan.eval_w else set()
         self.needs_params = self.reads("w")
 
-        # A parameter of the function, which is never assigned inside the update.
-        matrices = [name for name in program.inputs if name == "A"]
-        fresh = FreshNames([*_RESERVED, self.state_class, *matrices])
+        # Parameters of the function, which are never assigned inside the update.
+        kept = [name for name in program.inputs if name in _KEPT]
+        fresh = FreshNames([*_RESERVED, self.state_class, *kept])
         states = [s.name for s in program.state]
         variables = [*program.inputs, *states, *program.defaults, "g"]
         variables += [s.target for s in program.body]
         self.bases = {name: fresh.safe(name) for name in dict.fromkeys(variables)}
         self.rate = self.bases[LEARNING_RATE] if self.has_rate else fresh.numbered("lr")
         given = {f"{h}@0": self.bases[h] for h in program.defaults}
-        given |= {f"{name}@0": name for name in matrices}
+        given |= {f"{name}@0": name for name in kept}
         scalars = [s for s in states if values[f"{s}@0"].kind is Kind.SCALAR]
         given |= {f"{s}@0": f"state.{self.bases[s]}" for s in scalars}
+        self.lists = {f"{name}@0": f"{name}_leaves" for name in kept if self.reads(name)}
         self.of = name_values(self.plan, given, self.bases, fresh)
         hyperparameters = {f"{h}@0" for h in program.defaults}
         self.texts = {i: Text(name, plain=i in hyperparameters) for i, name in self.of.items()}

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 
 from ....expressions import parse_expression
 from ....inference import KIND_DOMAIN, kinds_of
+from ....inputs import KINDS
 from ....interpreter import evaluate
 from ....kinds import Kind
 from ....primitives import PRIMITIVES, Scope, arguments_of
-from ....program import EVAL_W, INPUTS, Call, Expr, Name, Program, subexpressions, substitute
+from ....program import EVAL_W, Call, Expr, Name, Program, subexpressions, substitute
 
 RESULT = "update"
 # Derived primitives that hold no reduction over the model and are written as one function.
@@ -148,7 +149,7 @@ class _Planner:
             self.add(h.name, Kind.SCALAR)
         # The gradients are always there and give the shapes, whether or not the rule reads them.
         inputs = [*program.inputs, *({"g"} - set(program.inputs))]
-        for name, kind in [*((i, INPUTS[i]) for i in inputs), *kinds.state.items()]:
+        for name, kind in [*((i, KINDS[i]) for i in inputs), *kinds.state.items()]:
             self.add(name, kind, phase=-1 if kind is not Kind.SCALAR else 0)
         start = tuple(self.values)
         for statement in program.body:

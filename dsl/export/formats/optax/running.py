@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .... import inputs as table
 from ....program import Program
 from ...base import Inputs, Points, Tree
 from .names import rule_name
@@ -28,12 +29,8 @@ def load(source: str) -> types.ModuleType:
 
 def arguments(program: Program, inputs: Inputs) -> dict[str, Any]:
     """What the exported function needs besides the hyperparameters."""
-    given: dict[str, dict[str, Any]] = {
-        "T": {"total_steps": len(inputs.gradients)},
-        "role": {"roles": inputs.role},
-        "A": {"A": inputs.A},
-    }
-    return {k: v for i, needs in given.items() if i in program.inputs for k, v in needs.items()}
+    rows = table.arguments(program)
+    return {a.name: inputs.fixed[row.name] for row, a in rows if row.name in inputs.fixed}
 
 
 def run(
@@ -63,8 +60,10 @@ def _run(
     state = optimizer.init(jax.tree.map(jax.numpy.asarray, inputs.w))
     update = jax.jit(optimizer.update)
     trajectory = []
-    for params, gradient, loss in zip(starts, inputs.gradients, inputs.losses, strict=True):
-        updates, state = update(gradient, state, params, value=loss)
+    varying = table.arguments(program, of_update=True)
+    for step, (params, gradient) in enumerate(zip(starts, inputs.gradients, strict=True)):
+        more = {argument.name: inputs.varying[row.name][step] for row, argument in varying}
+        updates, state = update(gradient, state, params, **more)
         points = {"weights": optax.apply_updates(params, updates)}
         if program.evaluates_elsewhere:
             evaluation_params = getattr(module, f"{name}_eval_params")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ....inputs import INPUTS, arguments
 from ....kinds import Kind
 from ....program import LEARNING_RATE, Program
 from .helpers import shape_text
 from .jax_text import Text, as_float, extent_text, to_text
-from .names import MATRICES, OWN_EVAL_FIELD, Names
+from .names import OWN_EVAL_FIELD, Names
 from .naming import bracketed, filled, indented, wrapped
 from .phases import GRADIENT, Value
 
@@ -17,6 +18,8 @@ _NO_PARAMS = (
     "You are using a transformation that requires the current value of parameters,",
     " but you are not passing `params` when calling `update`.",
 )
+# What Optax itself hands to an update.
+_OWN = {"w": "params", "g": "updates", "t": "count"}
 _WIDTH = 92  # of a line in the function, which is itself indented by 8
 
 
@@ -35,9 +38,9 @@ class UpdateFunction:
         yield "    updates: optax.Updates,"
         yield f"    state: {self.names.state_class},"
         yield "    params: optax.Params | None = None,"
-        if "loss" in self.program.inputs:
-            yield "    *,"
-            yield "    value: jax.typing.ArrayLike | None = None,"
+        further = arguments(self.program, of_update=True)
+        yield from ["    *,"] if further else []
+        yield from (f"    {a.name}: {a.type} | None = None," for _, a in further)
         yield "    **extra_args: Any,"
         yield f") -> tuple[optax.Updates, {self.names.state_class}]:"
         yield from indented(4, self.body())
@@ -46,11 +49,11 @@ class UpdateFunction:
         yield "del extra_args"
         if self.names.needs_params:
             yield from _refuse_none("params", *_NO_PARAMS)
-        if "loss" in self.program.inputs:
+        for _, argument in arguments(self.program, of_update=True):
             yield from _refuse_none(
-                "value",
-                f"{self.names.rule} reads the loss of the minibatch; pass it, as in",
-                " `update(grads, state, params, value=loss)`.",
+                argument.name,
+                f"{self.names.rule} reads {argument.meaning}; pass it, as in",
+                f" `update(grads, state, params, {argument.name}={argument.example})`.",
             )
         yield "count = optax.safe_increment(state.count)"
         yield from self.scalar_inputs()
@@ -63,8 +66,9 @@ class UpdateFunction:
 
     def scalar_inputs(self) -> Iterator[str]:
         # `float` is float64 in 64-bit mode and float32 otherwise.
-        for name, source in (("t", "count"), ("T", "total_steps"), ("loss", "value")):
-            if self.names.reads(name):
+        for name, row in INPUTS.items():
+            if row.kind is Kind.SCALAR and self.names.reads(name):
+                source = row.argument.name if row.argument else _OWN[name]
                 yield f"{self.of[f'{name}@0']} = jnp.asarray({source}, float)"
         if not self.names.has_rate or self.names.reads(LEARNING_RATE):
             yield (
@@ -75,29 +79,35 @@ class UpdateFunction:
     def tensor_inputs(self) -> Iterator[str]:
         """The lists of leaves, from trees like the parameters and from tuples."""
         own = {f"{s.name}@0": f"state.{self.names.bases[s.name]}" for s in self.program.state}
-        sources = {"w@0": "params", "g@0": "updates"} | own
+        sources = {f"{name}@0": source for name, source in _OWN.items()} | own
         # What the user made comes last; the first tree says what the others must look like.
-        given = {"role@0", "A@0"} & self.names.read & {*self.plan.start}
+        given = {
+            f"{row.name}@0": (row, argument)
+            for row, argument in arguments(self.program)
+            if row.kind is not Kind.SCALAR and self.names.reads(row.name)
+        }
         read = self.names.read | ({GRADIENT} if given else set())
         found = [self.plan.values[i] for i in self.plan.start if i in read and i in sources]
         found = [v for v in found if v.is_leafwise]
         trees = [v.id for v in found if v.kind is Kind.TENSOR]
-        trees += [i for i in given if i == "A@0"]
-        sources["A@0"] = "A"
+        trees += [i for i, (row, _) in given.items() if row.default is None]
+        sources |= {i: argument.name for i, (_, argument) in given.items()}
         for ids in (trees, [v.id for v in found if v.kind is not Kind.TENSOR]):
             if ids:
                 left = ", ".join(self.list_of(i) for i in ids)
                 left = left if len(ids) > 1 else f"({left},)"
                 right = f"_leaves({', '.join(sources[i] for i in ids)})"
                 yield from wrapped(f"{left} = ", right, "", _WIDTH)
-        if "role@0" in given:
-            ones = f"[jnp.ones([]) for _ in {self.of[GRADIENT]}]"
-            given_roles = "_leaves(updates, roles)[1]"
-            yield f"{self.of['role@0']} = {ones} if roles is None else {given_roles}"
+        for i, (row, argument) in given.items():
+            if row.default is not None:
+                leaf = "jnp.ones([])" if row.default == 1 else f"jnp.full([], {row.default})"
+                usual = f"[{leaf} for _ in {self.of[GRADIENT]}]"
+                leaves = f"_leaves(updates, {argument.name})[1]"
+                yield f"{self.of[i]} = {usual} if {argument.name} is None else {leaves}"
 
     def list_of(self, i: str) -> str:
         """The name of the list of a value's leaves, each of which has the value's own name."""
-        return MATRICES if i == "A@0" and self.names.reads("A") else self.of[i]
+        return self.names.lists.get(i, self.of[i])
 
     def scalar(self, value: Value) -> Iterator[str]:
         """`name = expression`, of a number for the whole model."""

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ....errors import ProgramError
 from ....expressions import format_number
+from ....inputs import Input, Source, arguments, refusal
 from ....kinds import Kind
 from ....program import LEARNING_RATE, Program, State
 from ....syntax import check, format_program
@@ -31,9 +33,11 @@ def to_optax(program: Program) -> str:
     hyperparameter `lr` gets `learning_rate=1.0`, which scales its result.
 
     Raises:
-      ProgramError: if the program is not well formed.
+      ProgramError: if the program is not well formed, or reads what such files are not given.
     """
     check(program)
+    if refused := refusal(program, Source.EXPORT):
+        raise ProgramError(f"{program.name} {refused}")
     return "\n".join(_File(program).lines()) + "\n"
 
 
@@ -71,17 +75,16 @@ class _File:
 
     def head(self) -> Iterator[str]:
         """The docstring of the file."""
-        arguments = ["grads", "state"]
-        arguments += ["params"] if self.names.needs_params else []
-        arguments += ["value=loss"] if "loss" in self.program.inputs else []
-        given = {"T": "total_steps=10_000", "A": "A=matrices", "role": "roles=roles"}
-        more = "".join(f", {text}" for i, text in given.items() if i in self.program.inputs)
+        passed = ["grads", "state"]
+        passed += ["params"] if self.names.needs_params else []
+        passed += [f"{a.name}={a.example}" for _, a in arguments(self.program, of_update=True)]
+        more = "".join(f", {a.name}={a.example}" for _, a in arguments(self.program))
         rule = self.names.rule
         yield from f'"""{docstring_text(self.doc)}'.split("\n")
         yield from ["", "To train with it:", ""]
         yield f"    optimizer = {rule}(learning_rate={self.default_rate}{more})"
         yield "    state = optimizer.init(params)"
-        yield f"    updates, state = optimizer.update({', '.join(arguments)})"
+        yield f"    updates, state = optimizer.update({', '.join(passed)})"
         yield "    params = optax.apply_updates(params, updates)"
         if self.origin_program.evaluates_elsewhere:
             yield f"    evaluation_params = {rule}_eval_params(state, params)"
@@ -110,12 +113,10 @@ class _File:
         )
 
     def signature(self) -> Iterator[str]:
-        given = {
-            "T": "total_steps: jax.typing.ArrayLike",
-            "A": "A: Any",
-            "role": "roles: Any = None",
-        }
-        further = [text for i, text in given.items() if i in self.program.inputs]
+        further = [
+            f"{argument.name}: {argument.type}{_default(row)}"
+            for row, argument in arguments(self.program)
+        ]
         yield f"def {self.names.rule}("
         yield f"    learning_rate: optax.ScalarOrSchedule = {self.default_rate},"
         if self.others or further or self.names.has_large_state:
@@ -148,18 +149,8 @@ class _File:
         yield from paragraph(
             f"  learning_rate: a number, or a schedule called with the steps taken so far.{scales}"
         )
-        if "T" in self.program.inputs:
-            yield "      total_steps: the steps of the whole training."
-        if "A" in self.program.inputs:
-            yield from paragraph(
-                "  A: for each parameter the square matrix of its linear system, in a tree like the"
-                " parameters."
-            )
-        if "role" in self.program.inputs:
-            yield from paragraph(
-                "  roles: in a game, 1 for each parameter of the minimizing player and -1 for those"
-                " of the other, in a tree like the parameters; None if all minimize."
-            )
+        for _, argument in arguments(self.program):
+            yield from paragraph(f"  {argument.name}: {argument.meaning}")
         if self.others:
             names = ", ".join(self.names.bases[h.name] for h in self.others)
             yield from paragraph(
@@ -217,3 +208,10 @@ class _File:
         like = f"shape={shape_text(kind, 'p')}"
         array = f"full_like(p, {number}, {like})" if state.init else f"zeros_like(p, {like})"
         return f"_per_leaf(lambda p: jnp.{array}, params)"
+
+
+def _default(row: Input) -> str:
+    """What follows an argument's type. A tensor's default is that of each leaf."""
+    if row.default is None:
+        return ""
+    return f" = {format_number(row.default) if row.kind is Kind.SCALAR else None}"

@@ -6,12 +6,12 @@ from random import Random
 
 import numpy as np
 import pytest
-from evoptax.dsl.errors import ProgramError
+from evoptax.dsl.errors import ProgramError, UserError
+from evoptax.dsl.numpy.in_place import bind_in_place
 from evoptax.dsl.primitives import PRIMITIVES
 from evoptax.dsl.program import Program
 from evoptax.dsl.syntax import format_program, parse
 from evoptax.known_algorithms.catalogue import KNOWN
-from evoptax.search.filters.binding import bind_in_place
 from paths import Problem, compare, fixed_problem, flat, run_reference
 from programs import random_program
 
@@ -79,3 +79,8 @@ def test_programs() -> None:
     assert len(smooth) > 80
     for program in [*smooth, *known]:
         _assert_same(program)
+
+
+def test_what_gates_do_not_have_is_refused() -> None:
+    with pytest.raises(UserError, match="sor solves linear systems A w = b, which the gates do"):
+        _run(KNOWN["sor"].program, PROBLEM, np.array(RATES))

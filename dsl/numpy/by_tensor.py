@@ -1,6 +1,6 @@
 """A rule bound to NumPy run by run, over tensors of their true shapes: slow, for any rule.
 
-What `binding` falls back to for rules with matrix operations.
+What `in_place` falls back to for rules with matrix operations.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from ...dsl.arrays import Leaves, bind
-from ...dsl.program import LEARNING_RATE, Program
-
-Array = np.ndarray[Any, Any]
+from ..arrays import Leaves, bind
+from ..inputs import Source, given
+from ..kinds import Kind
+from ..program import LEARNING_RATE, Program
+from .functions import Array
 
 
 class TensorByTensor:
@@ -29,7 +30,8 @@ class TensorByTensor:
     ) -> None:
         self._rule = bind(program, np, start.dtype)
         self._shapes = shapes
-        self.inputs = {name: np.zeros_like(start) for name in ("w", "g", "t", "T", "loss")}
+        self._scalars = given(Source.GATES, Kind.SCALAR)
+        self.inputs = {name: np.zeros_like(start) for name in given(Source.GATES)}
         self.inputs["w"][...] = start
         self.inputs[LEARNING_RATE] = np.empty_like(start)
         self.inputs[LEARNING_RATE][...] = learning_rates
@@ -45,19 +47,15 @@ class TensorByTensor:
     def compute(self) -> None:
         self._next = []
         for run, state in zip(self._runs, self._states, strict=True):
-            w, g, t, total, loss, rate = (
-                self.inputs[name][run] for name in ("w", "g", "t", "T", "loss", LEARNING_RATE)
-            )
-            new_w, state, at = self._rule.step(
-                self._leaves(w),
-                self._leaves(g),
+            scalars = {name: self.inputs[name][run][0] for name in self._scalars}
+            update, state, at = self._rule.update(
+                self._leaves(self.inputs["w"][run]),
+                self._leaves(self.inputs["g"][run]),
                 state,
-                t=t[0],
-                T=total[0],
-                loss=loss[0],
-                hyper={LEARNING_RATE: rate[0]},
+                hyper={LEARNING_RATE: self.inputs[LEARNING_RATE][run][0]},
+                **scalars,
             )
-            self.update[run] = w - _flat(new_w)
+            self.update[run] = _flat(update)
             if self.eval_w is not None:
                 self.eval_w[run] = _flat(at)
             self._next.append(state)

@@ -9,25 +9,26 @@ longer to broadcast than to multiply. Leading axes hold as many independent runs
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
-from ...dsl.algebra.canonical import Meaning, meaning
-from ...dsl.algebra.rewriting import Level
-from ...dsl.algebra.terms import CONSTANT, SYMBOL, Term, postorder
-from ...dsl.errors import ProgramError
-from ...dsl.inference import kinds_of
-from ...dsl.kinds import Kind
-from ...dsl.primitives import PRIMITIVES, Primitive, Scope
-from ...dsl.program import INPUTS, LEARNING_RATE, Program
+from ..algebra.canonical import Meaning, meaning
+from ..algebra.rewriting import Level
+from ..algebra.terms import CONSTANT, SYMBOL, Term, postorder
+from ..errors import ProgramError, UserError
+from ..inference import kinds_of
+from ..inputs import INPUTS, KINDS, Source, refusal
+from ..kinds import Kind
+from ..primitives import PRIMITIVES, Scope
+from ..program import LEARNING_RATE, Program
 from .by_tensor import TensorByTensor
+from .functions import Array, Function, assigning, columns, filling
 
-Array = np.ndarray[Any, Any]
 Shapes = Sequence[tuple[int, ...]]
 # A function and all it takes; the last argument is the array that gets the value.
-Instruction = tuple[Callable[..., object], tuple[Array, ...]]
+Instruction = tuple[Function, tuple[Array, ...]]
 
 
 class BoundRule(Protocol):
@@ -69,14 +70,16 @@ def bind_in_place(
     """Binds a rule, its hyperparameters other than the learning rate at their defaults.
 
     Args:
-      program: a well-formed program that does not read `A`.
+      program: a well-formed program that reads what gates have (see `inputs`).
       shapes: of the parameter tensors.
       start: initial weights, shape (..., N), the tensors side by side; decides the dtype.
       learning_rates: broadcasts to the same shape.
 
-    The inputs `t`, `T` and `loss` start as 0 and `role` as 1. Runs should be stepped under
+    Inputs start as their default, or 0. Runs should be stepped under
     `np.errstate(all="ignore")`: what is not finite passes through.
     """
+    if refused := refusal(program, Source.GATES):
+        raise UserError(f"{program.name} {refused}")
     try:
         meant = meaning(program, Level.EXACT, bound_hyperparameters=True)
         return _InPlace(program, meant, [math.prod(s) for s in shapes], start, learning_rates)
@@ -101,9 +104,7 @@ class _InPlace:
     ) -> None:
         self._program = program
         self._like = start
-        ends = np.cumsum(sizes)
-        self._parts = [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
-        self._firsts = ends - sizes
+        self._columns = columns(tuple(sizes))
         self._code: list[Instruction] = []
         self._registers: dict[int, Array] = {}
         self._symbol_kinds: dict[str, Kind] = {}
@@ -158,7 +159,7 @@ class _InPlace:
         if name in self.state:
             return self.state[name]
         if name not in self.inputs:
-            self.inputs[name] = self._filled(1.0 if name == "role" else 0.0)
+            self.inputs[name] = self._filled(INPUTS[name].default or 0.0)
         return self.inputs[name]
 
     def _call(self, term: Term) -> Array:
@@ -167,20 +168,15 @@ class _InPlace:
             raise _NeedsShapes
         args = [self._registers[arg.serial] for arg in term.args]
         array = np.empty_like(self._like)
-        if row.scope is Scope.PER_TENSOR:
-            function = _REDUCTIONS[row.name]
-            for part in self._parts:
-                self._code.append((function, (*[x[..., part] for x in args], array[..., part])))
-        elif row.scope is Scope.MODEL:
-            function = _REDUCTIONS[row.name]
-            if self._is_per_tensor(term.args):
-                function = self._of_firsts(function)
+        if row.reduces:
+            kinds = [self._kind(arg) for arg in term.args] if row.scope is Scope.MODEL else []
+            function = assigning(self._columns.reduction(row, kinds))
             self._code.append((function, (*args, array)))
         elif row.name == "lerp":
             x, y, a = args
             self._lerp(term, x, y, a, array)
         else:
-            self._code.append((_ELEMENTWISE[row.name], (*args, array)))
+            self._code.append((filling(row.name), (*args, array)))
         return array
 
     def _lerp(self, term: Term, x: Array, y: Array, a: Array, out: Array) -> None:
@@ -207,23 +203,10 @@ class _InPlace:
         self._code.append((np.positive, (array, copy)))
         return copy
 
-    def _of_firsts(self, function: Callable[..., object]) -> Callable[..., object]:
-        """A reduction of numbers per tensor, each of which counts once however often repeated."""
-        firsts = self._firsts
-
-        def of_firsts(*args: Array) -> None:
-            function(*[x[..., firsts] for x in args[:-1]], args[-1])
-
-        return of_firsts
-
-    def _is_per_tensor(self, terms: Sequence[Term]) -> bool:
-        """Whether all are one number per tensor."""
-        if not self._symbol_kinds:
-            self._symbol_kinds = {**INPUTS, **kinds_of(self._program).state}
-        return all(self._kind(term) is Kind.LAYER for term in terms)
-
     def _kind(self, term: Term) -> Kind:
         kinds = self._kinds
+        if not self._symbol_kinds:
+            self._symbol_kinds = {**KINDS, **kinds_of(self._program).state}
         for part in postorder([term], lambda x: x.serial in kinds):
             if part.serial in kinds:
                 continue
@@ -237,61 +220,3 @@ class _InPlace:
                 # Rewriting may have left a reduction with a scalar, as in sum(g**0) = sum(1).
                 kinds[part.serial] = Kind.SCALAR if row.scope is Scope.MODEL else Kind.LAYER
         return kinds[term.serial]
-
-
-class _LastAxis:
-    """NumPy as the definitions of reductions see it, reducing the last axis alone."""
-
-    sqrt = staticmethod(np.sqrt)
-
-    @staticmethod
-    def sum(x: Array) -> Array:
-        return np.add.reduce(x, -1, keepdims=True)
-
-    @staticmethod
-    def mean(x: Array) -> Array:
-        return np.add.reduce(x, -1, keepdims=True) / x.shape[-1]
-
-    @staticmethod
-    def max(x: Array) -> Array:
-        return np.maximum.reduce(x, -1, keepdims=True)
-
-    @staticmethod
-    def min(x: Array) -> Array:
-        return np.minimum.reduce(x, -1, keepdims=True)
-
-    @staticmethod
-    def std(x: Array) -> Array:
-        return np.std(x, -1, keepdims=True)
-
-
-def _function(row: Primitive, namespace: Any) -> Callable[..., object]:
-    """A primitive as a function of its arguments and, last, the array that gets its value."""
-    define = row.define
-    assert define is not None
-
-    def assign(*args: Array) -> None:
-        args[-1][...] = define(namespace, *args[:-1])
-
-    return assign
-
-
-def _maximum(x: Array, y: Array, out: Array) -> None:
-    # These two ufuncs alone do not want their output as a third argument.
-    np.maximum(x, y, out=out)
-
-
-def _minimum(x: Array, y: Array, out: Array) -> None:
-    np.minimum(x, y, out=out)
-
-
-def _elementwise(row: Primitive) -> Callable[..., object]:
-    # Most are NumPy's own, of the same name; its `invert` does something else, it inverts bits.
-    ufunc = None if row.name == "invert" else getattr(np, row.name, None)
-    return ufunc if isinstance(ufunc, np.ufunc) else _function(row, np)
-
-
-_SEARCHED = [row for row in PRIMITIVES.values() if row.searched and row.define]
-_ELEMENTWISE = {row.name: _elementwise(row) for row in _SEARCHED if not row.reduces}
-_ELEMENTWISE |= {"maximum": _maximum, "minimum": _minimum}
-_REDUCTIONS = {row.name: _function(row, _LastAxis) for row in _SEARCHED if row.reduces}

@@ -1,4 +1,4 @@
-"""Programs as NumPy calls over all traces at once, with their literals as parameters.
+"""Programs as NumPy calls over all steps of recorded runs, with their literals as parameters.
 
 What does not depend on a state is computed for all steps together, the states step by step, and the
 rest for all steps together again. A search scores hundreds of programs a second this way, and fits
@@ -8,69 +8,49 @@ of which may be 1.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ....dsl.errors import ProgramError
-from ....dsl.inference import kinds_of
-from ....dsl.interpreter import evaluate, interpret
-from ....dsl.kinds import Kind
-from ....dsl.primitives import PRIMITIVES
-from ....dsl.program import INPUTS, LEARNING_RATE, Call, Constant, Expr, Name, Program, Statement
+from ..errors import ProgramError
+from ..inference import kinds_of
+from ..inputs import INPUTS, KINDS, missing
+from ..interpreter import evaluate, interpret
+from ..kinds import Kind
+from ..literals import literals, with_leaves
+from ..primitives import PRIMITIVES
+from ..program import LEARNING_RATE, Call, Expr, Name, Program
+from .functions import Array, Columns, Function
 from .recorder import CannotBind, Recorder
-from .table import Table
-from .traces import Array
 
 # Derived primitives may reduce as well.
 _REDUCING = {row.name for row in PRIMITIVES.values() if row.reduces or row.expansion}
 
 
-def literals(program: Program) -> list[float]:
-    """Every literal of a program, in the order of the text, that a search may change."""
-    return [e.value for root in program.expressions() for e in _constants(root)]
+@dataclass(frozen=True)
+class Runs:
+    """Recorded runs side by side: every weight of every run is a column.
 
+    Attributes:
+      inputs: by name, of shape (steps or 1, 1, columns or 1), the learning rate among them.
+      columns: which weights they are.
+      shape: steps and columns.
+    """
 
-def with_literals(program: Program, values: Sequence[float]) -> Program:
-    """The program with other literals, in the order of `literals`."""
-    rest = iter(values)
-    return _with_leaves(program, lambda _: Constant(float(next(rest))))
-
-
-def _constants(expr: Expr) -> list[Constant]:
-    if type(expr) is Constant:
-        return [expr]
-    return [c for a in expr.args for c in _constants(a)] if type(expr) is Call else []
-
-
-def _with_leaves(program: Program, leaf: Callable[[Constant], Expr]) -> Program:
-    def changed(expr: Expr) -> Expr:
-        if type(expr) is Constant:
-            return leaf(expr)
-        if type(expr) is Call:
-            return Call(expr.primitive, tuple([changed(a) for a in expr.args]))
-        return expr
-
-    body = tuple([Statement(s.target, changed(s.value)) for s in program.body])
-    return Program(
-        program.name,
-        program.inputs,
-        program.state,
-        program.hyperparameters,
-        body,
-        changed(program.result),
-        program.doc,
-    )
+    inputs: Mapping[str, Array]
+    columns: Columns
+    shape: tuple[int, int]
 
 
 class Bound:
-    """A program bound to traces.
+    """A program bound to recorded runs.
 
     Args:
       program: well formed.
-      table: the traces.
-      softness: how soft `sign` is, in units of its argument's size; 0 is as it is.
+      runs: what it sees.
+      instead: functions that take the place of elementwise primitives, by name.
 
     Attributes:
       parameters: the program's literals, in the order of `literals`.
@@ -80,31 +60,35 @@ class Bound:
       CannotBind: see there.
     """
 
-    def __init__(self, program: Program, table: Table, softness: float = 0.0) -> None:
-        if {"loss", "role", "A"} & {*program.inputs} or program.evaluates_elsewhere:
-            raise CannotBind("the program needs more than traces have")
-        self._table = table
-        recorder = Recorder(table, softness)
+    def __init__(
+        self, program: Program, runs: Runs, instead: Mapping[str, Function] | None = None
+    ) -> None:
+        if refused := missing(program, runs.inputs, "the runs do not have"):
+            raise CannotBind(f"{program.name} {refused}")
+        if program.evaluates_elsewhere:
+            raise CannotBind("recorded runs do not say where the model was evaluated")
+        self._shape = runs.shape
+        recorder = Recorder(runs.columns, instead or {})
         self.parameters = np.array(literals(program))
         self._parameter_nodes = [recorder.leaf(Kind.SCALAR) for _ in self.parameters]
         names = iter([f"#{i}" for i in range(len(self.parameters))])
-        named = _with_leaves(program, lambda _: Name(next(names)))
+        named = with_leaves(program, lambda: Name(next(names)))
         env = {f"#{i}": node for i, node in enumerate(self._parameter_nodes)}
         used = _primitives(program)
         self.has_signs = "sign" in used
         reduces = not used.isdisjoint(_REDUCING)
         kinds = kinds_of(program).state if reduces else {}
-        inputs = {"w": table.w, "g": table.g, "t": table.t, LEARNING_RATE: table.lr}
         for name in (*program.inputs, LEARNING_RATE):
-            env[name] = recorder.leaf(INPUTS.get(name, Kind.SCALAR))
-            recorder.values[env[name]] = (
-                np.full((1, 1, 1), float(table.total)) if name == "T" else inputs[name]
-            )
+            node = env[name] = recorder.leaf(KINDS.get(name, Kind.SCALAR))
+            value = runs.inputs.get(name)
+            if value is None:
+                value = np.full((1, 1, 1), INPUTS[name].default)
+            recorder.values[node] = value
         self._states = []
         for s in program.state:
             node = recorder.leaf(kinds.get(s.name, Kind.TENSOR), moves=True)
             env[s.name] = node
-            self._states.append((node, table.w[0] if isinstance(s.init, str) else s.init))
+            self._states.append((node, runs.inputs["w"][0] if isinstance(s.init, str) else s.init))
         try:
             outcome = interpret(named, recorder, env)
         except ProgramError as error:
@@ -152,7 +136,7 @@ class Bound:
 
     def _step(self, values: list[Any], settings: int) -> None:
         """Fills in the states, and what they need, at every step."""
-        steps, columns = self._table.shape
+        steps, columns = self._shape
         inner = {i for i, _, _ in self._within}
         read = {a for _, _, args in self._within for a in args} | {*self._next}
         # What is there already, step by step.
@@ -197,7 +181,7 @@ class Bound:
         """The updates, (steps, settings, columns)."""
         settings = 1 if parameters is None else len(parameters)
         result = self.run(parameters)[self._result]
-        steps, columns = self._table.shape
+        steps, columns = self._shape
         return np.broadcast_to(result, (steps, settings, columns))
 
 

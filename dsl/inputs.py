@@ -1,0 +1,200 @@
+"""The inputs: one row each.
+
+A row holds everything the rest of evoptax knows about an input: its name and kind, what it means,
+who gives it, what it is where nobody does, and how an exported rule is given it. A new input is one
+row here, and whoever gives it. What is not given and has no default is refused in one sentence that
+is made of the row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from types import MappingProxyType
+
+from .kinds import Kind
+from .program import Program
+
+
+class Source(Enum):
+    """Who gives inputs to programs.
+
+    The value ends a refusal, as in "f reads 'loss', the minibatch loss at w, which traces do not
+    have".
+    """
+
+    TRAINING = "no training task has"
+    GATES = "the gates do not have"
+    TRACES = "traces do not have"
+    EXPORT = "exported Optax files are not given"
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """How the user of an exported Optax rule gives an input.
+
+    Attributes:
+      name: of the argument.
+      meaning: its line in the docstring, or of what is raised where an update lacks it.
+      type: its annotation.
+      example: what the example of use passes.
+      of_update: whether each update is given it, and not the function that makes the rule.
+    """
+
+    name: str
+    meaning: str
+    type: str
+    example: str
+    of_update: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One input of the language.
+
+    Attributes:
+      name: reserved in programs.
+      kind: of its value.
+      meaning: a noun phrase. use: what a rule that reads it does; empty where "reads it" says all.
+      given_by: who has it.
+      default: its value, of every tensor, where nobody gives one; None where there is none.
+      known_ahead: whether its value at every step is known before the first.
+      positive: whether it is positive at every step.
+      searched: whether mutations may read it.
+      argument: of an exported Optax rule; None for what Optax hands over itself.
+    """
+
+    name: str
+    kind: Kind
+    meaning: str
+    given_by: frozenset[Source]
+    use: str = ""
+    default: float | None = None
+    known_ahead: bool = False
+    positive: bool = False
+    searched: bool = False
+    argument: Argument | None = None
+
+    def lack(self, which: str) -> str:
+        """What is said of a rule that reads it where it is missing: a sentence but its subject."""
+        use = self.use or f"reads '{self.name}', {self.meaning}"
+        return f"{use}, which {which}"
+
+
+_EVERYWHERE = frozenset(Source)
+
+_ROWS = (
+    Input("w", Kind.TENSOR, "the weights", _EVERYWHERE, searched=True),
+    Input("g", Kind.TENSOR, "the gradient of the minibatch loss at w", _EVERYWHERE, searched=True),
+    Input(
+        "t",
+        Kind.SCALAR,
+        "the number of the step, from 1",
+        _EVERYWHERE,
+        known_ahead=True,
+        positive=True,
+        searched=True,
+    ),
+    Input(
+        "T",
+        Kind.SCALAR,
+        "the total number of steps",
+        _EVERYWHERE,
+        known_ahead=True,
+        positive=True,
+        searched=True,
+        argument=Argument(
+            "total_steps",
+            "the steps of the whole training.",
+            "jax.typing.ArrayLike",
+            "10_000",
+        ),
+    ),
+    Input(
+        "loss",
+        Kind.SCALAR,
+        "the minibatch loss at w",
+        _EVERYWHERE - {Source.TRACES},
+        searched=True,
+        argument=Argument(
+            "value", "the loss of the minibatch", "jax.typing.ArrayLike", "loss", of_update=True
+        ),
+    ),
+    Input(
+        "role",
+        Kind.LAYER,
+        "1 for tensors of the minimizing player of a game and -1 for the other's",
+        frozenset({Source.EXPORT}),
+        default=1.0,
+        known_ahead=True,
+        argument=Argument(
+            "roles",
+            "in a game, 1 for each parameter of the minimizing player and -1 for those of the"
+            " other, in a tree like the parameters; None if all minimize.",
+            "Any",
+            "roles",
+        ),
+    ),
+    # The residual A w - b of that system is g.
+    Input(
+        "A",
+        Kind.ROW_GRAM,
+        "the matrix of a linear system A w = b",
+        frozenset({Source.EXPORT}),
+        use="solves linear systems A w = b",
+        known_ahead=True,
+        argument=Argument(
+            "A",
+            "for each parameter the square matrix of its linear system, in a tree like the"
+            " parameters.",
+            "Any",
+            "matrices",
+        ),
+    ),
+)
+
+INPUTS: Mapping[str, Input] = MappingProxyType({row.name: row for row in _ROWS})
+KINDS: Mapping[str, Kind] = MappingProxyType({row.name: row.kind for row in _ROWS})
+# They stay in a signature though nothing reads them: they are how a rule is called.
+ALWAYS = ("w", "g")
+
+
+def given(source: Source, kind: Kind | None = None) -> tuple[str, ...]:
+    """The inputs that a source has, of some kind or of all."""
+    return tuple(
+        row.name for row in _ROWS if source in row.given_by and (kind is None or row.kind is kind)
+    )
+
+
+def arguments(program: Program, *, of_update: bool = False) -> list[tuple[Input, Argument]]:
+    """What the user of an exported Optax rule gives it, required arguments first."""
+    rows = [INPUTS[name] for name in program.inputs]
+    found = [
+        (row, row.argument)
+        for row in rows
+        if row.argument is not None and row.argument.of_update is of_update
+    ]
+    return sorted(found, key=lambda pair: pair[0].default is not None)
+
+
+def in_order(names: Container[str]) -> tuple[str, ...]:
+    """Those inputs that are among some names, in the order of the table."""
+    return tuple(name for name in INPUTS if name in names)
+
+
+def refusal(program: Program, source: Source) -> str | None:
+    """Why a rule cannot run where a source gives the inputs: a sentence without its subject.
+
+    None where it can: each of its inputs is given, or has a default.
+    """
+    return missing(program, given(source), source.value)
+
+
+def missing(program: Program, available: Container[str], which: str) -> str | None:
+    """The same where the inputs of some names are available; `which` is the sentence's end."""
+    for name in program.inputs:
+        row = INPUTS[name]
+        if name not in available and row.default is None:
+            return row.lack(which)
+    return None
