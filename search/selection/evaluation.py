@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...dsl.errors import UserError
+from ...dsl.inputs import Source, refusal
 from ...dsl.machine.bytecode import TooLarge, assemble
 from ...dsl.program import LEARNING_RATE, Program
 from ...evaluators.backends.base import AS_DATA, COMPILED
@@ -124,11 +125,8 @@ def trainable(
     Raises:
       UserError: it is the baseline, or all that was asked for.
     """
-    left_out = {
-        name: f"{name} solves linear systems A w = b and cannot train a model"
-        for name, program in programs.items()
-        if "A" in program.inputs
-    }
+    lacks = {name: refusal(program, Source.TRAINING) for name, program in programs.items()}
+    left_out = {name: f"{name} {lack}" for name, lack in lacks.items() if lack}
     for name, reason in left_out.items():
         if name == baseline or all(rule in left_out for rule in asked):
             raise UserError(reason)

@@ -17,6 +17,7 @@ import numpy as np
 from ....dsl.arrays import Leaves
 from ....dsl.errors import UserError
 from ....dsl.fused import bind_jax
+from ....dsl.inputs import Source, refusal
 from ....dsl.kinds import Kind
 from ....dsl.program import LEARNING_RATE, Program
 from ...fidelity import Fidelity
@@ -36,9 +37,8 @@ class _Fused:
         self._last: tuple[Program, TrainingLoop] | None = None
 
     def refusal(self, program: Program) -> str:
-        if "A" in program.inputs:
-            return "the rule solves linear systems A w = b, which no training task has"
-        return ""
+        lack = refusal(program, Source.TRAINING)
+        return f"the rule {lack}" if lack else ""
 
     def train(
         self,
