@@ -23,9 +23,9 @@ from pathlib import Path
 import numpy as np
 from evoptax.dsl.program import Program
 from evoptax.dsl.syntax import parse
+from evoptax.evaluators.formatting import percent
 from evoptax.evaluators.scores.evaluate import score_from_json
 from evoptax.evaluators.scores.scoring import TaskScore, mean_log_ratio
-from evoptax.evaluators.wording import percent
 from evoptax.known_algorithms.catalogue import get_known
 from evoptax.search.config.presets import ABLATIONS, PRESETS
 from evoptax.search.config.settings import SearchConfig, Stage

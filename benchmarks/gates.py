@@ -123,16 +123,16 @@ def merges_table(trained: Trained, batches: Sequence[Batch]) -> Table:
     proposals = [p for batch in batches for p in batch]
     gaps, scaled = [], 0
     for p in proposals:
-        if p.reason != ALIKE or p.twin is None:
+        if p.reason != ALIKE or p.duplicate_of is None:
             continue
-        twin = proposals[p.twin].program
-        ours, theirs = behaviour(p.program), behaviour(twin)
+        duplicate_of = proposals[p.duplicate_of].program
+        ours, theirs = behaviour(p.program), behaviour(duplicate_of)
         assert ours is not None and theirs is not None
         if abs(ours.log_scale - theirs.log_scale) > 1e-6:
             # On the same grid their learning rates are not the same.
             scaled += 1
             continue
-        gaps.append(max(_gap(trained, p.program, twin, task) for task in SCREEN))
+        gaps.append(max(_gap(trained, p.program, duplicate_of, task) for task in SCREEN))
     apart = np.array(gaps)
     return [
         f"{len(gaps):,} pairs of one scale, {scaled:,} of different ones. Of the former"

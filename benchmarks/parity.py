@@ -98,7 +98,7 @@ def _page(rules: Mapping[str, KnownRule], parity: Parity) -> Iterator[str]:
         matches = "<br>".join(_matches(parity.rules[name]))
         yield f"| `{name}` | {_paper(rule.paper)} | {defaults} | {matches} |"
     yield from ("", "## What to mind", "")
-    yield from (f"- `{name}`: {rule.trap}" for name, rule in rules.items() if rule.trap)
+    yield from (f"- `{name}`: {rule.caveat}" for name, rule in rules.items() if rule.caveat)
 
 
 def _matches(matches: tuple[Match, ...]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ..evaluators.wording import number, percent, plural
+from ..evaluators.formatting import number, percent, plural
 from .output import print_table, print_text
 
 if TYPE_CHECKING:

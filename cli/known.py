@@ -55,8 +55,8 @@ def _show(rule: KnownRule) -> None:
     print(
         f"{rule.paper.authors} ({rule.paper.year}). {rule.paper.title}. {rule.paper.venue}.{arxiv}"
     )
-    if rule.trap:
-        print(f"Note: {rule.trap}")
+    if rule.caveat:
+        print(f"Note: {rule.caveat}")
     if rule.matches:
         print(f"\nLargest difference of a weight over {load_parity().steps} steps in float64:\n")
         print_table(
@@ -89,7 +89,7 @@ def _data(rule: KnownRule) -> dict[str, Any]:
             }
             for match in rule.matches
         ],
-        "note": rule.trap,
+        "note": rule.caveat,
         "calls": [called.name for called in rule.calls],
         "text": rule.text,
         "program": format_program(rule.program),

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..dsl.files import printable
-from ..evaluators.wording import percent
+from ..evaluators.formatting import percent
 from .output import print_note
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from contextlib import closing
 from typing import Any
 
 from ..dsl.errors import UserError
-from ..evaluators.wording import percent, printable
+from ..evaluators.formatting import percent, printable
 from .arguments import add_format, add_runs_dir, command
 from .output import print_json, print_table, print_text
 

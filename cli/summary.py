@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ..evaluators.wording import percent, plural
+from ..evaluators.formatting import percent, plural
 from ..search.report.best_section import tuned_of
 from ..search.report.counts import cache_words, floor_words, funnel_words
 from ..search.report.facts import Facts
@@ -75,11 +75,11 @@ def print_unfinished(facts: Facts) -> None:
 
 def print_search(facts: Facts) -> None:
     """Prints how many candidates came how far, and whether what they learned carries over."""
-    if not (facts.tally.proposed and facts.config.is_trained):
+    if not (facts.counts.proposed and facts.config.is_trained):
         return
-    print_text(f"\n{funnel_words(facts.tally)}")
-    print_text(cache_words(facts.tally))
-    if words := floor_words(facts.tally):
+    print_text(f"\n{funnel_words(facts.counts)}")
+    print_text(cache_words(facts.counts))
+    if words := floor_words(facts.counts):
         print_text(words)
     if any(r.champions for r in facts.rounds):
         conclusion = judge_rounds(facts.rounds)
@@ -88,14 +88,14 @@ def print_search(facts: Facts) -> None:
 
 def search_as_json(facts: Facts) -> dict[str, Any]:
     """The funnel and the rounds of a run as plain data."""
-    tally = facts.tally
+    counts = facts.counts
     return {
         "funnel": {
-            "proposed": tally.proposed,
-            "rejected": dict(tally.rejected),
-            "duplicates": {"program": tally.same_program, "behaviour": tally.same_behaviour},
-            "trained": {"new": tally.new, "again": tally.again},
-            "tasks": [asdict(reached) for reached in tally.reached],
+            "proposed": counts.proposed,
+            "rejected": dict(counts.rejected),
+            "duplicates": {"program": counts.same_program, "behaviour": counts.same_behaviour},
+            "trained": {"new": counts.new, "again": counts.again},
+            "tasks": [asdict(reached) for reached in counts.reached],
         },
         "rounds": [asdict(r) for r in facts.rounds],
         "hall_of_fame": [f.ordinal for f in hall_of_fame(facts.finalists)],

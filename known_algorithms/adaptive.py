@@ -20,7 +20,7 @@ def adagrad(w, g, a=0, *, lr=1e-2, eps=1e-10):
     row=4,
     tier="1a",
     seeds=(1, 2, 3),
-    trap="optax starts a at 0.1 and puts eps inside the root; here a starts at 0, as in torch.",
+    caveat="optax starts a at 0.1 and puts eps inside the root; here a starts at 0, as in torch.",
 )
 
 ADADELTA = KnownRule(
@@ -61,7 +61,7 @@ def rmsprop(w, g, v=0, *, lr=1e-2, decay=0.99, eps=1e-8):
     row=6,
     tier="1a",
     seeds=(1, 2, 3),
-    trap="optax's default is decay 0.9 with eps inside the root; here both are torch's.",
+    caveat="optax's default is decay 0.9 with eps inside the root; here both are torch's.",
 )
 
 ADAM = KnownRule(
@@ -109,8 +109,8 @@ def amsgrad(w, g, t, m=0, v=0, x=0, *, lr=1e-3, b1=0.9, b2=0.999, eps=1e-8):
     row=8,
     tier="1a",
     seeds=(1, 2, 3),
-    trap="torch's form; optax takes the maximum of the corrected moment (amsgrad_optax). The paper "
-    "has no bias correction.",
+    caveat="torch's form; optax takes the maximum of the corrected moment (amsgrad_optax). The "
+    "paper has no bias correction.",
 )
 
 AMSGRAD_OPTAX = KnownRule(
@@ -128,7 +128,7 @@ def amsgrad_optax(w, g, t, m=0, v=0, x=0, *, lr=1e-3, b1=0.9, b2=0.999, eps=1e-8
     row=8,
     tier="1a",
     seeds=(1, 2, 3),
-    trap="optax's form; torch corrects the bias after the maximum (amsgrad).",
+    caveat="optax's form; torch corrects the bias after the maximum (amsgrad).",
 )
 
 ADAMW = KnownRule(
@@ -151,7 +151,7 @@ def adamw(w, g, t, m=0, v=0, *, lr=1e-3, b1=0.9, b2=0.999, eps=1e-8, wd=1e-2):
     row=9,
     tier="1a",
     seeds=(0, 1, 3),
-    trap="The default wd is torch's 0.01; optax's is 1e-4.",
+    caveat="The default wd is torch's 0.01; optax's is 1e-4.",
 )
 
 ADABELIEF = KnownRule(
@@ -175,7 +175,7 @@ def adabelief(w, g, t, m=0, s=0, *, lr=1e-3, b1=0.9, b2=0.999, eps=1e-16):
     row=10,
     tier="1a",
     seeds=(1, 3),
-    trap="eps is added to s at every step and stays there; the official code rectifies as RAdam "
+    caveat="eps is added to s at every step and stays there; the official code rectifies as RAdam "
     "does unless told rectify=False.",
 )
 
@@ -200,7 +200,7 @@ def diffgrad(w, g, t, m=0, v=0, g_old=0, *, lr=1e-3, b1=0.9, b2=0.999, eps=1e-8)
     row=11,
     tier="1a",
     seeds=(1, 2, 3),
-    trap="Version 2 of the official code: in version 1 g_old is g itself, so that xi is always "
+    caveat="Version 2 of the official code: in version 1 g_old is g itself, so that xi is always "
     "1/2. eps stands beside the uncorrected root.",
 )
 
@@ -232,7 +232,7 @@ def adan(w, g, t, m=0, v=0, n=0, g_old=0, *, lr=1e-3, b1=0.98, b2=0.92, b3=0.99,
     row=12,
     tier="1a",
     seeds=(1,),
-    trap="optax.adan is another rule: it weights d by 1 - b2 = 0.08 where the official code has "
+    caveat="optax.adan is another rule: it weights d by 1 - b2 = 0.08 where the official code has "
     "0.92. The paper has eps inside the root.",
 )
 

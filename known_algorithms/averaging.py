@@ -46,7 +46,7 @@ def lookahead_adamw(w, g, t, phi=w, *, k=5, alpha=0.5):
     tier="1b",
     seeds=(0,),
     calls=(ADAMW,),
-    trap="The inner optimizer's state is kept when the fast weights return to the slow ones.",
+    caveat="The inner optimizer's state is kept when the fast weights return to the slow ones.",
 )
 
 DILOCO_ADAMW = KnownRule(
@@ -75,7 +75,7 @@ def diloco_adamw(w, g, t, phi=w, b=0, *, k=5, outer_lr=0.7, mu=0.9):
     tier="1b",
     seeds=(0,),
     calls=(ADAMW,),
-    trap="With mu = 0 this is Lookahead. The paper's runs are longer and so is its k (its H).",
+    caveat="With mu = 0 this is Lookahead. The paper's runs are longer and so is its k (its H).",
 )
 
 _GPA_PAPER = Paper(
@@ -105,7 +105,7 @@ def primal_averaging(w, g, z=w, *, lr=1e-2, mu=0.9):
     row=20,
     tier="1b",
     seeds=(0,),
-    trap="y moves as Nesterov momentum does with the learning rate (1 - mu) * lr.",
+    caveat="y moves as Nesterov momentum does with the learning rate (1 - mu) * lr.",
 )
 
 _SCHEDULE_FREE_PAPER = Paper(
@@ -139,7 +139,7 @@ def schedule_free_sgd(w, g, z=w, lr_max=0, s=0, *, lr=1, beta=0.9, wd=0):
     row=21,
     tier="1b",
     seeds=(0,),
-    trap="Evaluate at x: the weights w are y. The weight decay is taken at y.",
+    caveat="Evaluate at x: the weights w are y. The weight decay is taken at y.",
 )
 
 SCHEDULE_FREE_ADAMW = KnownRule(
@@ -168,7 +168,7 @@ def schedule_free_adamw(
     row=21,
     tier="1b",
     seeds=(0,),
-    trap="The bias is corrected inside the denominator, as in the official code; the paper "
+    caveat="The bias is corrected inside the denominator, as in the official code; the paper "
     "corrects the learning rate, which also changes the weights c.",
 )
 
@@ -192,7 +192,7 @@ def gpa_adamw(w, g, t, z=w, *, lr=1e-3, wd=0, mu_y=0.7, mu_x=0.9967):
     tier="1b",
     seeds=(0,),
     calls=(ADAM,),
-    trap="With wd > 0 the official code lets y keep part of the unshrunk z, which is not the "
+    caveat="With wd > 0 the official code lets y keep part of the unshrunk z, which is not the "
     "paper's rule; the two agree at wd = 0.",
 )
 

@@ -22,7 +22,7 @@ def coordinate_clipping(w, g, b=0, *, lr=1e-2, mu=0.9, p=0.1):
     row=30,
     tier="2",
     seeds=(1,),
-    trap="Derived from the equations, not from code: the quantile is each tensor's own, linearly "
+    caveat="Derived from the equations, not from code: the quantile is each tensor's own, linearly "
     "interpolated, and p is unconfirmed.",
 )
 
@@ -42,7 +42,7 @@ def global_norm_clipping(w, g, *, lr=1e-2, C=5):
     row=31,
     tier="2",
     seeds=(2,),
-    trap="torch adds 1e-6 to the norm. C = 5 is from big-batch training (Hoffer et al. 2017).",
+    caveat="torch adds 1e-6 to the norm. C = 5 is from big-batch training (Hoffer et al. 2017).",
 )
 
 LAYERWISE_CLIPPING = KnownRule(
@@ -70,7 +70,7 @@ def layerwise_clipping(w, g, *, lr=1e-2, C=5, by_size=0):
     row=32,
     tier="2",
     seeds=(1,),
-    trap="Over the norm C small tensors grow to their share; optax's helper leaves those alone.",
+    caveat="Over the norm C small tensors grow to their share; optax's helper leaves those alone.",
 )
 
 RULES = (COORDINATE_CLIPPING, GLOBAL_NORM_CLIPPING, LAYERWISE_CLIPPING)

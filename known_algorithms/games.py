@@ -25,7 +25,7 @@ def optimistic_gd(w, g, t, g_old=0, *, lr=1e-2):
     row=14,
     tier="1a",
     seeds=(2,),
-    trap="The unconstrained one-call form of optimistic mirror descent (optimistic_omd).",
+    caveat="The unconstrained one-call form of optimistic mirror descent (optimistic_omd).",
 )
 
 GDA = KnownRule(
@@ -43,7 +43,7 @@ def gda(w, g, role, *, lr=1e-2):
     row=15,
     tier="1a",
     seeds=(0,),
-    trap="Where no game is played every role is 1 and this is gradient descent.",
+    caveat="Where no game is played every role is 1 and this is gradient descent.",
 )
 
 _INTERPOLATION_PAPER = Paper(
@@ -90,8 +90,8 @@ def rapp(w, g, t, role, z=w, *, lr=1e-2, k=3, alpha=0.9):
     row=19,
     tier="1b",
     seeds=(0,),
-    trap="Every inner step starts at the anchor z, not at the point before it as in LA-GDA. k and "
-    "alpha are those of the official README.",
+    caveat="Every inner step starts at the anchor z, not at the point before it as in LA-GDA. k "
+    "and alpha are those of the official README.",
 )
 
 OPTIMISTIC_OMD = KnownRule(
@@ -121,8 +121,8 @@ def optimistic_omd(w, g, t, x_hat=w, M=0, s=0, *, D=10, G=1, delta=1):
     row=34,
     tier="2",
     seeds=(2,),
-    trap="No learning rate: eta follows from D and from how wrong the hints were. Derived from the "
-    "equations; no code was found.",
+    caveat="No learning rate: eta follows from D and from how wrong the hints were. Derived from "
+    "the equations; no code was found.",
 )
 
 RULES = (OPTIMISTIC_GD, GDA, LOOKAHEAD_GDA, RAPP, OPTIMISTIC_OMD)

@@ -22,7 +22,7 @@ def adagrad_norm(w, g, s=0, *, lr=1, b0_squared=1e-2):
     row=23,
     tier="2",
     seeds=(1,),
-    trap="The code in circulation keeps one b per row of a matrix; the paper has one number.",
+    caveat="The code in circulation keeps one b per row of a matrix; the paper has one number.",
 )
 
 ADAFACTOR = KnownRule(
@@ -52,8 +52,8 @@ def adafactor(w, g, t, R=0, C=0, *, lr=1e-2, d=1, eps1=1e-30, eps2=1e-3):
     row=24,
     tier="2",
     seeds=(1,),
-    trap="Factored over the last two axes, as in torch; optax factors the two largest, and leaves "
-    "a matrix whole that has fewer than 128 rows or columns.",
+    caveat="Factored over the last two axes, as in torch; optax factors the two largest, and "
+    "leaves a matrix whole that has fewer than 128 rows or columns.",
 )
 
 _LARS_PAPER = Paper(
@@ -77,7 +77,7 @@ def lars(w, g, b=0, *, lr=1, mu=0.9, wd=0, trust=1e-3):
     row=25,
     tier="2",
     seeds=(1,),
-    trap="optax divides by the norm of g + wd * w (lars_optax); pytorch_optimizer leaves vectors "
+    caveat="optax divides by the norm of g + wd * w (lars_optax); pytorch_optimizer leaves vectors "
     "unscaled. The ratio is 1 where a norm is 0.",
 )
 
@@ -95,7 +95,7 @@ def lars_optax(w, g, b=0, *, lr=1, mu=0.9, wd=0, trust=1e-3):
     row=25,
     tier="2",
     seeds=(1,),
-    trap="The paper divides by norm(g) + wd * norm(w) (lars). The ratio is 1 where a norm is 0.",
+    caveat="The paper divides by norm(g) + wd * norm(w) (lars). The ratio is 1 where a norm is 0.",
 )
 
 LAMB = KnownRule(
@@ -121,7 +121,7 @@ def lamb(w, g, t, m=0, v=0, *, lr=1e-3, b1=0.9, b2=0.999, eps=1e-6, wd=0):
     row=26,
     tier="2",
     seeds=(1,),
-    trap="Of the libraries optax alone has this rule: others leave the bias uncorrected or clamp "
+    caveat="Of the libraries optax alone has this rule: others leave the bias uncorrected or clamp "
     "the norm of w.",
 )
 
@@ -148,8 +148,8 @@ def sgd_sai(w, g, t, m=0, kappa=1, *, lr=1e-2, mu=0.9, eps=1e-8, wd=1e-2):
     row=29,
     tier="2",
     seeds=(2,),
-    trap="pytorch_optimizer and zij start m at 0 and scale vectors by the norm alone; the official "
-    "code does neither.",
+    caveat="pytorch_optimizer and zij start m at 0 and scale vectors by the norm alone; the "
+    "official code does neither.",
 )
 
 RULES = (ADAGRAD_NORM, ADAFACTOR, LARS, LARS_OPTAX, LAMB, SGD_SAI)

@@ -33,7 +33,7 @@ def muon(w, g, t, m=0, v=0, *, lr=2e-2, beta=0.95, eps=1e-7, wd=0, b1=0.9, b2=0.
     row=27,
     tier="2",
     seeds=(1,),
-    trap="The official code runs Newton-Schulz in bfloat16. Rows are outputs and a kernel is "
+    caveat="The official code runs Newton-Schulz in bfloat16. Rows are outputs and a kernel is "
     "(first axis, rest), as in torch. The author gives embeddings and heads to AdamW as well.",
 )
 
@@ -58,8 +58,9 @@ def muon_optax(w, g, t, m=0, v=0, *, lr=2e-2, beta=0.95, eps=1e-8, wd=0, b1=0.9,
     row=27,
     tier="2",
     seeds=(1,),
-    trap="The bias-corrected Nesterov momentum and the (in, out) layout are Optax's, not Jordan's "
-    "(muon). Optax gives kernels to Adam unless told their axes; here they are (first axis, rest).",
+    caveat="The bias-corrected Nesterov momentum and the (in, out) layout are Optax's, not "
+    "Jordan's (muon). Optax gives kernels to Adam unless told their axes; here they are "
+    "(first axis, rest).",
 )
 
 RULES = (MUON, MUON_OPTAX)

@@ -37,7 +37,8 @@ def momentum(w, g, b=0, *, lr=1e-2, mu=0.9):
     row=2,
     tier="1a",
     seeds=(1, 2, 3),
-    trap="The gradient enters with weight 1, not 1 - mu: the step is 1 / (1 - mu) times an EMA's.",
+    caveat="The gradient enters with weight 1, not 1 - mu: the step is 1 / (1 - mu) times an "
+    "EMA's.",
 )
 
 NESTEROV = KnownRule(
@@ -56,7 +57,7 @@ def nesterov(w, g, b=0, *, lr=1e-2, mu=0.9):
     row=3,
     tier="1a",
     seeds=(0, 1),
-    trap="w is the look-ahead point; the paper's own iterate is w + lr * mu * b.",
+    caveat="w is the look-ahead point; the paper's own iterate is w + lr * mu * b.",
 )
 
 RULES = (SGD, MOMENTUM, NESTEROV)

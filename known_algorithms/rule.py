@@ -38,7 +38,7 @@ class KnownRule:
       tier: what it needs from the language, "1a" (elementwise) to "5" (schedules).
       seeds: which of the four source documents name it.
       calls: the rules that it calls by name.
-      trap: what differs between implementations that share the name; empty if nothing does.
+      caveat: what differs between implementations that share the name; empty if nothing does.
     """
 
     text: str
@@ -46,7 +46,7 @@ class KnownRule:
     row: int
     tier: str
     seeds: tuple[int, ...]
-    trap: str = ""
+    caveat: str = ""
     calls: tuple[KnownRule, ...] = ()
 
     @cached_property

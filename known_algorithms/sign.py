@@ -23,7 +23,7 @@ def lion(w, g, m=0, *, lr=1e-4, b1=0.9, b2=0.99, wd=0):
     row=13,
     tier="1a",
     seeds=(1,),
-    trap="optax's default wd is 1e-3; here it is 0, as in the official code.",
+    caveat="optax's default wd is 1e-3; here it is 0, as in the official code.",
 )
 
 RULES = (LION,)

@@ -19,7 +19,7 @@ def sor(w, g, A, *, omega=1.5):
     row=33,
     tier="2",
     seeds=(1,),
-    trap="Needs the matrix A: it solves linear systems and trains no models. 0 < omega < 2.",
+    caveat="Needs the matrix A: it solves linear systems and trains no models. 0 < omega < 2.",
 )
 
 RULES = (SOR,)

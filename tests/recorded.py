@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from evoptax.dsl.algebra.canonical import program_digest
-from evoptax.evaluators.scores.early_stopping import Hurdle
+from evoptax.evaluators.scores.early_stopping import EarlyStopping
 from evoptax.evaluators.scores.evaluate import score_from_json
 from evoptax.evaluators.scores.scoring import TaskScore
 from evoptax.search.execution.jobs import Job, job_from_plain
@@ -55,7 +55,7 @@ class Recorded:
     def cancel(self) -> None:
         pass
 
-    def _score(self, job: Job, hurdle: Hurdle) -> TaskScore:
+    def _score(self, job: Job, early_stopping: EarlyStopping) -> TaskScore:
         return score_from_json(self._text(job))
 
     def _text(self, job: Job) -> str:

@@ -64,26 +64,28 @@ def make_run(
                 assert mutated is not None
                 program, words = mutated.program, change + mutated.change
             digest = program_digest(program)
-            twin = first.get(digest)
-            status, reason = Status.NEW if twin is None else Status.DUPLICATE, ""
+            duplicate_of = first.get(digest)
+            status, reason = Status.NEW if duplicate_of is None else Status.DUPLICATE, ""
             number = ordinal * rounds // count
-            if twin is not None:
+            if duplicate_of is not None:
                 reason = ALIKE if ordinal % 3 == 1 else ""
                 if (digest, number) not in trained and not reason:
                     status = Status.AGAIN
-            if twin is None and parent is not None and rng.random() < 0.2:
+            if duplicate_of is None and parent is not None and rng.random() < 0.2:
                 status, reason = Status.REJECTED, "does not descend"
             if status is Status.NEW:
                 first[digest] = ordinal
                 drawn = math.inf if rng.random() < 0.15 else rng.gauss(-0.001 * ordinal, 0.02)
                 scores[ordinal] = 0.0 if parent is None else drawn
-            elif status is Status.AGAIN and twin is not None:
-                scores[ordinal] = scores[twin] + 0.01
-            elif twin is not None:
-                scores[ordinal] = scores[twin]
+            elif status is Status.AGAIN and duplicate_of is not None:
+                scores[ordinal] = scores[duplicate_of] + 0.01
+            elif duplicate_of is not None:
+                scores[ordinal] = scores[duplicate_of]
             if status is not Status.REJECTED and math.isfinite(scores[ordinal]):
                 parents.append((ordinal, program, scores[ordinal]))
-            proposal = Proposal(ordinal, parent, words, program, digest, status, reason, twin)
+            proposal = Proposal(
+                ordinal, parent, words, program, digest, status, reason, duplicate_of
+            )
             opened.propose([proposal])
             if status.is_trained:
                 trained.add((digest, number))

@@ -11,7 +11,7 @@ import pytest
 from asking import init, tell
 from evoptax.dsl.syntax import parse
 from evoptax.evaluators.fidelity import Fidelity
-from evoptax.evaluators.scores.early_stopping import pace
+from evoptax.evaluators.scores.early_stopping import baseline_curve
 from evoptax.evaluators.scores.evaluate import Evaluator, score_from_json, score_to_json
 from evoptax.evaluators.scores.scoring import task_score
 from evoptax.evaluators.task import Task
@@ -99,7 +99,7 @@ def test_a_score_that_the_task_does_not_allow_is_an_exploit_and_never_wins() -> 
     assert score_from_json(score_to_json(found)) == found
     cheats = evaluator.score(grows, "broken", Fidelity((0.5, 1.0)))
     assert (cheats.exploits, cheats.diverged) == (2, True)
-    assert pace(
+    assert baseline_curve(
         evaluator.score(get_known("sgd").program, "broken", Fidelity((1e-3, 1e-1), checkpoints=2))
     ).log_ratio(cheats) == float("inf")
 

@@ -73,7 +73,7 @@ ACCEPTED = {
     "funnel.pruned": {"switch"},
     "funnel.promote_within": {"minus one", "half", "tiny"},
     "funnel.most_gain": {"half", "tiny"},
-    "funnel.hurdle": {"half", "tiny"},
+    "funnel.early_stopping": {"half", "tiny"},
 }
 for _stage in ("screen", "proxy", "validation", "target"):
     ACCEPTED[f"funnel.{_stage}.tasks"] = {"names"}

@@ -29,7 +29,7 @@ from evoptax.search.strategies.distillation.distill import (
 from evoptax.search.strategies.distillation.fitting import Fitted, assess, fit, score
 from evoptax.search.strategies.distillation.recording import record, record_rule
 from evoptax.search.strategies.distillation.rounding import rounded
-from evoptax.search.strategies.distillation.shortening import tidied
+from evoptax.search.strategies.distillation.shortening import cleaned
 from evoptax.search.strategies.distillation.table import table
 from evoptax.search.strategies.distillation.traces import (
     Trace,
@@ -127,7 +127,7 @@ def test_variation_and_tidying_keep_programs_well_formed() -> None:
         with np.errstate(all="ignore"):
             try:
                 a = Bound(child, shown).predict()
-                b = Bound(tidied(child), shown).predict()
+                b = Bound(cleaned(child), shown).predict()
             except CannotBind:
                 continue
         usable = np.isfinite(a) & np.isfinite(b)

@@ -73,7 +73,7 @@ def _run(state: SearchState, rounds: int, harder: float = 0.0) -> tuple[SearchSt
                     "digest": p.digest,
                     "status": p.status.value,
                     "reason": p.reason,
-                    "twin": p.twin,
+                    "duplicate_of": p.duplicate_of,
                 }
             )
     return state, trace
@@ -152,16 +152,16 @@ def test_duplicate_of_a_pending_candidate_gets_its_fitness() -> None:
         _, state = ask(state)
     pending = [p for batch in state.pending for p in batch]
     new = {p.ordinal: p for p in pending if p.status is Status.NEW}
-    duplicates = [p for p in pending if p.status is Status.DUPLICATE and p.twin in new]
+    duplicates = [p for p in pending if p.status is Status.DUPLICATE and p.duplicate_of in new]
     assert duplicates
     while state.pending:
         state = tell(state, _fitness(state.pending[0]))
     living = {i.ordinal: i for i in state.population}
     for p in duplicates:
-        twin = new[p.twin]
-        assert p.candidate == twin.candidate == state.history.candidate(p.digest)
+        duplicate_of = new[p.duplicate_of]
+        assert p.candidate == duplicate_of.candidate == state.history.candidate(p.digest)
         if p.ordinal in living:
-            assert living[p.ordinal].fitness == _after_one_trial(twin)
+            assert living[p.ordinal].fitness == _after_one_trial(duplicate_of)
 
 
 def test_nothing_is_bred_before_the_starters_are_told() -> None:
@@ -195,7 +195,7 @@ def test_population_ages_and_fitness_is_shared_by_duplicates() -> None:
     for node in trace:
         if node["status"] == "rejected":
             continue
-        first = node["ordinal"] if node["status"] == "new" else node["twin"]
+        first = node["ordinal"] if node["status"] == "new" else node["duplicate_of"]
         value = _made_up_fitness(trace[first]["digest"])
         expected = fitness.get(parents[first], math.nan)
         fitness[node["ordinal"]] = (value + expected) / 2 if math.isfinite(expected) else value

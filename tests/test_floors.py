@@ -13,7 +13,7 @@ from evoptax.cli.main import main
 from evoptax.dsl.errors import UserError
 from evoptax.dsl.syntax import parse
 from evoptax.evaluators.fidelity import Fidelity
-from evoptax.evaluators.scores.early_stopping import Hurdle, pace
+from evoptax.evaluators.scores.early_stopping import EarlyStopping, baseline_curve
 from evoptax.evaluators.scores.evaluate import Evaluator, score_from_json, score_to_json
 from evoptax.evaluators.scores.scoring import (
     ROUNDING,
@@ -120,18 +120,18 @@ def test_solved_on_both_sides_is_equal_and_has_a_name() -> None:
 def test_early_stopping_measures_from_the_floor() -> None:
     curve = (((-2.0, -4.0),),)  # 3 and 1 above the floor
     base = TaskScore("t", (0.1,), (0,), ((-4.0,),), curve, (10, 20), floor=-5.0)
-    hurdle = Hurdle(pace(base), math.log(2))
-    assert not hurdle.stops(0, 10, np.array([0.9]))  # 5.9 above the floor
-    assert hurdle.stops(0, 10, np.array([1.1]))
+    early_stopping = EarlyStopping(baseline_curve(base), math.log(2))
+    assert not early_stopping.stops(0, 10, np.array([0.9]))  # 5.9 above the floor
+    assert early_stopping.stops(0, 10, np.array([1.1]))
     stopped = TaskScore("t", (0.1,), (0,), ((1.0,),), stopped_at=10, floor=-5.0)
-    assert pace(base).log_ratio(stopped) == pytest.approx(math.log(6 / 3))
+    assert baseline_curve(base).log_ratio(stopped) == pytest.approx(math.log(6 / 3))
 
 
 def test_a_solved_baseline_stops_nobody_who_has_solved_it_too() -> None:
     base = TaskScore("t", (0.1,), (0,), ((0.0,),), (((0.0, 0.0),),), (10, 20))
-    hurdle = Hurdle(pace(base), 0.4)
-    assert not hurdle.stops(0, 10, np.array([1e-13]))
-    assert hurdle.stops(0, 10, np.array([1e-3]))
+    early_stopping = EarlyStopping(baseline_curve(base), 0.4)
+    assert not early_stopping.stops(0, 10, np.array([1e-13]))
+    assert early_stopping.stops(0, 10, np.array([1e-3]))
 
 
 def test_scores_and_points_of_a_told_task(task_file: Path) -> None:

@@ -206,7 +206,7 @@ def test_command_shows_rule_and_evidence(name: str, capsys: pytest.CaptureFixtur
     assert main(["known", name]) == 0
     out = capsys.readouterr().out
     assert out.startswith(rule.text) and to_latex(rule.program) in out
-    assert rule.paper.title in out and rule.trap in out
+    assert rule.paper.title in out and rule.caveat in out
     assert all(f"{key} = " in out for key in rule.program.defaults)
     table = out.rpartition("Largest difference")[2].splitlines()
     assert [line.partition("  ")[0] for line in table[3:]] == [m.source for m in rule.matches]
@@ -219,7 +219,9 @@ def test_command_shows_rule_and_evidence(name: str, capsys: pytest.CaptureFixtur
 
 def test_a_linear_solver_is_not_evaluated(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", "sor"]) == 2
-    assert "sor solves linear systems A w = b, which no training task has" in capsys.readouterr().err
+    assert (
+        "sor solves linear systems A w = b, which no training task has" in capsys.readouterr().err
+    )
 
 
 @cache

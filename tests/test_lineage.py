@@ -66,7 +66,7 @@ def test_a_run_is_a_forest_of_parents_before_children(opened: Ledger) -> None:
         assert (attributes["change"], attributes["program"]) == (c.change, c.program)
         assert attributes["diverged"] == (c.fitness == math.inf)
         assert attributes.get("fitness", math.inf) == (math.inf if c.fitness is None else c.fitness)
-        assert attributes.get("twin") == c.twin
+        assert attributes.get("duplicate_of") == c.duplicate_of
     assert {"new", "again", "duplicate", "rejected"} == {
         a["status"] for _, a in graph.nodes(data=True)
     }
@@ -186,16 +186,16 @@ def test_what_was_trained_again_is_said_as_what_it_is(opened: Ledger) -> None:
     candidates = list(opened.candidates())
     again = next(c for c in candidates if c.status == "again" and c.fitness != math.inf)
     graph = lineage_graph(opened, ordinal=again.ordinal)
-    assert f"(same as {again.twin}, trained again)" in write(graph, "text")
-    assert f"same as candidate {again.twin} and was trained again" in write(graph, "html")
-    assert rf"\nsame as {again.twin}, trained again: " in write(graph, "dot")
+    assert f"(same as {again.duplicate_of}, trained again)" in write(graph, "text")
+    assert f"same as candidate {again.duplicate_of} and was trained again" in write(graph, "html")
+    assert rf"\nsame as {again.duplicate_of}, trained again: " in write(graph, "dot")
     for format in ("graphml", "gexf", "json"):
         assert "again" in write(graph, format)
     alike = next(c for c in candidates if c.reason == "behaves the same")
     graph = lineage_graph(opened, ordinal=alike.ordinal)
-    assert f"(behaves as {alike.twin})" in write(graph, "text")
-    assert f"behaves as candidate {alike.twin}" in write(graph, "html")
-    assert f"behaves as {alike.twin}" in write(graph, "dot")
+    assert f"(behaves as {alike.duplicate_of})" in write(graph, "text")
+    assert f"behaves as candidate {alike.duplicate_of}" in write(graph, "html")
+    assert f"behaves as {alike.duplicate_of}" in write(graph, "dot")
 
 
 def test_text_is_bounded_however_long_the_run(tmp_path: Path) -> None:

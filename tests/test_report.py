@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from evoptax.evaluators.wording import percent, printable
+from evoptax.evaluators.formatting import percent, printable
 from evoptax.search.config.settings import Budget, Funnel, SearchConfig, Stage
 from evoptax.search.report.conclusions import judge
 from evoptax.search.report.lineage.graph import lineage_graph, write

@@ -17,7 +17,7 @@ from evoptax.cli.progress import describe
 from evoptax.search.config.settings import Budget, Evolution, Funnel, SearchConfig, Stage
 from evoptax.search.engine.progress import Progress
 from evoptax.search.report.conclusions import judge
-from evoptax.search.report.counts import Tally, cache_words, funnel_words, read_tally
+from evoptax.search.report.counts import SearchCounts, cache_words, funnel_words, read_counts
 from evoptax.search.report.hall_of_fame import hall_of_fame, standing
 from evoptax.search.report.report import report_html
 from evoptax.search.store import ledger
@@ -36,9 +36,9 @@ CONFIG = SearchConfig(
 )
 
 
-def tally_of(run: Run, config: SearchConfig = CONFIG) -> Tally:
+def counts_of(run: Run, config: SearchConfig = CONFIG) -> SearchCounts:
     with closing(run.read()) as opened:
-        return read_tally(opened, config, read_rounds(opened))
+        return read_counts(opened, config, read_rounds(opened))
 
 
 def retell(run: Run, rounds: list[Round]) -> None:
@@ -52,33 +52,33 @@ def retell(run: Run, rounds: list[Round]) -> None:
 @pytest.mark.parametrize("rounds", [0, 1, 7])
 def test_the_funnel_counts_what_the_ledger_holds(tmp_path: Path, rounds: int) -> None:
     run = make_run(tmp_path, count=200, rounds=rounds, config=CONFIG)
-    tally = tally_of(run)
+    counts = counts_of(run)
     with closing(run.read()) as opened:
         candidates = list(opened.candidates())
-    assert tally.proposed == len(candidates)
-    for status, count in (("new", tally.new), ("again", tally.again)):
+    assert counts.proposed == len(candidates)
+    for status, count in (("new", counts.new), ("again", counts.again)):
         assert count == sum(c.status == status for c in candidates)
-    assert (tally.again > 0) == (rounds > 1)
+    assert (counts.again > 0) == (rounds > 1)
     alike = sum(c.status == "duplicate" and c.reason == "behaves the same" for c in candidates)
-    assert tally.same_behaviour == alike > 0
-    assert tally.duplicates == sum(c.status == "duplicate" for c in candidates)
-    assert tally.rejected == {"does not descend": sum(c.status == "rejected" for c in candidates)}
+    assert counts.same_behaviour == alike > 0
+    assert counts.duplicates == sum(c.status == "duplicate" for c in candidates)
+    assert counts.rejected == {"does not descend": sum(c.status == "rejected" for c in candidates)}
     trained = [c for c in candidates if c.status in ("new", "again")]
-    assert [ordinal for ordinal, _ in tally.trials] == [c.ordinal for c in trained]
+    assert [ordinal for ordinal, _ in counts.trials] == [c.ordinal for c in trained]
     # What `small_ledger.record` made up.
     diverged = sum(c.ordinal % 5 == 4 for c in trained)
     stopped = sum(c.ordinal % 4 == 3 and c.ordinal % 5 != 4 for c in trained)
-    first, *others = tally.reached
+    first, *others = counts.reached
     assert (first.task, first.stage, first.trials) == ("quadratic", "screen", len(trained))
     assert (first.stopped, first.diverged) == (stopped, diverged)
-    assert {r.trials for r in others} == {len(trained) - stopped - diverged} == {tally.whole}
-    assert tally.unpromoted == 0
+    assert {r.trials for r in others} == {len(trained) - stopped - diverged} == {counts.whole}
+    assert counts.unpromoted == 0
 
 
 def test_each_task_of_a_round_hands_on_to_the_next(tmp_path: Path) -> None:
     """Later seeds of the same tasks, and results of later stages, are of no round."""
     run = make_run(tmp_path, count=100, rounds=3, config=CONFIG)
-    before = tally_of(run)
+    before = counts_of(run)
     with sqlite3.connect(run.ledger_path) as db:
         rows = db.execute("select * from results where task = 'quadratic'").fetchall()
         for digest, task, version, fidelity, path, scores in rows:
@@ -91,10 +91,10 @@ def test_each_task_of_a_round_hands_on_to_the_next(tmp_path: Path) -> None:
                 "insert into results values (?,?,?,?,?,?)",
                 (digest, task, version, fidelity, "fused", scores),
             )
-    assert tally_of(run) == before
+    assert counts_of(run) == before
     with sqlite3.connect(run.ledger_path) as db:
         db.execute("delete from results where task in ('digits_mlp', 'digits_conv')")
-    after = tally_of(run)
+    after = counts_of(run)
     assert after.unpromoted == before.whole > 0
     assert after.whole == 0
     page = words(report_html(run))
@@ -103,14 +103,14 @@ def test_each_task_of_a_round_hands_on_to_the_next(tmp_path: Path) -> None:
 
 def test_the_cache_is_rated_by_level(tmp_path: Path) -> None:
     run = make_run(tmp_path, count=200, rounds=3)
-    tally = tally_of(run)
+    counts = counts_of(run)
     page = words(report_html(run))
-    passed = tally.proposed - tally.all_rejected
-    assert cache_words(tally) in page
-    assert f"{100 * tally.duplicates / passed:.0f} % of the {passed} candidates" in page
-    assert f"({100 * tally.same_program / passed:.0f} % the same program" in page
+    passed = counts.proposed - counts.all_rejected
+    assert cache_words(counts) in page
+    assert f"{100 * counts.duplicates / passed:.0f} % of the {passed} candidates" in page
+    assert f"({100 * counts.same_program / passed:.0f} % the same program" in page
     assert "The Lion paper reports 89 %" in page
-    none = replace(tally, same_program=0, same_behaviour=0, new=0, again=0, trials=())
+    none = replace(counts, same_program=0, same_behaviour=0, new=0, again=0, trials=())
     assert cache_words(none).startswith("Every candidate was rejected")
     assert "0 trained" in funnel_words(none)
 
@@ -119,9 +119,9 @@ def test_a_run_that_was_stopped_says_what_waits(tmp_path: Path) -> None:
     run = make_run(tmp_path, count=40)
     with sqlite3.connect(run.ledger_path) as db:
         db.execute("update candidates set fitness = null where ordinal >= 30")
-    tally = tally_of(run)
-    assert tally.waiting > 0 and tally.proposed == 40
-    assert f"{tally.waiting} not trained yet" in funnel_words(tally)
+    counts = counts_of(run)
+    assert counts.waiting > 0 and counts.proposed == 40
+    assert f"{counts.waiting} not trained yet" in funnel_words(counts)
     words(report_html(run))
 
 
@@ -405,8 +405,8 @@ def test_runs_lists_state_and_scores(runs: Path, capsys: pytest.CaptureFixture[s
         "unfinished",
         "unfinished",
     ]
-    tally = tally_of(Run(runs / "part"))
-    assert rows["part"]["trained"] == tally.new + tally.again
+    counts = counts_of(Run(runs / "part"))
+    assert rows["part"]["trained"] == counts.new + counts.again
     assert (rows["part"]["rounds"], rows["none"]["rounds"]) == (4, 0)
     assert rows["part"]["held_out"] is not None and rows["none"]["held_out"] is None
     assert "unfinished" in said(capsys, runs, "runs")

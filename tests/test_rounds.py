@@ -56,8 +56,8 @@ def test_those_tried_again_come_before_the_lucky() -> None:
 
 def test_a_duplicate_is_validated_once() -> None:
     state = _state(-0.3, -0.2)
-    twin = replace(state.population[0], ordinal=7)
-    state = replace(state, islands=((*state.population, twin),))
+    duplicate_of = replace(state.population[0], ordinal=7)
+    state = replace(state, islands=((*state.population, duplicate_of),))
     assert [i.candidate for i in champions(state, Standing(), 5)] == [0, 1]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from evoptax.cli.main import main
 from evoptax.evaluators.fidelity import Fidelity
-from evoptax.evaluators.scores.early_stopping import Hurdle, pace
+from evoptax.evaluators.scores.early_stopping import EarlyStopping, baseline_curve
 from evoptax.evaluators.scores.evaluate import Evaluator
 from evoptax.evaluators.scores.profiles import CHECKPOINTS, steps_to_target, targets
 from evoptax.evaluators.task import load_task_file
@@ -65,8 +65,8 @@ def test_checkpoints_are_bounded_by_steps(evaluator: Evaluator, steps: int, path
     once = evaluator.score(sgd, "t", Fidelity((1e-2, 1e-1), (0, 1), steps), path)
     assert found.scores == once.scores
     assert once.curve == ()
-    hurdle = Hurdle(pace(found), 0.1)
-    assert evaluator.score(sgd, "t", fidelity, "machine", hurdle).stopped_at is None
+    early_stopping = EarlyStopping(baseline_curve(found), 0.1)
+    assert evaluator.score(sgd, "t", fidelity, "machine", early_stopping).stopped_at is None
     aims = targets(found)
     assert (aims is None) == (steps <= 2)
     if aims is not None:

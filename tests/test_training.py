@@ -13,7 +13,7 @@ from evoptax.dsl.machine.bytecode import TooLarge
 from evoptax.dsl.syntax import parse
 from evoptax.evaluators.backends import problems
 from evoptax.evaluators.fidelity import LEARNING_RATES, Fidelity
-from evoptax.evaluators.scores.early_stopping import Hurdle, pace, pace_from_plain
+from evoptax.evaluators.scores.early_stopping import EarlyStopping, baseline_curve, curve_from_plain
 from evoptax.evaluators.scores.evaluate import Evaluator, score_from_json, score_to_json
 from evoptax.evaluators.scores.scoring import TaskScore, bounded, compare, log_ratio, mean_log_ratio
 from evoptax.evaluators.tasks import get_task
@@ -222,12 +222,12 @@ def test_hurdle_stops_only_who_is_far_behind() -> None:
     fidelity = Fidelity(learning_rates=RATES, checkpoints=5)
     adamw = get_known("adamw").program
     base = evaluator.score(adamw, "digits_mlp", fidelity)
-    standard = pace(base)
-    assert pace_from_plain(json.loads(json.dumps(vars(standard)))) == standard
-    hurdle = Hurdle(standard, 0.4)
-    assert evaluator.score(adamw, "digits_mlp", fidelity, hurdle=hurdle) == base
+    standard = baseline_curve(base)
+    assert curve_from_plain(json.loads(json.dumps(vars(standard)))) == standard
+    early_stopping = EarlyStopping(standard, 0.4)
+    assert evaluator.score(adamw, "digits_mlp", fidelity, early_stopping=early_stopping) == base
     slow = parse("def f(w, g, *, lr=1e-3):\n    return 1e-4 * lr * g\n")
-    stopped = evaluator.score(slow, "digits_mlp", fidelity, hurdle=hurdle)
+    stopped = evaluator.score(slow, "digits_mlp", fidelity, early_stopping=early_stopping)
     assert stopped.stopped_at == base.curve_steps[0] == 30
     assert standard.log_ratio(stopped) > 0.4
     assert standard.log_ratio(base) == 0

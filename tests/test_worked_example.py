@@ -14,7 +14,7 @@ import pytest
 from evoptax.cli.main import main
 from evoptax.dsl.algebra.canonical import program_digest
 from evoptax.dsl.syntax import parse
-from evoptax.evaluators.wording import p_value, percent
+from evoptax.evaluators.formatting import p_value, percent
 from evoptax.search.report.report import report_html
 from evoptax.search.store.runs import Run, rule_of_run
 from pages import words

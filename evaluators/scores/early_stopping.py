@@ -1,4 +1,4 @@
-"""The baseline's pace: what candidates are measured by, and stopped by when hopelessly behind.
+"""The baseline's curve: what candidates are measured by, and stopped by when hopelessly behind.
 
 At each checkpoint the best of a rule's learning rates is compared with the best of the baseline's
 on the same seed. Nothing is compiled for it: the training loop stops at checkpoints anyway.
@@ -16,7 +16,7 @@ from .scoring import TaskScore, above_floor, bounded, log_losses
 
 
 @dataclass(frozen=True)
-class Pace:
+class BaselineCurve:
     """How a tuned rule does on a task, seed by seed.
 
     Attributes:
@@ -57,16 +57,16 @@ class Pace:
         return float(bounded(np.mean(ratios), most_gain))
 
 
-def pace(score: TaskScore) -> Pace:
-    """The pace of a rule from its score, which has a curve."""
+def baseline_curve(score: TaskScore) -> BaselineCurve:
+    """The curve of a rule from its score, which has a curve."""
     losses = np.array(score.curve).min(axis=1)
     rows = tuple(tuple(map(float, x)) for x in losses)
-    return Pace(score.seeds, score.by_seed, score.curve_steps, rows, score.floor)
+    return BaselineCurve(score.seeds, score.by_seed, score.curve_steps, rows, score.floor)
 
 
-def pace_from_plain(data: dict[str, Any]) -> Pace:
+def curve_from_plain(data: dict[str, Any]) -> BaselineCurve:
     """From JSON, which has lists for tuples."""
-    return Pace(
+    return BaselineCurve(
         tuple(data["seeds"]),
         tuple(data["final"]),
         tuple(data["steps"]),
@@ -76,16 +76,16 @@ def pace_from_plain(data: dict[str, Any]) -> Pace:
 
 
 @dataclass(frozen=True)
-class Hurdle:
+class EarlyStopping:
     """What a rule must keep up with.
 
     Attributes:
-      pace: the baseline's.
+      baseline: its curve.
       behind: the log-ratio of validation losses, rule over baseline, beyond which a run is
         stopped (0.4: about 50 % higher).
     """
 
-    pace: Pace
+    baseline: BaselineCurve
     behind: float
 
     def stops(self, seed: int, steps: int, scores: np.ndarray) -> bool:
@@ -96,6 +96,9 @@ class Hurdle:
           scores: validation loss of every learning rate, shape (L,); inf where diverged.
         """
         # As a product: a baseline that has diverged stops nobody.
-        floor = self.pace.floor
-        own, base = above_floor(scores.min(), floor), above_floor(self.pace.at(seed, steps), floor)
+        floor = self.baseline.floor
+        own, base = (
+            above_floor(scores.min(), floor),
+            above_floor(self.baseline.at(seed, steps), floor),
+        )
         return not own <= base * np.exp(self.behind)

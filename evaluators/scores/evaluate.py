@@ -12,7 +12,7 @@ from ...dsl.program import Program
 from ..backends.base import Backend, Hyperparameters, open_backend
 from ..fidelity import Fidelity
 from ..task_names import short_task
-from .early_stopping import Hurdle
+from .early_stopping import EarlyStopping
 from .learning_rates import rate_search
 from .scoring import TaskScore, task_score
 
@@ -67,7 +67,7 @@ class Evaluator:
         task: str,
         fidelity: Fidelity,
         path: str = "machine",
-        hurdle: Hurdle | None = None,
+        early_stopping: EarlyStopping | None = None,
     ) -> TaskScore:
         """Trains and scores, always afresh, with the learning rate tuned.
 
@@ -76,7 +76,7 @@ class Evaluator:
           task: name of one of this evaluator's tasks.
           fidelity: learning rates, seeds and steps.
           path: name of the backend.
-          hurdle: stops a run that is far behind, at one of its checkpoints.
+          early_stopping: stops a run that is far behind, at one of its checkpoints.
 
         Raises:
           UserError: the backend refuses the rule, or losses on the task cannot be compared; see
@@ -85,7 +85,7 @@ class Evaluator:
         search = rate_search(program, fidelity.learning_rates, fidelity.moves)
         while search.grid is not None:
             on = replace(fidelity, learning_rates=search.grid)
-            search = search.tell(self.score_on(program, task, on, path, hurdle))
+            search = search.tell(self.score_on(program, task, on, path, early_stopping))
         return search.found
 
     def score_on(
@@ -94,19 +94,19 @@ class Evaluator:
         task: str,
         fidelity: Fidelity,
         path: str = "machine",
-        hurdle: Hurdle | None = None,
+        early_stopping: EarlyStopping | None = None,
         hyperparameters: Hyperparameters | None = None,
     ) -> TaskScore:
         """As `score`, on a grid that stays where it is.
 
         Args:
-          program, task, fidelity, path, hurdle: as in `score`.
+          program, task, fidelity, path, early_stopping: as in `score`.
           hyperparameters: values of others than the learning rate, one for each of those.
         """
         (result,) = self.backend(task, path).train(
             [program],
             fidelity,
-            stop=hurdle.stops if hurdle else None,
+            stop=early_stopping.stops if early_stopping else None,
             hyperparameters=hyperparameters,
         )
         last = int(result.curve_steps[-1])

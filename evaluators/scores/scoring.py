@@ -36,7 +36,7 @@ class TaskScore:
         training; inf from the checkpoint on at which the run had diverged. Empty where only the
         end was looked at.
       curve_steps: the steps at which the checkpoints were taken, shape (C,).
-      stopped_at: the step after which a hurdle stopped the run; the scores are those of that step.
+      stopped_at: the step after which early stopping ended the run; the scores are of that step.
       exploits: how many of the scores were below what the task allows; they count as diverged.
       floor: what losses are measured from when they are compared; see `floor_of`.
       failure: why there are no scores ("hung"), all of which count as diverged then.

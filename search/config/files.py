@@ -68,6 +68,7 @@ def config_from_dict(
     Raises:
       UserError: naming the offending key or value.
     """
+    data = _with_present_names(data)
     _check_keys(data, SearchConfig, where, "")
     merged = _merged(config_to_dict(base or SearchConfig()), data)
     if merged["traces"] and "strategy" not in data.get("evolution", {}):
@@ -82,6 +83,14 @@ def config_from_dict(
         raise UserError(f"{where}: {key} {what}{within}") from None
     _check_values(config, where)
     return config
+
+
+def _with_present_names(data: Any) -> Any:
+    """The same where keys that were renamed have the names of now."""
+    match data:
+        case {"funnel": {"hurdle": behind, **others}} if "early_stopping" not in others:
+            return {**data, "funnel": {**others, "early_stopping": behind}}
+    return data
 
 
 def _read_traces_by(evolution: dict[str, Any]) -> None:

@@ -150,8 +150,8 @@ class Funnel:
         at most this (0.05: at most about 5 % worse).
       most_gain: what the gain on a task counts at most, as a log-ratio, so that none carries a rule
         (0.5: 39 % lower loss; see `evaluators.scores.scoring.bounded`).
-      hurdle: a candidate's training is stopped where its validation loss is this far behind tuned
-        AdamW's at the same step, as a log-ratio (0.7: twice as high).
+      early_stopping: a candidate's training is stopped where its validation loss is this far behind
+        tuned AdamW's at the same step, as a log-ratio (0.7: twice as high).
       validation: chooses among the finalists, on tasks that the evolution has not seen, or on
         seeds that it has not seen of tasks that it has.
       target: the final comparison; nothing is chosen by these tasks.
@@ -167,7 +167,7 @@ class Funnel:
     proxy: Stage = Stage(("deep_linear", "diabetes_quantiles", "digits_mlp"))
     promote_within: Annotated[float, Range(-100, 100, _LOG_RATIO.why)] = 0.1
     most_gain: Annotated[float, Range(0, 1e6, "as good as no limit")] = 0.5
-    hurdle: Annotated[float, _LOG_RATIO] = 0.7
+    early_stopping: Annotated[float, _LOG_RATIO] = 0.7
     validation: Stage = Stage(("cancer_mlp", "digits_autoencoder"), seeds=2)
     target: Stage = Stage(("photo_denoiser", "text_transformer_large"), seeds=5)
     champions: Annotated[int, _FINALISTS] = 2

@@ -22,7 +22,7 @@ from typing import Any
 from ...dsl.devices import devices
 from ...dsl.errors import UserError
 from ...evaluators.cache import ScoreStore, enable_compilation_cache
-from ...evaluators.scores.early_stopping import Hurdle
+from ...evaluators.scores.early_stopping import EarlyStopping
 from ...evaluators.scores.evaluate import Evaluator, score_to_json
 from ...evaluators.scores.scoring import TaskScore
 from ...evaluators.task import Task, blamed_on_task, load_task_file
@@ -112,14 +112,21 @@ class Answers:
             self._evaluators[task] = Evaluator(tasks, ScoreStore(), progress=self._piece)
         return self._evaluators[task]
 
-    def _score(self, job: Job, hurdle: Hurdle | None = None) -> TaskScore:
+    def _score(self, job: Job, early_stopping: EarlyStopping | None = None) -> TaskScore:
         evaluator = self._evaluator(job.task)
         if job.hyperparameters:
-            what = job.program, job.task, job.fidelity, job.path, hurdle, job.hyperparameters
+            what = (
+                job.program,
+                job.task,
+                job.fidelity,
+                job.path,
+                early_stopping,
+                job.hyperparameters,
+            )
             return evaluator.score_on(*what)
         if job.shared:
             return evaluator.cached_score(job.program, job.task, job.fidelity, job.path)
-        return evaluator.score(job.program, job.task, job.fidelity, job.path, hurdle)
+        return evaluator.score(job.program, job.task, job.fidelity, job.path, early_stopping)
 
     def _load(self, tasks: list[str]) -> dict[str, tuple[int, str]]:
         """Version and tier of each task. The user's are run, so that mistakes show at once."""

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from dataclasses import asdict
 from typing import Any
 
-from ...evaluators.scores.early_stopping import Pace, pace
+from ...evaluators.scores.early_stopping import BaselineCurve, baseline_curve
 from ...evaluators.scores.evaluate import score_from_json
 from ...evaluators.scores.scoring import mean_log_ratio
 from ...known_algorithms.catalogue import get_known
@@ -54,13 +54,13 @@ class TrainingLoop:
         )
 
     def _evolve(self) -> None:
-        paces = self._first_paces()
+        curves = self._first_curves()
         starters = [get_known(name).program for name in self.config.start]
         state = self.strategy.init(self.config, starters)
         self.session.start_clock()
         try:
             while True:
-                trainer = CandidateTrainer(self.trials, self.config, state.round, paces)
+                trainer = CandidateTrainer(self.trials, self.config, state.round, curves)
                 begun = state.asked
                 state, going = self._one_round(state, trainer)
                 is_last = not going or state.asked == begun
@@ -68,12 +68,12 @@ class TrainingLoop:
                 if is_last:
                     return
                 state = self.strategy.next_round(state, fresh)
-                paces = self._paces(state.round)
+                curves = self._curves(state.round)
         finally:
             self.session.store_seconds()
 
-    def _first_paces(self) -> dict[str, Pace]:
-        """The baseline's pace on the first round's problems, by task.
+    def _first_curves(self) -> dict[str, BaselineCurve]:
+        """The baseline's curve on the first round's problems, by task.
 
         Trained afresh even when it is known, because that compiles the machines: each of them
         once, by whichever worker is free. The other workers read it from JAX's cache when they
@@ -92,12 +92,12 @@ class TrainingLoop:
         for job in jobs:
             self.trials.keep(job, scores[job.task])
         show()
-        return {task: pace(score_from_json(score)) for task, score in scores.items()}
+        return {task: baseline_curve(score_from_json(score)) for task, score in scores.items()}
 
-    def _paces(self, number: int) -> dict[str, Pace]:
-        """The baseline's pace on a later round's problems, by task."""
+    def _curves(self, number: int) -> dict[str, BaselineCurve]:
+        """The baseline's curve on a later round's problems, by task."""
         jobs = proxy_jobs(self.baseline, self.config, number)
-        return {score.task: pace(score) for score in self.trials.run(jobs)}
+        return {score.task: baseline_curve(score) for score in self.trials.run(jobs)}
 
     def _one_round(self, state: SearchState, trainer: CandidateTrainer) -> tuple[SearchState, bool]:
         """The state at the end of a round, and whether the search goes on after it."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ...dsl.algebra.simplifier import simplify
 from ...dsl.syntax import format_program, parse
-from ...evaluators.wording import plural
+from ...evaluators.formatting import plural
 from ..store.runs import BEST_OPTAX, BEST_RULE
 from .facts import Facts
 from .html.page import bullets, code_block, paragraph, section, text

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...evaluators.wording import p_value, percent, plural, printed_name
+from ...evaluators.formatting import p_value, percent, plural, printed_name
 
 Outcome = Mapping[str, Any]
 Row = Mapping[str, Any]

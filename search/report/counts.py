@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...evaluators.wording import number, plural, share
+from ...evaluators.formatting import number, plural, share
 from ..config.seeds import ROUNDS_END
 from ..config.settings import Funnel, SearchConfig
 from ..store.ledger import Ledger
@@ -22,8 +22,8 @@ from ..store.records import ALIKE, Status
 
 # Chen et al. 2023, appendix: the cache of their search had this hit rate.
 LION_HIT_RATE = "89 %"
-# The fact that holds the tally of a trimmed ledger, which can no longer be counted.
-TALLY = "tally"
+# The fact that holds the counts of a trimmed ledger, which can no longer be counted.
+COUNTS = "tally"
 # What reading one as a score raises, where a result is none.
 _NO_SCORE = (
     *(ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError),
@@ -38,7 +38,7 @@ class Reached:
 
     Attributes:
       task: its name. stage: "screen" or "proxy".
-      trials: how many were trained on it. stopped: of these, by a hurdle; diverged: at every
+      trials: how many were trained on it. stopped: of these, by early stopping; diverged: at every
         learning rate.
     """
 
@@ -50,12 +50,12 @@ class Reached:
 
 
 @dataclass(frozen=True)
-class Tally:
+class SearchCounts:
     """Numbers of proposals.
 
     Attributes:
       rejected: by gate, the strictest first.
-      same_program, same_behaviour: duplicates, by what they have in common with their twin.
+      same_program, same_behaviour: duplicates, by what they have in common with what they repeat.
       trials: ordinal and fitness of each proposal that was trained, in order; inf diverged.
       new, again: of these, candidates trained first, and trained again on a later round's problems.
       waiting: to be trained, and not yet.
@@ -109,28 +109,28 @@ class Tally:
         return last.trials - last.stopped - last.diverged if last else len(self.trials)
 
 
-def read_tally(opened: Ledger, config: SearchConfig, rounds: Sequence[Round]) -> Tally:
+def read_counts(opened: Ledger, config: SearchConfig, rounds: Sequence[Round]) -> SearchCounts:
     """Counts what a ledger holds.
 
     Args:
       opened: the run's. config: what it was started with. rounds: those that have ended.
     """
-    stored: Tally | None = opened.fact_as(TALLY, Tally)
+    stored: SearchCounts | None = opened.fact_as(COUNTS, SearchCounts)
     if stored is not None:
         return stored
     rejected: Counter[str] = Counter()
-    counts: Counter[str] = Counter()
+    by_status: Counter[str] = Counter()
     trials: list[tuple[int, float]] = []
     digests: list[str] = []
     for candidate in opened.candidates():
         if candidate.status == Status.REJECTED:
             rejected[candidate.reason] += 1
         elif candidate.status == Status.DUPLICATE:
-            counts[ALIKE if candidate.reason == ALIKE else "program"] += 1
+            by_status[ALIKE if candidate.reason == ALIKE else "program"] += 1
         elif candidate.fitness is None:
-            counts["waiting"] += 1
+            by_status["waiting"] += 1
         else:
-            counts[candidate.status] += 1
+            by_status[candidate.status] += 1
             trials.append((candidate.ordinal, candidate.fitness))
             digests.append(candidate.digest)
     ends = [r.proposed for r in rounds]
@@ -140,14 +140,14 @@ def read_tally(opened: Ledger, config: SearchConfig, rounds: Sequence[Round]) ->
     ]
     endings, exploits, floors = _endings(opened)
     reached, unpromoted = _reached(keys, endings, config.funnel)
-    return Tally(
+    return SearchCounts(
         dict(sorted(rejected.items(), key=lambda item: (-item[1], item[0]))),
-        counts["program"],
-        counts[ALIKE],
+        by_status["program"],
+        by_status[ALIKE],
         tuple(trials),
-        counts[Status.NEW],
-        counts[Status.AGAIN],
-        counts["waiting"],
+        by_status[Status.NEW],
+        by_status[Status.AGAIN],
+        by_status["waiting"],
         reached,
         unpromoted,
         exploits,
@@ -155,44 +155,48 @@ def read_tally(opened: Ledger, config: SearchConfig, rounds: Sequence[Round]) ->
     )
 
 
-def funnel_words(tally: Tally) -> str:
+def funnel_words(counts: SearchCounts) -> str:
     """What became of the candidates, in a sentence."""
-    gates = ", ".join(f"{reason} {count:,}" for reason, count in tally.rejected.items())
-    rejected = f"{tally.all_rejected:,} rejected" + (f" ({gates})" if gates else "")
-    again = f" ({tally.new:,} first, {tally.again:,} again)" if tally.again else ""
-    waiting = f", {tally.waiting:,} not trained yet" if tally.waiting else ""
+    gates = ", ".join(f"{reason} {count:,}" for reason, count in counts.rejected.items())
+    rejected = f"{counts.all_rejected:,} rejected" + (f" ({gates})" if gates else "")
+    again = f" ({counts.new:,} first, {counts.again:,} again)" if counts.again else ""
+    waiting = f", {counts.waiting:,} not trained yet" if counts.waiting else ""
     whole = (
-        f"; {tally.whole:,} of the trained on all proxies" if tally.reached and tally.trials else ""
+        f"; {counts.whole:,} of the trained on all proxies"
+        if counts.reached and counts.trials
+        else ""
     )
-    if tally.exploits:
+    if counts.exploits:
         whole += (
-            f"; {plural(tally.exploits, 'training run')} scored below what the task allows, and did"
-            " not count"
+            f"; {plural(counts.exploits, 'training run')} scored below what the task allows, and"
+            " did not count"
         )
     return (
-        f"{tally.proposed:,} proposed: {rejected}, {plural(tally.duplicates, 'duplicate')},"
-        f" {len(tally.trials):,} trained{again}{waiting}{whole}."
+        f"{counts.proposed:,} proposed: {rejected}, {plural(counts.duplicates, 'duplicate')},"
+        f" {len(counts.trials):,} trained{again}{waiting}{whole}."
     )
 
 
-def floor_words(tally: Tally) -> str:
+def floor_words(counts: SearchCounts) -> str:
     """How losses are compared on tasks that allow some below 0; empty where none does."""
-    if not tally.floors:
+    if not counts.floors:
         return ""
-    floors = ", ".join(f"{number(floor)} on {task}" for task, floor in sorted(tally.floors.items()))
+    floors = ", ".join(
+        f"{number(floor)} on {task}" for task, floor in sorted(counts.floors.items())
+    )
     return f"Losses are compared by how far they are above the lowest that is allowed: {floors}."
 
 
-def cache_words(tally: Tally) -> str:
+def cache_words(counts: SearchCounts) -> str:
     """The cache's hit rates, by level, in a sentence."""
-    if not tally.looked_up:
+    if not counts.looked_up:
         return "Every candidate was rejected, so none was looked up in the cache."
-    whole = share(tally.duplicates, tally.looked_up)
+    whole = share(counts.duplicates, counts.looked_up)
     program, alike = (
-        share(part, tally.looked_up) for part in (tally.same_program, tally.same_behaviour)
+        share(part, counts.looked_up) for part in (counts.same_program, counts.same_behaviour)
     )
     return (
-        f"Cache hit rate: {whole} of the {tally.looked_up:,} candidates that passed the gates were"
+        f"Cache hit rate: {whole} of the {counts.looked_up:,} candidates that passed the gates were"
         f" duplicates and cost no training ({program} the same program as an earlier one, {alike}"
         f" another program that behaves the same). The Lion paper reports {LION_HIT_RATE} for its"
         " far longer search."
@@ -200,7 +204,7 @@ def cache_words(tally: Tally) -> str:
 
 
 def _endings(opened: Ledger) -> tuple[dict[tuple[str, int, str], str], int, dict[str, float]]:
-    """How each trial ended, by digest, round and task; and `exploits` and `floors` of a `Tally`."""
+    """How each trial ended, by digest, round and task; and a search's `exploits` and `floors`."""
     exploits, floors = 0, {}
     numbers: dict[str, int | None] = {}
     found = {}
@@ -248,18 +252,18 @@ def _reached(
     """Task by task, and how many passed the screen's tasks without being promoted."""
     stages = {task: "proxy" for task in funnel.proxy.tasks}
     stages = {task: "screen" for task in funnel.screen.tasks} | stages
-    counts: dict[str, Counter[str]] = {task: Counter() for task in stages}
+    by_task: dict[str, Counter[str]] = {task: Counter() for task in stages}
     unpromoted = 0
     for digest, in_round in keys:
         ended = {task: endings.get((digest, in_round, task)) for task in stages}
         for task, ending in ended.items():
             if ending is not None:
-                counts[task][ending] += 1
+                by_task[task][ending] += 1
         passed = all(ended[task] == PASSED for task in funnel.screen.tasks)
         if passed and funnel.proxy.tasks and ended[funnel.proxy.tasks[0]] is None:
             unpromoted += bool(funnel.screen.tasks)
     reached = tuple(
         Reached(task, stages[task], sum(c.values()), c[STOPPED], c[DIVERGED])
-        for task, c in counts.items()
+        for task, c in by_task.items()
     )
     return reached, unpromoted

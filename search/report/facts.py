@@ -8,13 +8,13 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from ...evaluators.wording import printed_name
+from ...evaluators.formatting import printed_name
 from ..config.settings import SearchConfig
 from ..selection.finalists import finalists
 from ..store.ledger import Ledger
 from ..store.outcome import Finalist, Round, best_champion, read_outcome, read_rounds
 from ..store.runs import Run, stored_config
-from .counts import Tally, read_tally
+from .counts import SearchCounts, read_counts
 from .lineage.ancestry import Ancestor, ancestry
 
 
@@ -24,7 +24,7 @@ class Facts:
 
     Attributes:
       outcome: `dataclasses.asdict` of the `Outcome`; None before there is one.
-      tally, rounds: of the search. seconds: that it has taken.
+      counts, rounds: of the search. seconds: that it has taken.
       finalists: of the outcome; before there is one, the best that held-out tasks have tried.
       best: the best rule's ordinal; before there is an outcome the best on held-out tasks, or
         where none was tried on them, the fittest. None before anything was trained.
@@ -35,7 +35,7 @@ class Facts:
     run: Run
     config: SearchConfig
     outcome: Mapping[str, Any] | None
-    tally: Tally
+    counts: SearchCounts
     rounds: tuple[Round, ...]
     finalists: tuple[Finalist, ...]
     best: int | None
@@ -63,13 +63,13 @@ def read_facts(run: Run) -> Facts:
     with closing(run.read()) as opened:
         config, found_outcome = stored_config(opened), read_outcome(opened)
         rounds = read_rounds(opened)
-        tally = read_tally(opened, config, rounds)
+        counts = read_counts(opened, config, rounds)
         outcome = asdict(found_outcome) if found_outcome else None
         best: int | None
         if found_outcome:
             best, found = found_outcome.ordinal, found_outcome.finalists
         else:
-            best, found = _best_so_far(tally, rounds), _validated(config, opened, rounds)
+            best, found = _best_so_far(counts, rounds), _validated(config, opened, rounds)
         line = ancestry(opened, best) if best is not None else ()
         if line:
             opened.program(line[-1].candidate.program, f"candidate {best}")
@@ -77,7 +77,7 @@ def read_facts(run: Run) -> Facts:
             run,
             config,
             outcome,
-            tally,
+            counts,
             rounds,
             found,
             best,
@@ -87,10 +87,10 @@ def read_facts(run: Run) -> Facts:
         )
 
 
-def _best_so_far(tally: Tally, rounds: tuple[Round, ...]) -> int | None:
+def _best_so_far(counts: SearchCounts, rounds: tuple[Round, ...]) -> int | None:
     if (found := best_champion(rounds)) is not None:
         return found[1].ordinal
-    finite = [(fitness, ordinal) for ordinal, fitness in tally.trials if math.isfinite(fitness)]
+    finite = [(fitness, ordinal) for ordinal, fitness in counts.trials if math.isfinite(fitness)]
     return min(finite)[1] if finite else None
 
 

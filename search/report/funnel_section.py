@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...evaluators.wording import share
-from .counts import Reached, Tally, cache_words, floor_words
+from ...evaluators.formatting import share
+from .counts import Reached, SearchCounts, cache_words, floor_words
 from .facts import Facts
 from .hall_of_fame import hall_of_fame, is_confirmed
 from .html.page import paragraph, row, row_group, section, table, text
@@ -22,72 +22,76 @@ _NUMERIC = (1, 3)
 
 def funnel_section(facts: Facts) -> str:
     """What became of the candidates; empty before anything was proposed."""
-    tally = facts.tally
-    if not tally.proposed:
+    counts = facts.counts
+    if not counts.proposed:
         return ""
     figures = [
-        ("proposed", f"{tally.proposed:,}", ""),
-        ("trained", f"{len(tally.trials):,}", share(len(tally.trials), tally.proposed)),
-        ("diverged in training", f"{tally.diverged:,}", share(tally.diverged, len(tally.trials))),
+        ("proposed", f"{counts.proposed:,}", ""),
+        ("trained", f"{len(counts.trials):,}", share(len(counts.trials), counts.proposed)),
+        (
+            "diverged in training",
+            f"{counts.diverged:,}",
+            share(counts.diverged, len(counts.trials)),
+        ),
         ("time searching", duration(facts.seconds), ""),
     ]
     cells = "".join(
         f"<div><dt>{name}</dt><dd>{value} <small>{part}</small></dd></div>"
         for name, value, part in figures
     )
-    lines = [*_before(tally), *_training(tally), *_after(facts)]
+    lines = [*_before(counts), *_training(counts), *_after(facts)]
     return section(
         "What became of the candidates",
         f"<dl>{cells}</dl>",
         table(_HEAD, lines, _NUMERIC),
-        paragraph(cache_words(tally)),
-        *([paragraph(words)] if (words := floor_words(tally)) else []),
+        paragraph(cache_words(counts)),
+        *([paragraph(words)] if (words := floor_words(counts)) else []),
     )
 
 
-def _before(tally: Tally) -> Iterator[str]:
-    whole = tally.proposed
+def _before(counts: SearchCounts) -> Iterator[str]:
+    whole = counts.proposed
     yield row_group("Before training; share of all proposals", len(_HEAD))
     yield _line("proposed", whole, whole)
-    for reason, count in tally.rejected.items():
+    for reason, count in counts.rejected.items():
         yield _line(f"rejected: {reason}", count, whole)
-    yield _line("duplicate: the same program", tally.same_program, whole)
-    yield _line("duplicate: behaves the same", tally.same_behaviour, whole)
-    yield _line("to be trained", whole - tally.all_rejected - tally.duplicates, whole)
+    yield _line("duplicate: the same program", counts.same_program, whole)
+    yield _line("duplicate: behaves the same", counts.same_behaviour, whole)
+    yield _line("to be trained", whole - counts.all_rejected - counts.duplicates, whole)
 
 
-def _training(tally: Tally) -> Iterator[str]:
-    whole = len(tally.trials)
+def _training(counts: SearchCounts) -> Iterator[str]:
+    whole = len(counts.trials)
     if not whole:
         return
     yield row_group("In training, task by task; share of all trained", len(_HEAD))
-    kinds = f"{tally.new:,} for the first time, {tally.again:,} again on a later round's problems"
+    kinds = f"{counts.new:,} for the first time, {counts.again:,} again on a later round's problems"
     yield _line("trained", whole, whole, kinds)
-    for place, reached in enumerate(tally.reached):
+    for place, reached in enumerate(counts.reached):
         yield _line(
-            f"{reached.stage}: {reached.task}", reached.trials, whole, _lost(reached, place, tally)
+            f"{reached.stage}: {reached.task}", reached.trials, whole, _lost(reached, place, counts)
         )
-    if any(reached.trials for reached in tally.reached):
-        yield _line("through all of them", tally.whole, whole)
+    if any(reached.trials for reached in counts.reached):
+        yield _line("through all of them", counts.whole, whole)
 
 
-def _lost(reached: Reached, place: int, tally: Tally) -> str:
+def _lost(reached: Reached, place: int, counts: SearchCounts) -> str:
     words = [
         f"{count:,} {what}"
         for count, what in (
-            (reached.stopped, "stopped at a hurdle"),
+            (reached.stopped, "stopped early"),
             (reached.diverged, "diverged"),
         )
         if count
     ]
-    following = tally.reached[place + 1 : place + 2]
+    following = counts.reached[place + 1 : place + 2]
     if (
-        tally.unpromoted
+        counts.unpromoted
         and reached.stage == "screen"
         and following
         and (following[0].stage == "proxy")
     ):
-        words.append(f"{tally.unpromoted:,} too far behind to go on")
+        words.append(f"{counts.unpromoted:,} too far behind to go on")
     return ", ".join(words)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ...evaluators.wording import percent
+from ...evaluators.formatting import percent
 from ..store.outcome import Finalist
 from .facts import Facts
 from .hall_of_fame import FAME_RULES, hall_of_fame, standing

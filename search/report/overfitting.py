@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from statistics import median
 
-from ...evaluators.wording import percent, plural
+from ...evaluators.formatting import percent, plural
 from ..store.outcome import Champion, Round, best_champion
 from .conclusions import Conclusion
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ...dsl.files import replace_text
-from ...evaluators.wording import percent, plural
+from ...evaluators.formatting import percent, plural
 from ..config.files import config_to_toml
 from ..store.runs import REPORT, Run
 from .best_section import best_rule
@@ -94,9 +94,9 @@ def _conclusion_of(facts: Facts) -> Conclusion:
     if facts.outcome:
         return judge(facts.outcome, facts.config.baseline, evolved=facts.evolved)
     resume = f"Continue it with `evoptax resume {shlex.quote(facts.run.name)}`."
-    trained = plural(len(facts.tally.trials), "candidate")
+    trained = plural(len(facts.counts.trials), "candidate")
     if facts.best is None:
-        if not facts.tally.trials:
+        if not facts.counts.trials:
             return Conclusion("This run has not trained a candidate yet.", (resume,))
         return Conclusion(
             f"This run is not finished: {trained} trained so far, all diverged.", (resume,)
@@ -149,10 +149,10 @@ def _overall(outcome: Mapping[str, Any]) -> Sequence[str]:
 
 
 def _scores(facts: Facts) -> str:
-    if not facts.tally.trials:
+    if not facts.counts.trials:
         return ""
     kin = {step.candidate.ordinal for step in facts.line}
-    chart = score_chart(facts.tally.trials, kin, facts.baseline)
+    chart = score_chart(facts.counts.trials, kin, facts.baseline)
     note = (
         "Each round has problems of its own, so a score is of the round that it was measured in."
         if facts.config.evolution.round
@@ -191,7 +191,7 @@ def _reproduction(facts: Facts) -> str:
     elif facts.config.is_trained:
         repeats = (
             "A budget in seconds ends elsewhere on another machine; to repeat this run exactly,"
-            f" leave it out and set budget.candidates to {len(facts.tally.trials)}."
+            f" leave it out and set budget.candidates to {len(facts.counts.trials)}."
         )
     else:
         repeats = (

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ...evaluators.wording import as_percent, percent, plural
+from ...evaluators.formatting import as_percent, percent, plural
 from ..store.outcome import Champion, Round, best_champion
 from .html.plot import MOST_PERCENT, SIZE, Axis, axis, evenly, figure, path, round_step, signed
 from .overfitting import stretches

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ...evaluators.wording import percent
+from ...evaluators.formatting import percent
 from ..store.outcome import Champion, Round
 from .facts import Facts
 from .html.page import folded, paragraph, row, section, table
@@ -29,7 +29,7 @@ _NUMERIC = (0, 1, 2, 3, 4)
 
 def rounds_section(facts: Facts) -> str:
     """The run's meta-overfitting curve, or why there is none."""
-    if not facts.tally.proposed:
+    if not facts.counts.proposed:
         return ""
     title = "Does it carry over to held-out tasks?"
     funnel, held_out = facts.config.funnel, ", ".join(facts.config.funnel.validation.tasks)

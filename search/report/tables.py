@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ...evaluators.wording import number, p_value, percent, printed_name
+from ...evaluators.formatting import number, p_value, percent, printed_name
 from .charts import interval_bar
 from .conclusions import (
     best_rows,

@@ -17,7 +17,7 @@ from ..store import ledger
 from ..store.ledger import Ledger
 from ..store.outcome import read_outcome, read_rounds
 from ..store.runs import Run, stored_config
-from .counts import TALLY, read_tally
+from .counts import COUNTS, read_counts
 from .lineage.ancestry import ancestry
 
 
@@ -40,7 +40,7 @@ def trimmed(run: Run, folder: Path) -> Run:
             raise UserError(f"run '{run.name}' is not finished; finish it before you trim it")
         if folder.exists():
             raise UserError(f"'{folder}' exists already")
-        tally = read_tally(opened, stored_config(opened), read_rounds(opened))
+        counts = read_counts(opened, stored_config(opened), read_rounds(opened))
         kept = _kept(opened)
         try:
             shutil.copytree(run.folder, folder, ignore=shutil.ignore_patterns(f"{ledger.FILE}*"))
@@ -48,7 +48,7 @@ def trimmed(run: Run, folder: Path) -> Run:
         except OSError as error:
             raise UserError(f"cannot write to '{folder}': {error.strerror}") from None
     with closing(copy.write()) as opened:
-        opened.set_fact(TALLY, asdict(tally))
+        opened.set_fact(COUNTS, asdict(counts))
         opened.keep_only(kept)
     return copy
 
@@ -63,5 +63,5 @@ def _kept(opened: Ledger) -> set[int]:
     while far:
         line = [step.candidate for ordinal in far for step in ancestry(opened, ordinal)]
         kept |= {candidate.ordinal for candidate in line}
-        far = {c.twin for c in line if c.twin is not None} - kept
+        far = {c.duplicate_of for c in line if c.duplicate_of is not None} - kept
     return kept

@@ -17,8 +17,8 @@ import numpy as np
 from ...dsl.algebra.canonical import program_digest
 from ...dsl.program import LEARNING_RATE, Program
 from ...dsl.syntax import format_program, parse
+from ...evaluators.formatting import percent
 from ...evaluators.scores.scoring import TaskScore, mean_log_ratio
-from ...evaluators.wording import percent
 from ...known_algorithms.catalogue import get_known
 from ...known_algorithms.nearest import nearest_known
 from ..config.seeds import FINALISTS, FRESH

@@ -16,7 +16,7 @@ from typing import Any
 from ...dsl.program import Program
 from ...dsl.syntax import format_program, parse
 from ...evaluators.fidelity import Fidelity
-from ...evaluators.scores.early_stopping import Hurdle, Pace, pace_from_plain
+from ...evaluators.scores.early_stopping import BaselineCurve, EarlyStopping, curve_from_plain
 from ...evaluators.scores.evaluate import score_from_json, score_to_json
 from ...evaluators.scores.scoring import TaskScore, mean_over_tasks
 from ..config.settings import SearchConfig, Stage
@@ -25,11 +25,11 @@ from ..execution.base import WorkerHung
 from ..execution.jobs import HUNG, Job, Trials, fidelity_from_plain, hung_score
 from ..store.records import Proposal
 
-# A candidate that fails the screen or a hurdle ranks behind one that passed and did this much
-# worse.
+# A candidate that fails the screen or is stopped early ranks behind one that passed and did this
+# much worse.
 UNPROMOTED_PENALTY = 0.5
 # How many times during a candidate's training run it is compared with the baseline; what that
-# saves, and whom it stops in error, is printed by benchmarks/hurdles.py.
+# saves, and whom it stops in error, is printed by benchmarks/early_stopping.py.
 CHECKPOINTS = 5
 
 
@@ -52,7 +52,7 @@ class CandidateTrainer:
     """Screen, then proxies for those that pass; a worker does both in one go."""
 
     def __init__(
-        self, trials: Trials, config: SearchConfig, number: int, paces: Mapping[str, Pace]
+        self, trials: Trials, config: SearchConfig, number: int, curves: Mapping[str, BaselineCurve]
     ) -> None:
         """For one round.
 
@@ -60,7 +60,7 @@ class CandidateTrainer:
           trials: who train, and where results are kept.
           config: of the search.
           number: the round's, from 0; each has seeds of its own.
-          paces: the baseline's on the round's problems, by task.
+          curves: the baseline's on the round's problems, by task.
         """
         self._trials = trials
         stages = [
@@ -78,9 +78,9 @@ class CandidateTrainer:
             "stages": [[(task, vars(f)) for task, f in stage] for stage in stages],
             "path": config.backend,
             "promote_within": funnel.promote_within,
-            "hurdle": funnel.hurdle,
+            "early_stopping": funnel.early_stopping,
             "most_gain": funnel.most_gain,
-            "paces": {task: vars(pace) for task, pace in paces.items()},
+            "curves": {task: vars(curve) for task, curve in curves.items()},
         }
 
     def start(self, candidate: Proposal, *, is_new: bool) -> Future[dict[str, Any]]:
@@ -122,11 +122,11 @@ def train_candidate(
     stages: Sequence[Sequence[tuple[str, dict[str, Any]]]],
     path: str,
     promote_within: float,
-    hurdle: float,
+    early_stopping: float,
     most_gain: float,
-    paces: Mapping[str, dict[str, Any]],
+    curves: Mapping[str, dict[str, Any]],
     known: Mapping[str, str],
-    score: Callable[[Job, Hurdle], TaskScore],
+    score: Callable[[Job, EarlyStopping], TaskScore],
 ) -> dict[str, Any]:
     """Trains a candidate. This is what a worker runs, so all but `score` is plain data.
 
@@ -134,9 +134,9 @@ def train_candidate(
       program: the candidate's text.
       stages: screen and proxy: tasks, each with its fidelity.
       path: name of the backend.
-      promote_within, hurdle, most_gain: see `Funnel`.
-      paces: by task, the baseline's `Pace`. known: the candidate's scores that are known.
-      score: trains one job, unless a hurdle stops it.
+      promote_within, early_stopping, most_gain: see `Funnel`.
+      curves: by task, the baseline's `BaselineCurve`. known: the candidate's scores that are known.
+      score: trains one job, unless early stopping ends it.
 
     Returns:
       "fitness", and by task the "scores" that were not known.
@@ -148,15 +148,17 @@ def train_candidate(
     def train_on(stage: Sequence[tuple[str, dict[str, Any]]]) -> float | None:
         """Its log-ratio on the task of a stage where it was stopped early; None if it was not."""
         for task, tried in stage:
-            pace = pace_from_plain(paces[task])
+            curve = curve_from_plain(curves[task])
             if task in known:
                 found = score_from_json(known[task])
             else:
                 job = Job(parsed, task, fidelity_from_plain(tried), path)
                 # Nobody looks at a candidate's curve again.
-                found = replace(score(job, Hurdle(pace, hurdle)), curve=(), curve_steps=())
+                found = replace(
+                    score(job, EarlyStopping(curve, early_stopping)), curve=(), curve_steps=()
+                )
                 new[task] = score_to_json(found)
-            ratios.append(pace.log_ratio(found, most_gain))
+            ratios.append(curve.log_ratio(found, most_gain))
             if found.diverged or found.stopped_at is not None:
                 return ratios[-1]
         return None

@@ -115,7 +115,7 @@ class Ledger:
             for p in proposals:
                 row = (
                     *(p.ordinal, p.parent, p.change, format_program(p.program), p.digest),
-                    *(p.status.value, p.reason, p.twin),
+                    *(p.status.value, p.reason, p.duplicate_of),
                 )
                 added = self._db.execute(
                     "insert or ignore into candidates values (?,?,?,?,?,?,?,?,null)", row

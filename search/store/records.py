@@ -13,7 +13,7 @@ from .plain import Mismatch, shown
 
 # What becomes of those who survive a round, in the place of a mutation.
 SURVIVES = "survives the round"
-# Why a duplicate is one, where its program differs from its twin's.
+# Why a duplicate is one, where its program differs from that of the one it repeats.
 ALIKE = "behaves the same"
 
 
@@ -42,7 +42,7 @@ class Proposal:
       program: the candidate.
       digest: what it computes (`program_digest`).
       status: see `Status`. reason: why it was rejected, or how it is a duplicate.
-      twin: the earlier proposal that it repeats.
+      duplicate_of: the earlier proposal that it repeats.
       candidate: its number in the history; None where it was rejected.
       expected: its parent's fitness; NaN for a starter.
     """
@@ -54,7 +54,7 @@ class Proposal:
     digest: str
     status: Status
     reason: str = ""
-    twin: int | None = None
+    duplicate_of: int | None = None
     candidate: int | None = None
     expected: float = math.nan
 
@@ -72,7 +72,7 @@ class Candidate:
     digest: str
     status: str
     reason: str
-    twin: int | None
+    duplicate_of: int | None
     fitness: float | None
 
 
@@ -94,6 +94,7 @@ COLUMNS = {
     "digest": ("typeof(digest) = 'text' and digest not glob '*[^0-9a-f]*'", "a digest"),
     "status": (f"status in ({_STATUSES})", _STATUSES),
     "reason": ("typeof(reason) = 'text'", "text"),
+    # `duplicate_of`, under the name that it has in files since the first version.
     "twin": (f"twin {_EARLIER.format('twin')}", "an earlier candidate"),
     "fitness": ("fitness is null or typeof(fitness) = 'real'", "a number"),
 }

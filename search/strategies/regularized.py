@@ -65,15 +65,15 @@ class RegularizedEvolution:
         for program in starters:
             ordinal, digest = len(batch), program_digest(program)
             candidate = history.candidate(digest)
-            status, twin = Status.NEW, None
+            status, duplicate_of = Status.NEW, None
             if candidate is not None:
-                status, twin = Status.DUPLICATE, history.first_ordinal(candidate)
+                status, duplicate_of = Status.DUPLICATE, history.first_ordinal(candidate)
             else:
                 candidate = history.candidates
                 history = history.with_candidate(digest, ordinal)
             words = f"start: {program.name}"
             batch.append(
-                Proposal(ordinal, None, words, program, digest, status, "", twin, candidate)
+                Proposal(ordinal, None, words, program, digest, status, "", duplicate_of, candidate)
             )
         islands: tuple[Population, ...] = ((),) * settings.islands
         return SearchState(config.seed, settings, (), islands, history, len(batch), (tuple(batch),))
@@ -110,7 +110,7 @@ class RegularizedEvolution:
         for place in range(min(map(len, living)) * count):
             survivor = living[(ordinal + place) % count][place // count]
             candidate = survivor.candidate
-            twin = history.first_ordinal(candidate)
+            duplicate_of = history.first_ordinal(candidate)
             status = Status.AGAIN
             if history.last_ordinal(candidate) >= ordinal:
                 status = Status.DUPLICATE
@@ -125,7 +125,7 @@ class RegularizedEvolution:
                     survivor.digest,
                     status,
                     "",
-                    twin,
+                    duplicate_of,
                     candidate,
                 )
             )
@@ -138,7 +138,7 @@ class RegularizedEvolution:
             round=state.round + 1,
             first=ordinal,
             begun=state.asked,
-            elders=ordinal + len(batch),
+            first_newborn=ordinal + len(batch),
         )
 
     def ask(self, state: SearchState, most: int | None = None) -> tuple[Batch, SearchState]:
@@ -264,10 +264,10 @@ class RegularizedEvolution:
         candidate = history.candidate(digest)
 
         def proposal(
-            status: Status, reason: str = "", twin: int | None = None, of: int | None = None
+            status: Status, reason: str = "", duplicate_of: int | None = None, of: int | None = None
         ) -> Proposal:
             what = (ordinal, parent.ordinal, change, program, digest)
-            return Proposal(*what, status, reason, twin, of, parent.fitness)
+            return Proposal(*what, status, reason, duplicate_of, of, parent.fitness)
 
         found = Examination(None)
         # A duplicate may be too large as well: dead code, which changes nothing, would pile up.
@@ -287,11 +287,11 @@ class RegularizedEvolution:
         if candidate is None:
             candidate = history.candidates
             return proposal(Status.NEW, of=candidate), history.with_candidate(digest, ordinal)
-        twin = history.first_ordinal(candidate)
+        duplicate_of = history.first_ordinal(candidate)
         if _is_tried_again(state, history, candidate, promising):
-            again = proposal(Status.AGAIN, reason, twin, candidate)
+            again = proposal(Status.AGAIN, reason, duplicate_of, candidate)
             return again, history.with_trial(candidate, ordinal)
-        return proposal(Status.DUPLICATE, reason, twin, candidate), history
+        return proposal(Status.DUPLICATE, reason, duplicate_of, candidate), history
 
     def _child(self, state: SearchState, ordinal: int) -> tuple[Individual, Program, str]:
         """A parent, its child, and the change in words."""
@@ -334,7 +334,7 @@ def _survivors(population: Population, settings: Evolution) -> Population:
 
 def _survivors_of_before(population: Population, state: SearchState) -> int:
     """How many of a population survived the round before; they come first."""
-    return bisect_left(population, state.elders, key=lambda individual: individual.ordinal)
+    return bisect_left(population, state.first_newborn, key=lambda individual: individual.ordinal)
 
 
 def rank(individual: Individual) -> tuple[float, int]:

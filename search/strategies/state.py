@@ -38,7 +38,7 @@ class SearchState:
       next_ordinal: of the next proposal.
       pending: batches asked for and not told yet, oldest first.
       round: its number, from 0. first: its first proposal. begun: trials asked for before it.
-      elders: the first proposal that is no survivor of the round before; 0 in the first round.
+      first_newborn: the first proposal that is no survivor of the round before; 0 in the first.
       level: how much higher the same candidates' fitness is on this round's problems than it was on
         the first round's. The history is of those.
     """
@@ -53,7 +53,7 @@ class SearchState:
     round: int = 0
     first: int = 0
     begun: int = 0
-    elders: int = 0
+    first_newborn: int = 0
     level: float = 0.0
 
     def fitness(self, candidate: int) -> float:

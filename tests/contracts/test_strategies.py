@@ -124,7 +124,8 @@ def _candidates(name: str, run: Told) -> list[Proposal]:
 def _shown(name: str, run: Told) -> list[tuple[object, ...]]:
     """What can be compared: a starter expects NaN."""
     return [
-        (p.ordinal, p.parent, p.change, p.program, p.status, p.twin) for p in _candidates(name, run)
+        (p.ordinal, p.parent, p.change, p.program, p.status, p.duplicate_of)
+        for p in _candidates(name, run)
     ]
 
 
@@ -143,7 +144,7 @@ def test_candidates_are_in_order_and_well_formed(name: str) -> None:
     assert [p.ordinal for p in candidates] == list(range(len(candidates)))
     for p in candidates:
         assert p.parent is None or p.parent < p.ordinal
-        assert p.twin is None or p.twin < p.ordinal
+        assert p.duplicate_of is None or p.duplicate_of < p.ordinal
         if p.status.is_trained:
             check(p.program)
             assert p.digest == program_digest(p.program)

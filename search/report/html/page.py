@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from ....evaluators.wording import printable
+from ....evaluators.formatting import printable
 
 _STYLE = """
 :root{color-scheme:light dark;--paper:#fdfcfa;--ink:#1d2126;--soft:#5f6670;--line:#ddd9d2;

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ....evaluators.wording import MINUS
+from ....evaluators.formatting import MINUS
 from .page import text
 
 T = TypeVar("T")
@@ -19,8 +19,8 @@ T = TypeVar("T")
 SIZE = 1000  # the plot's own units, both ways
 # Above the axis, a strip for what is off it.
 _STRIP = 90
-# What fails the screen or a hurdle is ranked behind by 0.5, so nothing beyond this is a loss that
-# was measured on all proxies.
+# What fails the screen or is stopped early is ranked behind by 0.5, so nothing beyond this is a
+# loss that was measured on all proxies.
 MOST_PERCENT = 70.0
 
 PLOT_STYLE = """

@@ -11,11 +11,11 @@ from typing import Any
 
 import networkx as nx
 
-from ....evaluators.wording import clipped, percent, printable
+from ....evaluators.formatting import clipped, percent, printable
 from .text import repeats
 
 # Keys that every node of the JSON has, null where there is nothing.
-_OPTIONAL = {"fitness": None, "reason": None, "twin": None}
+_OPTIONAL = {"fitness": None, "reason": None, "duplicate_of": None}
 
 
 def to_json(graph: nx.DiGraph) -> str:

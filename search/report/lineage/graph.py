@@ -70,8 +70,8 @@ def lineage_graph(ledger: Ledger, *, ordinal: int | None = None) -> nx.DiGraph:
     Returns:
       A graph whose nodes are ordinals. Nodes carry `change`, `program`, `digest`, `status`,
       `statements` (the size in lines) and `diverged`; `fitness` (mean log-ratio to the baseline,
-      finite), `reason` (of a rejection, or how a candidate repeats another) and `twin` (whom one
-      repeats that is a duplicate, or trained again) only where there is one. Edges carry
+      finite), `reason` (of a rejection, or how a candidate repeats another) and `duplicate_of`
+      (whom it repeats, as a duplicate or trained again) only where there is one. Edges carry
       `change`, and `difference` (child's fitness minus parent's) where both are finite. The
       graph's own attribute `candidate` is the ordinal that was asked for.
 
@@ -116,6 +116,6 @@ def _attributes(candidate: Candidate) -> dict[str, str | int | float | bool]:
         attributes["fitness"] = fitness
     if candidate.reason:
         attributes["reason"] = candidate.reason
-    if candidate.twin is not None:
-        attributes["twin"] = candidate.twin
+    if candidate.duplicate_of is not None:
+        attributes["duplicate_of"] = candidate.duplicate_of
     return attributes

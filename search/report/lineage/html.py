@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ....evaluators.wording import percent, plural
+from ....evaluators.formatting import percent, plural
 from ...store.ledger import Candidate
 from ...store.records import ALIKE
 from ..html.page import code_block, page, paragraph, section, text
@@ -129,11 +129,11 @@ def _effect(step: Ancestor) -> str:
 
 def _twin(candidate: Candidate) -> str:
     """Whom a candidate repeats, to follow other words; empty if nobody."""
-    if candidate.twin is None:
+    if candidate.duplicate_of is None:
         return ""
-    words = f", the same as candidate {candidate.twin}"
+    words = f", the same as candidate {candidate.duplicate_of}"
     if candidate.reason == ALIKE:
-        words = f", behaves as candidate {candidate.twin}"
+        words = f", behaves as candidate {candidate.duplicate_of}"
     return words + (" and was trained again" if candidate.status == "again" else "")
 
 
@@ -162,6 +162,6 @@ def _candidate(graph: nx.DiGraph, node: int) -> Candidate:
         attributes["digest"],
         attributes["status"],
         attributes.get("reason", ""),
-        attributes.get("twin"),
+        attributes.get("duplicate_of"),
         float("inf") if attributes["diverged"] else attributes.get("fitness"),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ....evaluators.wording import clipped, percent, plural, printable
+from ....evaluators.formatting import clipped, percent, plural, printable
 from ...store.records import ALIKE
 
 if TYPE_CHECKING:
@@ -41,10 +41,14 @@ def best_candidates(graph: nx.DiGraph, most: int = BEST) -> list[int]:
 
 def repeats(attributes: Mapping[str, Any]) -> str:
     """Whom a candidate repeats, and how, in words; empty if nobody."""
-    twin = attributes.get("twin")
-    if twin is None:
+    duplicate_of = attributes.get("duplicate_of")
+    if duplicate_of is None:
         return ""
-    return f"behaves as {twin}" if attributes.get("reason") == ALIKE else f"same as {twin}"
+    return (
+        f"behaves as {duplicate_of}"
+        if attributes.get("reason") == ALIKE
+        else f"same as {duplicate_of}"
+    )
 
 
 def _ancestry(graph: nx.DiGraph) -> Iterator[str]:

@@ -32,7 +32,7 @@ from .library import library
 from .neighbours import neighbours
 from .rounding import cost, refined, rounded
 from .semantic_backpropagation import backpropagated
-from .shortening import tidied
+from .shortening import cleaned
 from .state import EMPTY, DistillState, Problem, Settings
 from .table import MOST_STEPS, MOST_WEIGHTS, Table, table
 from .traces import FEWEST_STEPS, Trace, relative_error
@@ -324,4 +324,4 @@ def _with_learning_rate(program: Program, problem: Problem) -> Program:
         return program
     factor = Constant(1.0 / float(rates.flat[0]))
     scaled = Call("multiply", (factor, Call("multiply", (Name(LEARNING_RATE), program.result))))
-    return tidied(dataclasses.replace(program, result=scaled))
+    return cleaned(dataclasses.replace(program, result=scaled))

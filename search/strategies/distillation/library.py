@@ -13,7 +13,7 @@ from ....dsl.numpy.recorder import CannotBind
 from ....dsl.numpy.whole_runs import Bound
 from ....dsl.program import Call, Constant, Expr, Name, Program
 from .drafts import Draft, grown
-from .shortening import tidied
+from .shortening import cleaned
 from .table import Table
 from .traces import Array
 
@@ -71,7 +71,7 @@ def library(
         if number >= len(_SIMPLEST) and rng.random() < _SIGNS:
             draft.roots[-1] = Call("sign", (draft.roots[-1],))
         try:
-            program = tidied(draft.program())
+            program = cleaned(draft.program())
             value = Bound(program, table).predict()[:, 0].reshape(-1)
         except (ProgramError, CannotBind):
             continue

@@ -6,7 +6,7 @@ from ....dsl.errors import ProgramError
 from ....dsl.primitives import PRIMITIVES, Scope
 from ....dsl.program import Call, Constant, Expr, Name, Program, replaced, subexpressions
 from .drafts import CONDITIONS, Draft
-from .shortening import tidied
+from .shortening import cleaned
 
 # Costlier primitives are left to chance.
 _MOST_COST = 5
@@ -59,6 +59,6 @@ def neighbours(program: Program, *, max_size: int, max_state: int) -> list[Progr
 
 def _keep(found: dict[Program, None], draft: Draft) -> None:
     try:
-        found[tidied(draft.program())] = None
+        found[cleaned(draft.program())] = None
     except ProgramError:
         return

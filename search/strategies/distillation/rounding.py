@@ -10,7 +10,7 @@ from ....dsl.literals import literals, with_literals
 from ....dsl.numpy.whole_runs import Bound
 from ....dsl.program import Program
 from .fitting import Fitted, assess, fit, score
-from .shortening import smaller, tidied
+from .shortening import cleaned, smaller
 from .table import Table
 
 
@@ -47,7 +47,7 @@ def _extent(program: Program) -> tuple[int, int, int]:
 
 def refitted(found: Fitted, table: Table, iterations: int) -> Fitted:
     """The program with fitted literals."""
-    program = tidied(found.program)
+    program = cleaned(found.program)
     bound = Bound(program, table)
     return fit(Fitted(program, found.score), bound, table, iterations)
 
@@ -68,7 +68,7 @@ def rounded(found: Fitted, table: Table) -> Fitted:
             if tried.score <= max(table.rounding, 1.001 * found.score):
                 found = tried
                 break
-    program = tidied(found.program)
+    program = cleaned(found.program)
     tried = _scored(program, table)
     return tried if tried.score <= max(table.rounding, 1.001 * found.score) else found
 

@@ -19,7 +19,7 @@ from ....dsl.numpy.whole_runs import Bound
 from ....dsl.program import Call, Constant, Expr, Program, replaced, subexpressions
 from .drafts import Draft, graft
 from .library import Library
-from .shortening import tidied
+from .shortening import cleaned
 from .table import Table
 from .traces import Array
 
@@ -97,7 +97,7 @@ def backpropagated(
         joined = Call("multiply", (old, Call("add", (Constant(base), multiple))))
     draft.roots[position] = replaced(draft.roots[position], index, joined)
     try:
-        child = tidied(draft.program())
+        child = cleaned(draft.program())
     except ProgramError:
         return None
     return child if child.size <= max_size and len(child.state) <= max_state else None

@@ -52,7 +52,7 @@ def rebuilt(program: Program, body: tuple[Statement, ...], result: Expr) -> Prog
         return None
 
 
-def tidied(program: Program) -> Program:
+def cleaned(program: Program) -> Program:
     """The program with literals computed and moved outwards, and without states that are copies.
 
     It computes the same for real numbers.
@@ -190,4 +190,4 @@ def smaller(program: Program) -> Iterator[Program]:
                     result = changed
                 found = rebuilt(program, tuple(body), result)
                 if found is not None and found.size <= program.size:
-                    yield tidied(found)
+                    yield cleaned(found)

@@ -16,7 +16,7 @@ from ....dsl.errors import ProgramError
 from ....dsl.expressions import MAX_DEPTH
 from ....dsl.program import Call, Constant, Expr, Name, Program, names_in, replaced, subexpressions
 from .drafts import SAME_ARITY, SAME_ARITY_WEIGHTS, Draft, graft, grown, literal
-from .shortening import tidied
+from .shortening import cleaned
 
 ATTEMPTS = 20
 
@@ -168,7 +168,7 @@ def vary(
             if rng.random() < 0.6:
                 break
         try:
-            child = tidied(draft.program())
+            child = cleaned(draft.program())
         except ProgramError:
             continue
         if child.size > max_size or len(child.state) > max_state or child == program:

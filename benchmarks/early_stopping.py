@@ -4,7 +4,7 @@ Trains descendants of AdamW and Lion to the end, with ten checkpoints, and says 
 which would have been stopped at which checkpoint, and how many of the candidates that ended level
 with tuned AdamW (at most 5 % worse), or better, would have been lost.
 
-    python benchmarks/hurdles.py [--task NAME] [--descendants N]
+    python benchmarks/early_stopping.py [--task NAME] [--descendants N]
 """
 
 from __future__ import annotations
