@@ -67,7 +67,7 @@ def _speed_json(speed: Speed) -> dict[str, Any]:
 
 
 def _task_json(found: Evaluation, result: RuleResult, task: str) -> dict[str, Any]:
-    from ..evaluators.scores.scoring import compare
+    from ..evaluators.scores.comparison import compare
 
     score = found.scores[result.rule, task]
     tunes = result.rule in found.tuned
@@ -222,7 +222,8 @@ def _floors(found: Evaluation) -> Iterator[str]:
 
 
 def _notes(found: Evaluation) -> Iterator[str]:
-    from ..evaluators.scores.statistics import CONFIDENCE, smallest_p
+    from ..evaluators.scores.certainty import LEVEL
+    from ..evaluators.scores.statistics import smallest_p
 
     if found.unusable:
         left_out = ", ".join(found.unusable)
@@ -230,7 +231,7 @@ def _notes(found: Evaluation) -> Iterator[str]:
     yield from _floors(found)
     pairs = (len(found.tasks) - len(found.unusable)) * found.seeds
     rivals = len(found.rivals)
-    if rivals and rivals * smallest_p(pairs) >= 1 - CONFIDENCE:
+    if rivals and rivals * smallest_p(pairs) > LEVEL:
         yield (
             f"{plural(pairs, 'pair')} of runs cannot prove a difference for"
             f" {plural(rivals, 'rule')}, however large: take more --seeds or --tasks."

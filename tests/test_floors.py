@@ -13,13 +13,13 @@ from evoptax.cli.main import main
 from evoptax.dsl.errors import UserError
 from evoptax.dsl.syntax import parse
 from evoptax.evaluators.fidelity import Fidelity
+from evoptax.evaluators.scores.comparison import compare
 from evoptax.evaluators.scores.early_stopping import EarlyStopping, baseline_curve
 from evoptax.evaluators.scores.evaluate import Evaluator, score_from_json, score_to_json
 from evoptax.evaluators.scores.scoring import (
     ROUNDING,
     SMALLEST_LOSS,
     TaskScore,
-    compare,
     floor_of,
     log_losses,
     log_ratio,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from typing import Any
 
@@ -13,9 +14,10 @@ from evoptax.dsl.machine.bytecode import TooLarge
 from evoptax.dsl.syntax import parse
 from evoptax.evaluators.backends import problems
 from evoptax.evaluators.fidelity import LEARNING_RATES, Fidelity
+from evoptax.evaluators.scores.comparison import compare
 from evoptax.evaluators.scores.early_stopping import EarlyStopping, baseline_curve, curve_from_plain
 from evoptax.evaluators.scores.evaluate import Evaluator, score_from_json, score_to_json
-from evoptax.evaluators.scores.scoring import TaskScore, bounded, compare, log_ratio, mean_log_ratio
+from evoptax.evaluators.scores.scoring import TaskScore, bounded, log_ratio, mean_log_ratio
 from evoptax.evaluators.tasks import get_task
 from evoptax.known_algorithms.catalogue import get_known
 from evoptax.search.mutation.mutate import mutate
@@ -141,12 +143,17 @@ def test_a_grid_moves_until_the_best_rate_lies_inside() -> None:
 
 
 def test_comparison_is_paired_over_seeds() -> None:
-    base = _score((1.0, 9), (2.0, 9), (4.0, 9))
-    better = _score((0.9, 9), (1.81, 9), (3.59, 9))
+    problems = [1.0, 2.0, 4.0, 3.0, 1.5, 2.5, 5.0, 0.5]
+    base = _score(*((loss, 9) for loss in problems))
+    gains = [0.9, 0.905, 0.8975, 0.9, 0.91, 0.89, 0.9, 0.901]
+    better = _score(*((g * loss, 9) for g, loss in zip(gains, problems, strict=True)))
     found = compare(better, base)
     assert found.low < found.mean < found.high < 0
-    assert found.percent == pytest.approx(-9.9, abs=0.2)
-    assert found.p < 0.01
+    assert math.expm1(found.mean) == pytest.approx(-0.099, abs=0.002)
+    assert found.p < 0.01 and found.side == -1
+    # With three seeds nothing is sure: no test of three differences can be.
+    few = compare(_score((0.9, 9), (1.81, 9), (3.59, 9)), _score((1.0, 9), (2.0, 9), (4.0, 9)))
+    assert few.mean < 0 and few.side == 0
 
 
 def test_scores_survive_json_exactly() -> None:

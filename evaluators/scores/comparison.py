@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .certainty import side
 from .profiles import (
     StepsToTarget,
     breakpoints,
@@ -16,8 +17,8 @@ from .profiles import (
     steps_to_target,
     targets,
 )
-from .scoring import TaskScore, log_ratios
-from .statistics import CONFIDENCE, Estimate, bootstrap_interval, estimate, holm
+from .scoring import TaskScore, log_ratio, log_ratios
+from .statistics import Estimate, bootstrap_interval, estimate, holm
 
 Scores = Mapping[tuple[str, str], TaskScore]  # by rule and task
 
@@ -65,11 +66,7 @@ class RuleResult:
     @property
     def side(self) -> int:
         """−1 where it is surely better than the baseline, 1 where surely worse, 0 where open."""
-        if self.loss.mean == np.inf:
-            return 1
-        # The test and the interval may differ where seeds are few; both have to be sure.
-        surely = self.p_holm < 1 - CONFIDENCE and not self.loss.low <= 0 <= self.loss.high
-        return int(np.sign(self.loss.mean)) if surely else 0
+        return side(self.loss.mean, self.loss.low, self.loss.high, self.p_holm)
 
 
 def compare_rules(
@@ -101,6 +98,18 @@ def compare_rules(
     ]
     # NaN, where no task is left, has no order; then the rules stay in theirs.
     return sorted(results, key=lambda result: result.loss.mean) if usable else results
+
+
+def compare(rule: TaskScore, baseline: TaskScore) -> Estimate:
+    """Compares two rules on a task, seed by seed, each at its own tuned learning rate.
+
+    Returns:
+      The log-ratio of validation losses above their task's floor, rule over baseline, over seeds;
+      inf if the rule diverged, −inf if the baseline alone did, both without an interval.
+    """
+    if rule.diverged or baseline.diverged:
+        return Estimate(log_ratio(rule, baseline))
+    return estimate(log_ratios(rule, baseline)[None])
 
 
 def _estimate(differences: Sequence[np.ndarray], *, is_baseline: bool) -> Estimate:

@@ -215,27 +215,6 @@ def joined(scores: Sequence[TaskScore]) -> TaskScore:
     )
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """The log-ratio of validation losses above their task's floor, rule over baseline; negative is
-    better.
-
-    Attributes:
-      mean: over seeds. low, high: its 95 % confidence interval from a paired t-test over seeds
-        (infinite with one seed). p: the test's two-sided p-value.
-    """
-
-    mean: float
-    low: float
-    high: float
-    p: float
-
-    @property
-    def percent(self) -> float:
-        """How much higher the rule's loss is, in percent (negative: lower)."""
-        return 100 * math.expm1(self.mean)
-
-
 def log_ratios(rule: TaskScore, baseline: TaskScore) -> np.ndarray:
     """log(rule / baseline), one per seed, each at its own tuned learning rate; (S,).
 
@@ -249,25 +228,6 @@ def log_ratios(rule: TaskScore, baseline: TaskScore) -> np.ndarray:
 def log_ratio(rule: TaskScore, baseline: TaskScore) -> float:
     """Mean over seeds of log(rule / baseline); inf if the rule diverged."""
     return float(np.mean(log_ratios(rule, baseline)))
-
-
-def compare(rule: TaskScore, baseline: TaskScore) -> Comparison:
-    """Compares two rules on a task, seed by seed, each at its own tuned learning rate."""
-    if rule.diverged or baseline.diverged:
-        return Comparison(log_ratio(rule, baseline), -math.inf, math.inf, math.nan)
-    return interval(log_ratios(rule, baseline))
-
-
-def interval(differences: np.ndarray) -> Comparison:
-    """Mean and 95 % t-interval of paired differences."""
-    mean = float(np.mean(differences))
-    if len(differences) < 2 or np.ptp(differences) == 0:
-        return Comparison(mean, -math.inf, math.inf, math.nan)
-    from scipy import stats  # takes a second to import, and a search needs it at its end alone
-
-    test = stats.ttest_1samp(differences, 0.0)
-    bounds = test.confidence_interval(0.95)
-    return Comparison(mean, float(bounds.low), float(bounds.high), float(test.pvalue))
 
 
 def mean_log_ratio(

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-CONFIDENCE = 0.95
+from .certainty import CONFIDENCE, side
+
 RESAMPLES = 9_999
 _SEED = 0  # Of resampling: the same table always gives the same interval and p-value.
 
@@ -33,6 +34,11 @@ class Estimate:
     low: float = -math.inf
     high: float = math.inf
     p: float = math.nan
+
+    @property
+    def side(self) -> int:
+        """−1 where it is surely below 0, 1 where surely above, 0 where open."""
+        return side(self.mean, self.low, self.high, self.p)
 
     @property
     def bounded(self) -> bool:

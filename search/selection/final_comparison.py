@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ...evaluators.scores.scoring import TaskScore, compare, log_ratios
+from ...evaluators.scores.comparison import compare
+from ...evaluators.scores.scoring import TaskScore, log_ratios
 from ...evaluators.scores.statistics import estimate
 from ...evaluators.tasks import tier_of
 from ..store.outcome import Overall, Row
@@ -71,11 +72,11 @@ def _row(rule: str, score: TaskScore, base: TaskScore, *, is_baseline: bool) -> 
     )
     if is_baseline or score.diverged or base.diverged:
         return row
-    result = compare(score, base)
-    bounded = math.isfinite(result.low)
+    found = compare(score, base)
     return replace(
         row,
-        log_ratio=result.mean,
-        low=result.low if bounded else None,
-        high=result.high if bounded else None,
+        log_ratio=found.mean,
+        low=found.low if found.bounded else None,
+        high=found.high if found.bounded else None,
+        p=None if math.isnan(found.p) else found.p,
     )

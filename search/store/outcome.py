@@ -67,8 +67,9 @@ class Row:
 
     Attributes:
       loss: mean validation loss at the tuned learning rate (inf: diverged at every rate).
-      log_ratio, low, high: to the baseline, with a 95 % interval from a paired t-test over seeds
-        (None where it has no meaning, as for the baseline itself or with one seed).
+      log_ratio, low, high, p: to the baseline, with a 95 % interval over seeds and the p-value of a
+        paired test, as in `Overall` (None where they have no meaning, as for the baseline itself or
+        with few seeds). Runs of older versions have no p and an interval from a t-test.
       solved: whether its loss is as low as can be told; rules that solve a task count as equal.
     """
 
@@ -81,6 +82,7 @@ class Row:
     low: float | None = None
     high: float | None = None
     solved: bool = False
+    p: float | None = None
 
 
 @dataclass(frozen=True)
