@@ -20,9 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from performance import environment, write_section
-
-ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("dsl", "known_algorithms", "evaluators", "search", "cli")
+from revisions import ROOT, import_folder, source_of
 
 
 @dataclass(frozen=True)
@@ -40,15 +38,6 @@ class Count:
             f"| {self.version} | {self.trained:,} | {self.searching:.0f} s | {rate:.1f} /s "
             f"| {self.whole:.0f} s |"
         )
-
-
-def installed(source: Path, folder: Path) -> Path:
-    """A folder to import evoptax from, with its packages linked to a source tree."""
-    (folder / "evoptax").mkdir(parents=True)
-    api = source / "api"  # is evoptax itself; an earlier revision has none
-    for path in [source / package for package in PACKAGES] + [*api.glob("*.py")]:
-        (folder / "evoptax" / path.name).symlink_to(path)
-    return folder
 
 
 def search(version: str, path: Path, folder: Path, cache: Path) -> Count:
@@ -81,20 +70,13 @@ def main() -> None:
         folder = Path(name)
         sources = {"now": ROOT}
         if args.against:
-            sources[args.against] = folder / "source"
-            sources[args.against].mkdir()
-            archive = subprocess.run(
-                ["git", "archive", args.against], cwd=ROOT, check=True, capture_output=True
-            )
-            subprocess.run(
-                ["tar", "x", "-C", sources[args.against]], input=archive.stdout, check=True
-            )
+            sources[args.against] = source_of(args.against, folder / "source")
         lines = []
         for turn in ("first", "counted"):
             for i, (version, source) in enumerate(sources.items()):
                 path = folder / f"path{i}"
                 if not path.exists():
-                    installed(source, path)
+                    import_folder(source, path)
                 count = search(version, path, folder / f"{turn}{i}", folder / f"cache{i}")
                 print(turn, count.line(), flush=True)
                 lines += [count.line()] if turn == "counted" else []
