@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import random
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,13 +20,22 @@ from evoptax.dsl.program import Program
 from evoptax.dsl.syntax import parse
 from evoptax.evaluators.tasks import get_task
 from evoptax.known_algorithms.catalogue import KNOWN
+from evoptax.search.config.files import config_from_dict
+from evoptax.search.config.seeds import ROUNDS_END, TUNED, TUNING
+from evoptax.search.engine.loop import run_search
+from evoptax.search.execution.executors.in_process import InProcess
 from evoptax.search.execution.executors.processes.workers import Workers
 from evoptax.search.execution.jobs import Memory, Trials
+from evoptax.search.selection import finals
+from evoptax.search.selection.pruning import prune
 from evoptax.search.selection.tuning.coordinates import coordinates_of, rounded
 from evoptax.search.selection.tuning.points import Points
 from evoptax.search.selection.tuning.strategy import Strategy
 from evoptax.search.selection.tuning.tune import Tuned, tune
+from evoptax.search.store.ledger import open_to_read
+from evoptax.search.store.runs import create_run
 from programs import random_program
+from small_search import settings
 from trained import Trained
 
 RATES = (1e-3, 1e-2, 3e-2)
@@ -187,3 +201,46 @@ def test_what_is_no_better_is_not_accepted(monkeypatch: pytest.MonkeyPatch) -> N
         nothing = parse("def f(w, g, *, lr=1e-3):\n    return lr * g\n")
         assert _tuned(nothing, workers).runs == 0
         assert _tuned(MOMENTUM, workers, generations=0).program == MOMENTUM
+
+
+class Asked(InProcess):
+    """Notes the first seeds of the jobs that it is asked to train."""
+
+    def __init__(self, tasks: list[str]) -> None:
+        self.seeds: list[int] = []
+        super().__init__(tasks)
+
+    def submit(self, request: Any, what: str, **how: Any) -> Any:
+        if request["do"] == "score":
+            self.seeds.append(request["job"]["fidelity"]["seeds"][0])
+        return super().submit(request, what, **how)
+
+
+def test_what_tuning_and_pruning_train_is_in_the_ledger(
+    small_task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Briefly: one task, few seeds and steps.
+    monkeypatch.setattr(finals, "tune", partial(tune, generations=1, seeds=2))
+    monkeypatch.setattr(finals, "prune", partial(prune, seeds=2, most_steps=20))
+    monkeypatch.setattr(finals, "tasks_for", lambda taken: ("cancer_logistic",))
+    nested = settings(small_task, candidates=12)
+    nested["funnel"] |= {"tuned": 1, "pruned": True}
+    config = config_from_dict(nested)
+    run = create_run(tmp_path, "tuned", config)
+    with Asked([small_task, "cancer_logistic"]) as asked:
+        outcome = run_search(run, config, asked)
+    ledger = run.ledger_path
+    with closing(open_to_read(ledger)) as opened:
+        stored = [json.loads(fidelity) for _, _, fidelity, _, _ in opened.results()]
+    assert any("hyperparameters" in fidelity for fidelity in stored)
+    kept = {fidelity["seeds"][0] for fidelity in stored}
+    late = {seed for seed in asked.seeds if seed >= ROUNDS_END}
+    assert any(TUNING <= seed < TUNED for seed in late) and late <= kept
+    # Killed before it had stored what it had chosen, it goes on without training any of it again.
+    with sqlite3.connect(ledger) as changed:
+        changed.execute(
+            "delete from facts where key = 'outcome' or key like 'tuned %' or key like 'pruned %'"
+        )
+    with Asked([small_task, "cancer_logistic"]) as again:
+        assert run_search(run, config, again) == outcome
+    assert not [seed for seed in again.seeds if seed >= ROUNDS_END]
