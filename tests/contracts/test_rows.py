@@ -95,7 +95,7 @@ RULE = '''
 HALF = KnownRule(
     text="""\\
 def half_sign(w, g, *, lr=1e-4):
-    \\"\\"\\"Half of sign descent.\\"\\"\\"
+    \\"\\"\\"Half of sign descent (Nobody 2026).\\"\\"\\"
     return lr * 0.5 * sign(g)
 """,
     paper=Paper(title="None", authors="Nobody", year=2026, venue="nowhere"),
@@ -114,13 +114,32 @@ assert "half" in evoptax.rule("half_sign").export("optax")
 options = ["--tasks", "quadratic", "--against", "lion", "--seeds", "2"]
 assert main(["evaluate", "half_sign", *options]) == 0
 """
+REFERENCE = """
+
+@reference("N", {"lr": 1e-2}, copies=0)
+@each_tensor
+def half_sign(w: np.ndarray, grads: list[np.ndarray], *, lr: float = 1e-2) -> Steps:
+    for g in grads:
+        w = w - lr / 2 * np.sign(g)
+        yield w
+"""
+SECOND = """
+
+def half_sign(params: Params, grads: list[Params], *, lr: float) -> Trajectory:
+    moves = np.cumsum([np.sign(_flatten(g)) for g in grads], axis=0)
+    return Trajectory([_unflatten(_flatten(params) - lr / 2 * move, params) for move in moves])
+"""
+# Of the tests that run over all known rules.
+TESTS = ("references", "test_known_algorithms.py", "test_golden_known.py", "test_state_size.py")
 
 
-def _run(folder: Path, code: str) -> str:
-    command = [sys.executable, "-P", "-c", code]
+def _run(folder: Path, *command: str, **environment: str) -> str:
     paths = {"PYTHONPATH": str(folder), "HOME": str(folder), "PATH": "/usr/bin:/bin"}
-    found = subprocess.run(command, env=paths, capture_output=True, text=True, timeout=300)
-    assert found.returncode == 0, found.stderr[-2000:]
+    whole = [sys.executable, "-P", *command]
+    found = subprocess.run(
+        whole, env=paths | environment, capture_output=True, text=True, timeout=300
+    )
+    assert found.returncode == 0, (found.stdout + found.stderr)[-2000:]
     return found.stdout
 
 
@@ -143,14 +162,28 @@ def _edit(path: Path, old: str, new: str) -> None:
 
 def test_a_primitive_is_a_row(copy: Path) -> None:
     _edit(copy / "dsl" / "primitives.py", "\n    # Arithmetic.\n", PRIMITIVE)
-    _run(copy.parent, USES_IT)
+    _run(copy.parent, "-c", USES_IT)
 
 
 def test_an_input_is_a_row(copy: Path) -> None:
     _edit(copy / "dsl" / "inputs.py", "\n_ROWS = (\n", INPUT)
-    _run(copy.parent, READS_IT)
+    _run(copy.parent, "-c", READS_IT)
 
 
 def test_a_documented_rule_is_a_row(copy: Path) -> None:
     _edit(copy / "known_algorithms" / "sign.py", "\nRULES = (LION,)\n", RULE)
-    assert "half_sign" in _run(copy.parent, FINDS_IT)
+    assert "half_sign" in _run(copy.parent, "-c", FINDS_IT)
+
+
+def test_a_documented_rule_is_tested_by_its_name(copy: Path) -> None:
+    """The rule, its reference and what `EVOPTAX_RENEW_GOLDEN` writes; no test is edited."""
+    tests = copy.parent / "tests"
+    shutil.copytree(ROOT / "tests", tests, ignore=shutil.ignore_patterns("__pycache__"))
+    _edit(copy / "known_algorithms" / "sign.py", "\nRULES = (LION,)\n", RULE)
+    for file, text in (("families/momentum.py", REFERENCE), ("second_derivations.py", SECOND)):
+        with (tests / "references" / file).open("a", encoding="utf-8") as opened:
+            opened.write(text)
+    golden = ("-m", "pytest", str(tests / "test_golden_known.py"), "-k", "half_sign or else")
+    _run(copy.parent, *golden, EVOPTAX_RENEW_GOLDEN="1")
+    everywhere = (str(tests / name) for name in TESTS)
+    _run(copy.parent, "-m", "pytest", *everywhere, "-k", "half_sign or every_rule or else")
