@@ -2,7 +2,7 @@
 
 A rule is exact when it changes no result in IEEE arithmetic, NaN and infinities included, except
 that constants are folded in float64 before they are rounded to the training precision. What holds
-for real numbers alone is in `simplification.identities`.
+for real numbers alone is in `laws`.
 """
 
 from __future__ import annotations
