@@ -23,7 +23,8 @@ from evoptax.dsl.export.formats.optax.write import to_optax
 from evoptax.dsl.expressions import parse_expression
 from evoptax.dsl.fused import bind_jax
 from evoptax.dsl.machine.bytecode import assemble
-from evoptax.dsl.primitives import PRIMITIVES, Scope
+from evoptax.dsl.primitive import Scope
+from evoptax.dsl.primitives import PRIMITIVES
 from evoptax.dsl.program import Call, Program, subexpressions
 from evoptax.known_algorithms.catalogue import KNOWN
 from paths import Machine, Problem

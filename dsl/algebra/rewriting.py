@@ -13,7 +13,8 @@ from enum import IntEnum
 
 import numpy as np
 
-from ..primitives import PRIMITIVES, Primitive, Scope
+from ..primitive import Primitive, Scope
+from ..primitives import PRIMITIVES
 from .terms import CONSTANT, Term, call, constant, keep
 
 
