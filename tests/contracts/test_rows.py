@@ -59,8 +59,10 @@ import numpy as np, evoptax
 from evoptax.dsl.errors import ProgramError, UserError
 from evoptax.dsl.export.base import formats
 from evoptax.dsl.machine.bytecode import TooLarge, assemble
+from evoptax.evaluators.backends.base import open_backend
+from evoptax.evaluators.backends.problems import Problems
+from evoptax.evaluators.fidelity import Fidelity
 from evoptax.evaluators.tasks import get_task
-from evoptax.evaluators.training import Trainer
 from evoptax.search.filters.gates import examine
 from evoptax.search.strategies.distillation.recording import record_rule
 from evoptax.search.strategies.distillation.traces import relative_error
@@ -68,12 +70,17 @@ from evoptax.search.strategies.distillation.traces import relative_error
 rule = evoptax.rule("def mine(w, g, phase, *, lr=0.1):\\n    return lr * phase * g\\n")
 assert "phase: jax.typing.ArrayLike = 2" in rule.export("optax")
 assert [rule.export(format) for format in formats()]
-trainer = Trainer(get_task("quadratic"))
 twice = evoptax.rule("def mine(w, g, *, lr=0.2):\\n    return lr * g\\n")
-paths = trainer.with_machine, trainer.fused
-machine, fused = (train(rule.program, (0.1,), (0,)).score for train in paths)
-expected = trainer.with_machine(twice.program, (0.2,), (0,)).score
-assert np.allclose([machine, fused], expected, rtol=1e-4)
+problems = Problems(get_task("quadratic"))
+
+
+def score(backend, program, learning_rate):
+    (found,) = open_backend(backend, problems).train([program], Fidelity((learning_rate,), (0,)))
+    return found.score
+
+
+machine, fused = (score(backend, rule.program, 0.1) for backend in ("machine", "fused"))
+assert np.allclose([machine, fused], score("machine", twice.program, 0.2), rtol=1e-4)
 assert not examine(rule.program, max_size=60).rejection
 assert relative_error(twice.program, record_rule(rule.program, learning_rates=(0.1,))) == 0.5
 
