@@ -15,7 +15,7 @@ from .inference import kinds_of
 from .inputs import INPUTS
 from .interpreter import interpret
 from .kinds import Kind, shape_of
-from .primitives import Primitive, Scope
+from .primitive import Primitive, Scope
 from .program import EVAL_W, Program
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .interpreter import interpret
-from .primitives import Primitive
+from .primitive import Primitive
 from .program import Program
 
 

@@ -9,7 +9,8 @@ import warnings
 from collections.abc import Collection, Sequence
 
 from .errors import ProgramError, did_you_mean
-from .primitives import ALIASES, INFIX, PRIMITIVES, Primitive
+from .primitive import Primitive
+from .primitives import ALIASES, INFIX, PRIMITIVES
 from .program import Call, Constant, Expr, Name
 
 # Deeper nesting than any readable rule; keeps every recursive analysis within Python's stack.

@@ -10,7 +10,7 @@ from .errors import ProgramError
 from .inputs import KINDS
 from .interpreter import Outcome, interpret
 from .kinds import Kind, join
-from .primitives import Primitive, Scope
+from .primitive import Primitive, Scope
 from .program import EVAL_W, Program
 
 

@@ -14,7 +14,8 @@ from typing import Generic, Protocol, TypeVar
 
 from .errors import ProgramError
 from .expressions import parse_expression
-from .primitives import PRIMITIVES, Primitive, arguments_of
+from .primitive import Primitive
+from .primitives import PRIMITIVES
 from .program import Call, Expr, Name, Program
 
 V = TypeVar("V")
@@ -85,7 +86,7 @@ def evaluate(expr: Expr, domain: Domain[V], env: Mapping[str, V]) -> V:
         row = _PRIMITIVES[expr.primitive]
         try:
             if row.expansion:
-                named = dict(zip(arguments_of(row), args, strict=True))
+                named = dict(zip(row.arguments, args, strict=True))
                 return evaluate(_expansion(row.name), domain, named)
             return domain.apply(row, args)
         except ProgramError as error:

@@ -14,70 +14,12 @@ numbers 0 and 1.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
 from . import kinds, matrices
-from .kinds import Kind
-
-
-class Scope(Enum):
-    """Over what a primitive acts.
-
-    ELEMENTWISE: number by number, broadcasting. PER_TENSOR: each parameter tensor by itself, as a
-    whole. MODEL: all tensors of the model together, reduced to one number.
-    """
-
-    ELEMENTWISE = "elementwise"
-    PER_TENSOR = "per tensor"
-    MODEL = "model"
-
-
-@dataclass(frozen=True, slots=True)
-class Primitive:
-    """One operation of the language.
-
-    Attributes:
-      name: what programs write, unless `infix` is set.
-      arity: number of arguments.
-      scope: see `Scope`.
-      define: `define(xp, *args)`, over an array namespace (numpy or jax.numpy). With scope
-        PER_TENSOR the arrays have the shape of their parameter tensor; with scope MODEL they are
-        flat and hold all tensors.
-      latex: a template with {0}, {1}, … for the arguments.
-      infix: the operator that programs write instead of a call.
-      commutative: whether the first two arguments can be exchanged.
-      cost: floating-point operations per number, roughly (an `exp` counts as ten).
-      lion: the function's name in Lion's search space, or an empty string.
-      expansion: for a derived primitive, its definition as an expression over the argument names
-        `x`, `y`, `z`; such a row has no `define` and is expanded before any analysis.
-      searched: whether the search draws it when it mutates.
-      jax: how Python code over jax.numpy writes it, a template with {0}, {1}, …; empty where there
-        is a function of its name.
-      kind: the result's kind from the arguments' kinds; elementwise rows broadcast (`join`).
-    """
-
-    name: str
-    arity: int
-    define: Callable[..., Any] | None = None
-    latex: str = ""
-    scope: Scope = Scope.ELEMENTWISE
-    infix: str = ""
-    commutative: bool = False
-    cost: int = 1
-    lion: str = ""
-    expansion: str = ""
-    searched: bool = True
-    jax: str = ""
-    kind: Callable[[Sequence[Kind]], Kind] = kinds.join
-
-    @property
-    def reduces(self) -> bool:
-        """Whether it takes whole tensors rather than numbers one by one."""
-        return self.scope is not Scope.ELEMENTWISE
+from .primitive import Primitive, fn, function, named, of_model, per_tensor
 
 
 def _one_if(xp: Any, condition: Any, like: Any) -> Any:
@@ -87,35 +29,6 @@ def _one_if(xp: Any, condition: Any, like: Any) -> Any:
     hides that NaN * 0 is NaN.
     """
     return xp.where(condition, xp.asarray(1.0, like.dtype), xp.asarray(0.0, like.dtype))
-
-
-def _fn(name: str) -> Callable[..., Any]:
-    """The function of this name in the array namespace."""
-    return lambda xp, *args: getattr(xp, name)(*args)
-
-
-def _same(name: str, cost: int, latex: str) -> Primitive:
-    """A function of one argument that NumPy, JAX and Lion's space all call by the same name."""
-    return Primitive(name, 1, _fn(name), latex, cost=cost, lion=name)
-
-
-def _named(word: str) -> str:
-    return rf"\operatorname{{{{{word}}}}}\left({{0}}\right)"
-
-
-def _per_tensor(
-    name: str, arity: int, define: Callable[..., Any], latex: str, **more: Any
-) -> Primitive:
-    """A primitive of whole tensors; without a `kind`, it gives one number for each."""
-    more = {"kind": kinds.per_tensor} | more
-    return Primitive(name, arity, define, latex, Scope.PER_TENSOR, **more)
-
-
-def _of_model(
-    name: str, arity: int, define: Callable[..., Any], latex: str, **more: Any
-) -> Primitive:
-    """A reduction of all tensors together to one number."""
-    return Primitive(name, arity, define, latex, Scope.MODEL, kind=kinds.of_model, **more)
 
 
 def _norm(xp: Any, x: Any) -> Any:
@@ -131,30 +44,20 @@ _REST: dict[str, Any] = {"searched": False}
 
 _ROWS: tuple[Primitive, ...] = (
     # Arithmetic.
-    Primitive("add", 2, _fn("add"), "{0} + {1}", infix="+", commutative=True, lion="add"),
-    Primitive("subtract", 2, _fn("subtract"), "{0} - {1}", infix="-", lion="sub"),
+    Primitive("add", 2, fn("add"), "{0} + {1}", infix="+", commutative=True, lion="add"),
+    Primitive("subtract", 2, fn("subtract"), "{0} - {1}", infix="-", lion="sub"),
     Primitive(
-        "multiply", 2, _fn("multiply"), r"{0} \, {1}", infix="*", commutative=True, lion="mult"
+        "multiply", 2, fn("multiply"), r"{0} \, {1}", infix="*", commutative=True, lion="mult"
     ),
-    Primitive("divide", 2, _fn("divide"), r"\frac{{{0}}}{{{1}}}", infix="/", lion="div"),
-    Primitive("power", 2, _fn("power"), "{0}^{{{1}}}", infix="**", cost=20, lion="power"),
-    Primitive("mod", 2, _fn("mod"), r"{0} \bmod {1}", infix="%", cost=5),
-    Primitive("negative", 1, _fn("negative"), "-{0}", infix="-", lion="negative"),
+    Primitive("divide", 2, fn("divide"), r"\frac{{{0}}}{{{1}}}", infix="/", lion="div"),
+    Primitive("power", 2, fn("power"), "{0}^{{{1}}}", infix="**", cost=20, lion="power"),
+    Primitive("mod", 2, fn("mod"), r"{0} \bmod {1}", infix="%", cost=5),
+    Primitive("negative", 1, fn("negative"), "-{0}", infix="-", lion="negative"),
     Primitive(
-        "maximum",
-        2,
-        _fn("maximum"),
-        r"\max\left({0}, {1}\right)",
-        commutative=True,
-        lion="maximum",
+        "maximum", 2, fn("maximum"), r"\max\left({0}, {1}\right)", commutative=True, lion="maximum"
     ),
     Primitive(
-        "minimum",
-        2,
-        _fn("minimum"),
-        r"\min\left({0}, {1}\right)",
-        commutative=True,
-        lion="minimum",
+        "minimum", 2, fn("minimum"), r"\min\left({0}, {1}\right)", commutative=True, lion="minimum"
     ),
     # Conditions are 0 or 1.
     Primitive("less", 2, lambda xp, x, y: _one_if(xp, x < y, x), "[{0} < {1}]", infix="<"),
@@ -198,17 +101,17 @@ _ROWS: tuple[Primitive, ...] = (
         jax="jnp.where({0} == 0, 1.0, 0.0)",
     ),
     # Elementwise functions.
-    Primitive("abs", 1, _fn("abs"), r"\left|{0}\right|", lion="abs"),
-    Primitive("sign", 1, _fn("sign"), _named("sign"), lion="sign"),
+    Primitive("abs", 1, fn("abs"), r"\left|{0}\right|", lion="abs"),
+    Primitive("sign", 1, fn("sign"), named("sign"), lion="sign"),
     Primitive("square", 1, lambda xp, x: x * x, "{0}^{{2}}", lion="square"),
     Primitive("cube", 1, lambda xp, x: x * x * x, "{0}^{{3}}", cost=2, lion="cube"),
-    Primitive("sqrt", 1, _fn("sqrt"), r"\sqrt{{{0}}}", cost=5, lion="sqrt"),
-    Primitive("cbrt", 1, _fn("cbrt"), r"\sqrt[3]{{{0}}}", cost=20, lion="cbrt"),
+    Primitive("sqrt", 1, fn("sqrt"), r"\sqrt{{{0}}}", cost=5, lion="sqrt"),
+    Primitive("cbrt", 1, fn("cbrt"), r"\sqrt[3]{{{0}}}", cost=20, lion="cbrt"),
     Primitive(
         "reciprocal", 1, lambda xp, x: 1.0 / x, r"\frac{{1}}{{{0}}}", cost=2, lion="reciprocal"
     ),
-    _same("exp", 10, "e^{{{0}}}"),
-    _same("exp2", 10, "2^{{{0}}}"),
+    function("exp", 10, "e^{{{0}}}"),
+    function("exp2", 10, "2^{{{0}}}"),
     Primitive(
         "exp10",
         1,
@@ -218,23 +121,23 @@ _ROWS: tuple[Primitive, ...] = (
         lion="exp10",
         jax="jnp.power(10.0, {0})",
     ),
-    _same("expm1", 10, r"\left(e^{{{0}}} - 1\right)"),
-    _same("log", 10, r"\ln\left({0}\right)"),
-    _same("log10", 10, r"\log_{{10}}\left({0}\right)"),
-    _same("log2", 10, r"\log_{{2}}\left({0}\right)"),
-    _same("log1p", 10, r"\ln\left(1 + {0}\right)"),
-    _same("sin", 10, r"\sin\left({0}\right)"),
-    _same("cos", 10, r"\cos\left({0}\right)"),
-    _same("tan", 15, r"\tan\left({0}\right)"),
-    _same("arcsin", 15, r"\arcsin\left({0}\right)"),
-    _same("arccos", 15, r"\arccos\left({0}\right)"),
-    _same("arctan", 15, r"\arctan\left({0}\right)"),
-    _same("sinh", 15, r"\sinh\left({0}\right)"),
-    _same("cosh", 15, r"\cosh\left({0}\right)"),
-    _same("tanh", 10, r"\tanh\left({0}\right)"),
-    _same("arcsinh", 15, _named("arsinh")),
-    _same("arccosh", 15, _named("arcosh")),
-    _same("arctanh", 15, _named("artanh")),
+    function("expm1", 10, r"\left(e^{{{0}}} - 1\right)"),
+    function("log", 10, r"\ln\left({0}\right)"),
+    function("log10", 10, r"\log_{{10}}\left({0}\right)"),
+    function("log2", 10, r"\log_{{2}}\left({0}\right)"),
+    function("log1p", 10, r"\ln\left(1 + {0}\right)"),
+    function("sin", 10, r"\sin\left({0}\right)"),
+    function("cos", 10, r"\cos\left({0}\right)"),
+    function("tan", 15, r"\tan\left({0}\right)"),
+    function("arcsin", 15, r"\arcsin\left({0}\right)"),
+    function("arccos", 15, r"\arccos\left({0}\right)"),
+    function("arctan", 15, r"\arctan\left({0}\right)"),
+    function("sinh", 15, r"\sinh\left({0}\right)"),
+    function("cosh", 15, r"\cosh\left({0}\right)"),
+    function("tanh", 10, r"\tanh\left({0}\right)"),
+    function("arcsinh", 15, named("arsinh")),
+    function("arccosh", 15, named("arcosh")),
+    function("arctanh", 15, named("artanh")),
     Primitive(
         "sigmoid",
         1,
@@ -264,7 +167,7 @@ _ROWS: tuple[Primitive, ...] = (
     Primitive("get_e", 0, lambda xp: 2.718281828459045, "e", lion="get_e", jax="jnp.e"),
     Primitive("get_eps", 0, lambda xp: 1e-8, "10^{{-8}}", lion="get_eps", jax="1e-8"),
     # One number per parameter tensor.
-    _per_tensor(
+    per_tensor(
         "norm",
         1,
         _norm,
@@ -273,13 +176,13 @@ _ROWS: tuple[Primitive, ...] = (
         lion="norm",
         jax="jnp.linalg.norm({0})",
     ),
-    _per_tensor("sum", 1, _fn("sum"), r"\sum {0}"),
-    _per_tensor("mean", 1, _fn("mean"), _named("mean")),
-    _per_tensor("max", 1, _fn("max"), _named("max")),
-    _per_tensor("min", 1, _fn("min"), _named("min")),
+    per_tensor("sum", 1, fn("sum"), r"\sum {0}"),
+    per_tensor("mean", 1, fn("mean"), named("mean")),
+    per_tensor("max", 1, fn("max"), named("max")),
+    per_tensor("min", 1, fn("min"), named("min")),
     # The population's standard deviation (divided by n, as NumPy does).
-    _per_tensor("std", 1, _fn("std"), _named("std"), cost=4),
-    _per_tensor(
+    per_tensor("std", 1, fn("std"), named("std"), cost=4),
+    per_tensor(
         "dot",
         2,
         _dot,
@@ -288,7 +191,7 @@ _ROWS: tuple[Primitive, ...] = (
         cost=2,
         jax="jnp.sum({0} * {1})",
     ),
-    _per_tensor(
+    per_tensor(
         "quantile",
         2,
         matrices.quantile,
@@ -298,41 +201,41 @@ _ROWS: tuple[Primitive, ...] = (
         **_REST,
     ),
     # What depends on a tensor's shape alone.
-    _per_tensor("size", 1, matrices.size, _named("size"), **_REST),
-    _per_tensor("rows", 1, matrices.rows, _named("rows"), jax="_rows({0})", **_REST),
-    _per_tensor("columns", 1, matrices.columns, _named("columns"), jax="_columns({0})", **_REST),
-    _per_tensor("ndim", 1, matrices.ndim, _named("ndim"), **_REST),
+    per_tensor("size", 1, matrices.size, named("size"), **_REST),
+    per_tensor("rows", 1, matrices.rows, named("rows"), jax="_rows({0})", **_REST),
+    per_tensor("columns", 1, matrices.columns, named("columns"), jax="_columns({0})", **_REST),
+    per_tensor("ndim", 1, matrices.ndim, named("ndim"), **_REST),
     # Means over the last axis and over the one before; a vector is a column.
-    _per_tensor(
+    per_tensor(
         "row_mean",
         1,
         matrices.row_mean,
-        _named("rowmean"),
+        named("rowmean"),
         kind=kinds.per_row,
         jax="_row_mean({0})",
         **_REST,
     ),
-    _per_tensor(
+    per_tensor(
         "column_mean",
         1,
         matrices.column_mean,
-        _named("colmean"),
+        named("colmean"),
         kind=kinds.per_column,
         jax="_column_mean({0})",
         **_REST,
     ),
     # A vector as it is and the mean of any other tensor: for what only vectors need to keep.
-    _per_tensor(
+    per_tensor(
         "matrix_mean",
         1,
         matrices.matrix_mean,
-        _named("mmean"),
+        named("mmean"),
         kind=kinds.per_vector,
         jax="_matrix_mean({0})",
         **_REST,
     ),
     # Matrices.
-    _per_tensor(
+    per_tensor(
         "transpose",
         1,
         matrices.transpose,
@@ -341,7 +244,7 @@ _ROWS: tuple[Primitive, ...] = (
         jax="_as_matrix({0}).T",
         **_REST,
     ),
-    _per_tensor(
+    per_tensor(
         "matmul",
         2,
         matrices.matmul,
@@ -351,17 +254,17 @@ _ROWS: tuple[Primitive, ...] = (
         jax="_matmul({0}, {1})",
         **_REST,
     ),
-    _per_tensor(
+    per_tensor(
         "diagonal",
         1,
         matrices.diagonal,
-        _named("diag"),
+        named("diag"),
         kind=kinds.square,
         jax="_diagonal({0})",
         **_REST,
     ),
     # The lower triangle of a square matrix, inverse, times the right-hand side.
-    _per_tensor(
+    per_tensor(
         "solve_lower",
         2,
         matrices.solve_lower,
@@ -372,7 +275,7 @@ _ROWS: tuple[Primitive, ...] = (
         **_REST,
     ),
     # Five quintic steps towards the nearest semi-orthogonal matrix (Jordan et al. 2024).
-    _per_tensor(
+    per_tensor(
         "newton_schulz",
         1,
         matrices.newton_schulz,
@@ -383,7 +286,7 @@ _ROWS: tuple[Primitive, ...] = (
         **_REST,
     ),
     # One number for the whole model. Lion's `dot` and `cosine_sim` are of this scope.
-    _of_model(
+    of_model(
         "global_norm",
         1,
         _norm,
@@ -392,7 +295,7 @@ _ROWS: tuple[Primitive, ...] = (
         lion="global_norm",
         jax="optax.tree.norm({0})",
     ),
-    _of_model(
+    of_model(
         "global_dot",
         2,
         _dot,
@@ -402,18 +305,18 @@ _ROWS: tuple[Primitive, ...] = (
         lion="dot",
         jax="optax.tree.vdot({0}, {1})",
     ),
-    _of_model(
+    of_model(
         "global_sum",
         1,
-        _fn("sum"),
+        fn("sum"),
         r"\sum_{{\text{{model}}}} {0}",
         jax="optax.tree.sum({0})",
         **_REST,
     ),
-    _of_model(
+    of_model(
         "global_max",
         1,
-        _fn("max"),
+        fn("max"),
         r"\max_{{\text{{model}}}} {0}",
         jax="optax.tree.max({0})",
         **_REST,
@@ -452,8 +355,3 @@ ALIASES: Mapping[tuple[str, int], str] = MappingProxyType(
 INFIX: Mapping[tuple[str, int], Primitive] = MappingProxyType(
     {(row.infix, row.arity): row for row in _ROWS if row.infix}
 )
-
-
-def arguments_of(row: Primitive) -> tuple[str, ...]:
-    """The argument names that a derived row's `expansion` uses."""
-    return ("x", "y", "z")[: row.arity]

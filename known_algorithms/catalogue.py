@@ -1,7 +1,7 @@
 """All documented rules by name.
 
-Rows 1 to 34 are here but for `lanton` (row 28), which stays open: its formulas for the layers'
-learning rates could not be confirmed in the paper's own text, and no code was found.
+Every row of the list of documented rules is here but `lanton` (row 28): its formulas for the
+layers' learning rates could not be confirmed in the paper's own text, and no code was found.
 """
 
 from __future__ import annotations

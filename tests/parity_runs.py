@@ -20,9 +20,11 @@ from evoptax.dsl.arrays import Leaves, bind
 from evoptax.dsl.export.formats.optax.names import rule_name
 from evoptax.dsl.export.formats.optax.running import load
 from evoptax.dsl.export.formats.optax.write import to_optax
+from evoptax.dsl.expressions import parse_expression
 from evoptax.dsl.fused import bind_jax
 from evoptax.dsl.machine.bytecode import assemble
-from evoptax.dsl.primitives import PRIMITIVES, Scope
+from evoptax.dsl.primitive import Scope
+from evoptax.dsl.primitives import PRIMITIVES
 from evoptax.dsl.program import Call, Program, subexpressions
 from evoptax.known_algorithms.catalogue import KNOWN
 from paths import Machine, Problem
@@ -84,14 +86,21 @@ def run_of(check: Check, tensors: tuple[str, ...] | None = None) -> Run:
     return Run(KNOWN[check.rule].program.with_defaults(**named), tensors, roles, system)
 
 
+def called(program: Program) -> set[str]:
+    """The names of the primitives that a program calls, derived ones expanded."""
+    found: set[str] = set()
+    roots = [*program.expressions()]
+    while roots:
+        calls = {e.primitive for e in subexpressions(roots.pop()) if isinstance(e, Call)}
+        derived = [PRIMITIVES[name].expansion for name in calls - found]
+        roots += [parse_expression(text) for text in derived if text]
+        found |= calls
+    return found
+
+
 def looks_at_the_model(program: Program) -> bool:
     """Whether what happens to one tensor depends on the others."""
-    calls = (e for root in program.expressions() for e in subexpressions(root))
-    names = {e.primitive for e in calls if isinstance(e, Call)}
-    derived = [PRIMITIVES[name].expansion for name in names]
-    return any(PRIMITIVES[name].scope is Scope.MODEL for name in names) or any(
-        "global_" in text for text in derived
-    )
+    return any(PRIMITIVES[name].scope is Scope.MODEL for name in called(program))
 
 
 def _collect(

@@ -12,7 +12,8 @@ from random import Random
 from evoptax.dsl.errors import ProgramError
 from evoptax.dsl.inputs import KINDS
 from evoptax.dsl.kinds import Kind
-from evoptax.dsl.primitives import PRIMITIVES, Scope
+from evoptax.dsl.primitive import Scope
+from evoptax.dsl.primitives import PRIMITIVES
 from evoptax.dsl.program import (
     EVAL_W,
     Call,

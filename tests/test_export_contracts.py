@@ -22,9 +22,10 @@ from evoptax.dsl.export.formats.optax.write import to_optax
 from evoptax.dsl.inference import kinds_of
 from evoptax.dsl.kinds import Kind, shape_of
 from evoptax.known_algorithms.catalogue import KNOWN
+from parity_runs import called
 
-# sor needs a matrix for each parameter, in a tree that a wrapper cannot cut.
-TRAINABLE = [name for name in KNOWN if name != "sor"]
+# A solver needs a matrix for each parameter, in a tree that a wrapper cannot cut.
+TRAINABLE = [name for name in KNOWN if "A" not in KNOWN[name].program.inputs]
 EVALUATED = [name for name in KNOWN if KNOWN[name].program.evaluates_elsewhere]
 LINEAR = [name for name in KNOWN if is_linear(KNOWN[name].program)]
 PARAMS = {"w": jnp.linspace(-1.0, 1.0, 12).reshape(4, 3), "b": jnp.asarray([0.5, -0.25, 2.0])}
@@ -50,7 +51,7 @@ def matrices(params: Any) -> Any:
 
 def made(name: str, params: Any, *args: Any, **kwargs: Any) -> Any:
     """The optimizer of a rule, for parameters that are a plain tree of arrays."""
-    given = {"A": matrices(params)} if name == "sor" else {}
+    given = {"A": matrices(params)} if name not in TRAINABLE else {}
     return rule_of(name)(*args, **given, **kwargs)
 
 
@@ -269,7 +270,7 @@ def test_complex_weights(name: str) -> None:
     if name not in LINEAR:
         with pytest.raises(ValueError, match=r"real weights .*`optax\.contrib\.split_real_and_"):
             optimizer.init(params)
-    if "role" in KNOWN[name].program.inputs or name == "sor":
+    if "role" in KNOWN[name].program.inputs or name not in TRAINABLE:
         return  # one role, and one matrix, for both parts
 
     def steps(optimizer: Any) -> list[Any]:
@@ -281,15 +282,12 @@ def test_complex_weights(name: str) -> None:
         return found
 
     split = steps(optax.contrib.split_real_and_imaginary(optimizer))
-    if name in LINEAR and name not in NORMED:
+    # Norms are those of both parts together.
+    if name in LINEAR and not called(KNOWN[name].program) & {"norm", "global_norm"}:
         for found, expected in zip(
             jax.tree.leaves(steps(optimizer)), jax.tree.leaves(split), strict=True
         ):
             np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
-
-
-# By norms, which are those of both parts together.
-NORMED = {"adagrad_norm", "global_norm_clipping", "layerwise_clipping", "lars", "lars_optax"}
 
 
 def test_complex_norms_are_those_of_optax() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from evoptax.dsl.program import LEARNING_RATE
 from evoptax.dsl.syntax import parse
 from evoptax.known_algorithms.catalogue import KNOWN, get_known
 from evoptax.search.filters import descent
@@ -40,17 +41,13 @@ def test_only_what_runs_has_a_behaviour(reason: str) -> None:
     assert (found is None) == (reason in STATIC or reason == "non-finite")
 
 
-# Of the first, g is the residual of a linear system, of the second the learning rate has no name.
-NOT_FOR_TRAINING = {
-    "sor": "ignores the learning rate",
-    "optimistic_omd": "ignores the learning rate",
-}
-
-
 @pytest.mark.parametrize("name", KNOWN)
 def test_known_rules_pass(name: str) -> None:
-    reason = rejection(get_known(name).program, max_size=1000)
-    assert reason == NOT_FOR_TRAINING.get(name)
+    """But for those that have no learning rate: a linear solver, and one whose step follows from
+    the size of the problem."""
+    program = get_known(name).program
+    expected = None if LEARNING_RATE in program.defaults else "ignores the learning rate"
+    assert rejection(program, max_size=1000) == expected
 
 
 # Rules that a gate could take for bad ones.

@@ -21,7 +21,8 @@ from evoptax.dsl.inference import kinds_of
 from evoptax.dsl.kinds import Kind, shape_of
 from evoptax.dsl.machine.bytecode import TooLarge, assemble
 from evoptax.dsl.numpy.stepping import run_numpy
-from evoptax.dsl.program import LEARNING_RATE
+from evoptax.dsl.primitives import PRIMITIVES
+from evoptax.dsl.program import LEARNING_RATE, Program
 from evoptax.dsl.syntax import format_program, parse
 from evoptax.known_algorithms.catalogue import KNOWN, get_known, known_rules
 from evoptax.known_algorithms.parity import load_parity
@@ -30,20 +31,22 @@ from parity_runs import (
     Run,
     by_machine,
     by_numpy,
+    called,
     compared,
     compiled_machine,
     restricted,
     setting_run,
 )
+from references.by_name import RULES
 from references.coverage import COVERAGE, Check, trajectory_difference
 from references.optax_runner import OptaxReference
 from references.problems import ALL, SHAPES, STEPS, problem
-from references.settings import OMITTED, RULES
+from references.settings import OMITTED
 
 ROOT = Path(__file__).parents[1]
-# These follow from what they solve; all others have a learning rate.
-WITHOUT_LEARNING_RATE = {"sor", "optimistic_omd"}
-# How much the factored, scalar and per-tensor rules carry; all other state is as large as w.
+# The others solve linear systems A w = b.
+TRAINABLE = [name for name in KNOWN if "A" not in KNOWN[name].program.inputs]
+# What the factored, scalar and per-tensor rules carry; all other state is as large as w.
 SMALL_STATE = {
     "adafactor": {"R": Kind.ROW, "C": Kind.COLUMN},
     "adagrad_norm": {"s": Kind.SCALAR},
@@ -65,6 +68,9 @@ SMALL_STATE = {
 def test_every_rule_is_here_with_its_references() -> None:
     assert KNOWN.keys() == RULES.keys() == COVERAGE.keys()
     assert not KNOWN.keys() & OMITTED.keys()
+    rows, omitted = {rule.row for rule in KNOWN.values()}, {rule.row for rule in OMITTED.values()}
+    assert not rows & omitted
+    assert rows | omitted == set(range(1, max(rows) + 1)), "a row of the list of rules is missing"
     assert STEPS >= 20
 
 
@@ -78,7 +84,7 @@ def test_every_path_matches_every_reference(name: str) -> None:
         assert max(differences.values()) <= check.tolerance, (check.source, differences)
 
 
-@pytest.mark.parametrize("name", [name for name in KNOWN if name != "sor"])
+@pytest.mark.parametrize("name", TRAINABLE)
 def test_machine_matches_numpy(name: str) -> None:
     run = setting_run(name)
     assert trajectory_difference(by_machine(run), by_numpy(run)) <= 1e-12
@@ -95,7 +101,11 @@ def test_a_linear_solver_cannot_train() -> None:
 @pytest.mark.parametrize("name", KNOWN)
 def test_state_is_as_small_as_the_rule(name: str) -> None:
     state = kinds_of(KNOWN[name].program).state
-    assert state == SMALL_STATE.get(name, dict.fromkeys(state, Kind.TENSOR))
+    if name in SMALL_STATE:
+        assert state == SMALL_STATE[name]
+    else:
+        small = [kind for kind in state.values() if kind is not Kind.TENSOR]
+        assert set(small) <= {Kind.SCALAR, Kind.LAYER} and len(small) <= RULES[name].numbers
 
 
 def test_factored_state_holds_rows_and_columns() -> None:
@@ -134,7 +144,7 @@ def test_muon_optax_is_optax_on_vectors() -> None:
     assert trajectory_difference(by_numpy(with_tensors("muon_optax", tensors)), theirs) <= 1e-12
 
 
-@pytest.mark.parametrize("name", [name for name in KNOWN if name != "sor"])
+@pytest.mark.parametrize("name", TRAINABLE)
 def test_a_tensor_without_gradient_stays_finite(name: str) -> None:
     params, grads = problem(ALL)
     quiet = ("tall", "scalar")
@@ -167,15 +177,20 @@ def test_text_reads_as_it_prints(name: str) -> None:
     assert rule.program.name == rule.name == name
 
 
+def is_elementwise(program: Program) -> bool:
+    """Whether no number depends on another tensor, or on another number of its own."""
+    return not any(PRIMITIVES[primitive].reduces for primitive in called(program))
+
+
 @pytest.mark.parametrize("name", KNOWN)
 def test_conventions(name: str) -> None:
     rule = KNOWN[name]
     assert rule.program.inputs[:2] == ("w", "g")
-    assert (LEARNING_RATE in rule.program.defaults) != (name in WITHOUT_LEARNING_RATE)
+    assert (LEARNING_RATE in rule.program.defaults) == ("lr" in RULES[name].hyper)
     assert rule.program.doc.endswith(".")
     assert str(rule.paper.year) in rule.program.doc.splitlines()[0]
-    assert rule.row == RULES[name].row
-    assert rule.tier == ("1a" if rule.row < 16 else "1b" if rule.row < 23 else "2")
+    assert re.fullmatch("[1-5][ab]?", rule.tier)
+    assert rule.tier.startswith("1") == is_elementwise(rule.program)
     assert rule.seeds == tuple(sorted(set(rule.seeds))) and set(rule.seeds) <= {0, 1, 2, 3}
     assert rule.paper.title and rule.paper.authors and rule.paper.venue
     assert max(map(len, rule.text.splitlines())) <= 100
@@ -208,7 +223,7 @@ def test_command_shows_rule_and_evidence(name: str, capsys: pytest.CaptureFixtur
     assert out.startswith(rule.text) and to_latex(rule.program) in out
     assert rule.paper.title in out and rule.caveat in out
     assert all(f"{key} = " in out for key in rule.program.defaults)
-    table = out.rpartition("Largest difference")[2].splitlines()
+    table = out.partition("Largest difference")[2].splitlines()  # empty before it was measured
     assert [line.partition("  ")[0] for line in table[3:]] == [m.source for m in rule.matches]
     assert main(["known", name, "--format", "json"]) == 0
     data = json.loads(capsys.readouterr().out)
@@ -253,7 +268,7 @@ def test_generated_files_are_up_to_date() -> None:
     measured = load_parity()
     written = (ROOT / "known_algorithms" / "parity.json").read_text(encoding="utf-8")
     assert benchmark().as_json(measured) == written
-    assert list(json.loads(written)["rules"]) == list(KNOWN)
+    assert list(json.loads(written)["rules"]) == list(KNOWN), "run python benchmarks/parity.py"
     page = (ROOT / "docs" / "known_algorithms.md").read_text(encoding="utf-8")
     assert page == benchmark().as_markdown(KNOWN, measured), "benchmarks/parity.py --docs"
     assert re.findall(r"^\| `(\w+)`", page, re.MULTILINE) == list(KNOWN)

@@ -65,7 +65,7 @@ def test_simplification_changes_nothing() -> None:
     assert smaller >= 24
 
 
-@pytest.mark.parametrize("name", [name for name in KNOWN if name != "sor"])
+@pytest.mark.parametrize("name", [name for name in KNOWN if "A" not in KNOWN[name].program.inputs])
 def test_disguised_rules_come_back(name: str) -> None:
     """Ten random rewrites, dead code and often a state that is a multiple of another."""
     known = KNOWN[name].program
@@ -119,7 +119,7 @@ def test_known_rules_keep_their_meaning_and_never_grow(name: str) -> None:
     program = KNOWN[name].program
     simple = simplify(program)
     assert rank(simple) <= rank(program)
-    if name != "sor":
+    if "A" not in program.inputs:
         gap = compare(run_reference(program, PROBLEM), run_reference(simple, PROBLEM), PROBLEM)
         assert gap.within(1e-10), f"{gap}\n{format_program(simple)}"
 

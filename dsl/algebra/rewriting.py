@@ -2,7 +2,7 @@
 
 A rule is exact when it changes no result in IEEE arithmetic, NaN and infinities included, except
 that constants are folded in float64 before they are rounded to the training precision. What holds
-for real numbers alone is in `simplification.identities`.
+for real numbers alone is in `laws`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from enum import IntEnum
 
 import numpy as np
 
-from ..primitives import PRIMITIVES, Primitive, Scope
+from ..primitive import Primitive, Scope
+from ..primitives import PRIMITIVES
 from .terms import CONSTANT, Term, call, constant, keep
 
 

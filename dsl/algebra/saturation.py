@@ -16,7 +16,8 @@ from typing import Any
 from ..inputs import INPUTS
 from ..primitives import PRIMITIVES
 from ..program import Call, Constant, Expr, Name
-from .identities import CONSTANTS, ORDER, Identity, facts, identities, variables
+from .identities import CONSTANTS, Identity, facts, identities, variables
+from .laws import ORDER
 from .terms import CONSTANT, SYMBOL, Term, postorder
 
 # Rounds of all identities, and the number of nodes after which none is begun.

@@ -22,7 +22,8 @@ from ..program import Call, Constant, Expr, Name, Program
 from ..syntax import check
 from .agreement import agree
 from .extraction import Cost, cost_of, extract
-from .identities import ORDER, Identity, identities
+from .identities import Identity, identities
+from .laws import ORDER
 from .recurrences import merged_states, rescaled_states
 from .rewriting import fold
 from .saturation import Stopped, saturate

@@ -26,7 +26,8 @@ import numpy as np
 from jax import lax
 
 from ..kinds import Kind
-from ..primitives import PRIMITIVES, Scope
+from ..primitive import Scope
+from ..primitives import PRIMITIVES
 from . import operations as ops
 from .layout import Layout
 from .stacks import Stack

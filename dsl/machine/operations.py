@@ -24,7 +24,8 @@ import ast
 
 from ..inputs import Source, given
 from ..kinds import Kind
-from ..primitives import PRIMITIVES, Primitive, Scope
+from ..primitive import Primitive, Scope
+from ..primitives import PRIMITIVES
 from ..program import LEARNING_RATE
 
 # A primitive's name and its operands: letters or further patterns; or a letter alone.

@@ -17,7 +17,8 @@ from ..algebra.terms import CONSTANT, SYMBOL, Term, postorder
 from ..errors import ProgramError
 from ..inputs import KINDS
 from ..kinds import Kind
-from ..primitives import PRIMITIVES, Scope
+from ..primitive import Scope
+from ..primitives import PRIMITIVES
 from . import operations as ops
 
 # What a register can hold: a term, or a scalar or a number per tensor spread over more numbers.

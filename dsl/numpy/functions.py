@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..kinds import Kind
-from ..primitives import PRIMITIVES, Primitive, Scope
+from ..primitive import Primitive, Scope
+from ..primitives import PRIMITIVES
 
 Array = np.ndarray[Any, Any]
 Function = Callable[..., Any]

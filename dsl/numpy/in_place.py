@@ -21,7 +21,8 @@ from ..errors import ProgramError, UserError
 from ..inference import kinds_of
 from ..inputs import INPUTS, KINDS, Source, refusal
 from ..kinds import Kind
-from ..primitives import PRIMITIVES, Scope
+from ..primitive import Scope
+from ..primitives import PRIMITIVES
 from ..program import LEARNING_RATE, Program
 from .by_tensor import TensorByTensor
 from .functions import Array, Function, assigning, columns, filling

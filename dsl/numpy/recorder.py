@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..kinds import Kind
-from ..primitives import PRIMITIVES, Primitive
+from ..primitive import Primitive
+from ..primitives import PRIMITIVES
 from .functions import Array, Columns, Function, elementwise
 
 

@@ -16,7 +16,8 @@ from itertools import accumulate
 from ...dsl.expressions import format_expression
 from ...dsl.inputs import INPUTS, in_order
 from ...dsl.plugins import names_in
-from ...dsl.primitives import PRIMITIVES, Primitive
+from ...dsl.primitive import Primitive
+from ...dsl.primitives import PRIMITIVES
 from ...dsl.program import (
     EVAL_W,
     Call,

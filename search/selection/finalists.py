@@ -10,8 +10,9 @@ from ...dsl.algebra.canonical import program_digest
 from ...dsl.algebra.simplifier import simplify
 from ...dsl.syntax import format_program
 from ..config.settings import SearchConfig
-from ..store.ledger import Candidate, Ledger
+from ..store.ledger import Ledger
 from ..store.outcome import Finalist, Round
+from ..store.records import Candidate
 
 
 def finalists(config: SearchConfig, ledger: Ledger, rounds: Sequence[Round]) -> list[Finalist]:

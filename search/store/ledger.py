@@ -9,31 +9,24 @@ Clock times live in the table `sessions` alone, which `content` leaves out. Noth
 from __future__ import annotations
 
 import json
-import math
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 from ...dsl.errors import UserError
-from ...dsl.program import Program
-from ...dsl.syntax import format_program, parse
+from ...dsl.syntax import format_program
 from . import database
 from .database import Database
 from .lock import hold
-from .plain import Mismatch, from_json, shown, structured
-from .records import MOST_TEXT, SELECT, Candidate, Proposal, Status, candidate_of
+from .reader import COUNTS, HUNG, LedgerReader
+from .records import Proposal
 
 FILE = "ledger.sqlite"
 APPLICATION_ID = 0x65766F70  # "evop", so that a foreign database is recognised
 SCHEMA = 2
-
-# The fact that says at what workers hung.
-HUNG = "hung"
-# The fact that says how many candidates there were, where not all are kept.
-_COUNTS = "counts"
 
 _SET_FACT = "insert or replace into facts values (?, ?)"
 
@@ -52,15 +45,12 @@ create table sessions (id integer primary key, started real not null, seconds re
 """
 
 
-class Ledger:
-    """An open ledger. Use `create`, `open_to_write` or `open_to_read`.
-
-    Whatever goes wrong with its file is a UserError.
-    """
+class Ledger(LedgerReader):
+    """An open ledger, to be written as well. Use `create`, `open_to_write` or `open_to_read`."""
 
     def __init__(self, connection: Database, lock: ExitStack | None = None) -> None:
         """Takes a connection, and the lock that is held as long as it is open."""
-        self._db = connection
+        super().__init__(connection)
         self._lock = lock or ExitStack()
         self._session: int | None = None
 
@@ -68,8 +58,6 @@ class Ledger:
         """Closes the file, and lets others write."""
         with self._lock:
             self._db.close()
-
-    # --- writing ---
 
     def start_session(self) -> None:
         """Begins to count the time of this session."""
@@ -165,177 +153,13 @@ class Ledger:
 
         The candidates are still counted.
         """
-        self.set_fact(_COUNTS, self.counts())
+        self.set_fact(COUNTS, self.counts())
         with self._db:
             rows = self._db.execute("select ordinal from candidates").fetchall()
             dropped = [row for row in rows if row[0] not in ordinals]
             self._db.executemany("delete from candidates where ordinal = ?", dropped)
             self._db.execute("delete from results")
         self._db.execute("vacuum")
-
-    # --- reading ---
-
-    def copy_to(self, path: Path) -> None:
-        """Copies the whole ledger to a new file. Raises UserError if it cannot be written."""
-        with closing(database.create(path, ())) as copy:
-            self._db.backup(copy)
-
-    def damaged(self, what: str) -> UserError:
-        """The error that says that this ledger holds what no run has written."""
-        return database.damaged(self._db.path, what)
-
-    def _rows(self, query: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
-        """The rows that a query gives. All reading goes through here."""
-        yield from self._db.execute(query, values)
-
-    def _candidates(self, rest: str = "", values: Sequence[Any] = ()) -> Iterator[Candidate]:
-        """Candidates, each column being checked."""
-        for row in self._rows(f"{SELECT} {rest}", values):
-            try:
-                yield candidate_of(row)
-            except Mismatch as error:
-                raise self.damaged(str(error)) from None
-
-    def fact(self, key: str, default: Any = None) -> Any:
-        """Something stored about the run, as plain data; `fact_as` checks what it is made of."""
-        found = [*self._rows("select value from facts where key = ?", [key])]
-        if not found:
-            return default
-        try:
-            return from_json(found[0][0])
-        except Mismatch as error:
-            raise self.damaged(f"fact '{key}': {error}") from None
-
-    def fact_as(self, key: str, kind: Any, default: Any = None) -> Any:
-        """Something stored about the run, as a value of a type; see `plain.structured`.
-
-        Raises:
-          UserError: something else is stored.
-        """
-        stored = self.fact(key)
-        if stored is None:
-            return default
-        try:
-            return structured(stored, kind)
-        except Mismatch as error:
-            raise self.damaged(f"fact '{key}': {error}") from None
-
-    def program(self, text: str, whose: str) -> Program:
-        """A program that this ledger holds.
-
-        Raises:
-          UserError: the text is none; `whose` says where it stands, as in "candidate 5".
-        """
-        try:
-            if len(text) > MOST_TEXT:
-                raise UserError(f"it is longer than {MOST_TEXT:,} characters")
-            return parse(text)
-        except UserError as error:
-            raise self.damaged(f"the program of {whose} cannot be read, {error}") from None
-
-    def check_ordinals(self, ordinals: Iterable[int], where: str) -> None:
-        """Raises UserError where one of these is no candidate."""
-        for ordinal in ordinals:
-            if not [*self._rows("select 1 from candidates where ordinal = ?", [ordinal])]:
-                raise self.damaged(f"{where} names candidate {ordinal}, which is not there")
-
-    def hung(self) -> dict[str, str]:
-        """What workers hung at, with the task."""
-        found: dict[str, str] = self.fact_as(HUNG, Mapping[str, str], {})
-        return found
-
-    @property
-    def is_trimmed(self) -> bool:
-        """Whether `keep_only` has dropped candidates."""
-        return self.fact(_COUNTS) is not None
-
-    def seconds(self) -> float:
-        """How long the run has searched, over all sessions."""
-        total = 0.0
-        for (seconds,) in self._rows("select seconds from sessions"):
-            if not isinstance(seconds, float) or not 0 <= seconds < math.inf:
-                raise self.damaged(f"a session took {shown(seconds)} seconds")
-            total += seconds
-        return total
-
-    def result(self, digest: str, task: str, version: int, fidelity: str, path: str) -> str | None:
-        """A stored training result."""
-        from ...evaluators.scores.scoring import TaskScore  # NumPy, which only who trains needs
-
-        query = (
-            "select scores from results where"
-            " digest = ? and task = ? and version = ? and fidelity = ? and path = ?"
-        )
-        found = [*self._rows(query, [digest, task, version, fidelity, path])]
-        if not found:
-            return None
-        scores: str = found[0][0]
-        try:
-            structured(from_json(scores), TaskScore)
-        except Mismatch as error:
-            raise self.damaged(f"a result on {shown(task)}: {error}") from None
-        return scores
-
-    def candidates(self) -> Iterator[Candidate]:
-        """All candidates by ordinal; parents come before their children."""
-        seen: set[int | None] = {None}
-        for candidate in self._candidates("order by ordinal"):
-            if candidate.parent not in seen:
-                raise self.damaged(
-                    f"the parent of candidate {candidate.ordinal} is {candidate.parent}, which is"
-                    " not there"
-                )
-            seen.add(candidate.ordinal)
-            yield candidate
-
-    def results(self) -> Iterator[tuple[str, str, str, str, str]]:
-        """All training results: digest, task, fidelity, path and scores of each."""
-        for row in self._rows("select digest, task, fidelity, path, scores from results"):
-            if not all(isinstance(text, str) for text in row):
-                raise self.damaged("a result holds something else than text")
-            digest, task, fidelity, path, scores = row
-            yield digest, task, fidelity, path, scores
-
-    def best_new(self) -> Iterator[Candidate]:
-        """Those that were trained and did not diverge, the fittest first."""
-        return self._candidates(
-            "where status = 'new' and fitness < 9e999 order by fitness, ordinal"
-        )
-
-    def candidate(self, ordinal: int) -> Candidate | None:
-        """One candidate."""
-        found = [*self._candidates("where ordinal = ?", [ordinal])]
-        return found[0] if found else None
-
-    def best_fitness(self) -> float | None:
-        """The lowest fitness so far; None before anything was trained."""
-        query = "select min(fitness), max(typeof(fitness) not in ('real', 'null')) from candidates"
-        ((best, wrong),) = self._rows(query)
-        if wrong:
-            raise self.damaged("the fitness of a candidate is no number")
-        return best
-
-    def counts(self) -> dict[str, int]:
-        """Number of candidates by status."""
-        counted: dict[str, int] | None = self.fact_as(_COUNTS, Mapping[str, int])
-        if counted is None:
-            counted = dict(self._rows("select status, count(*) from candidates group by status"))
-        known = dict.fromkeys((s.value for s in Status), 0)
-        if unknown := counted.keys() - known:
-            raise self.damaged(f"the status of a candidate is {shown(next(iter(unknown)))}")
-        return known | counted
-
-    def content(self) -> dict[str, list[tuple[Any, ...]]]:
-        """Everything but clock times, in a fixed order; equal for equal runs."""
-        tables = {
-            "facts": "key",
-            "candidates": "ordinal",
-            "results": "digest, task, path, fidelity",
-        }
-        return {
-            table: [*self._rows(f"select * from {table} order by {order}")]
-            for table, order in tables.items()
-        }
 
 
 def create(path: Path, facts: Mapping[str, Any] | None = None) -> Ledger:

@@ -20,10 +20,7 @@ Nothing here knows of files, clocks, processes or training.
 from __future__ import annotations
 
 import dataclasses
-import math
 import random
-import statistics
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 
 from ...dsl.algebra.canonical import program_digest
@@ -37,6 +34,7 @@ from ..store.records import ALIKE, SURVIVES, Proposal, Status
 from .history import History, empty_history
 from .randomness import derive
 from .state import Batch, Individual, Population, SearchState
+from .survivors import change_in_difficulty, island_size, rank, survivor_count, survivors_of
 
 # Dead statements that a child may inherit.
 DEAD_STATEMENTS = 3
@@ -46,10 +44,6 @@ MOST_PROPOSALS = 200
 # Batches pending at once: one that is trained, one that waits so that no worker does. Part of what
 # repeats exactly: a batch is bred without the fitness of those still pending.
 BATCHES_IN_FLIGHT = 2
-# A round's difficulty is measured on candidates that have survived twice, if there are this many.
-_FEWEST_PROVEN = 5
-# The most that a round's difficulty may differ from the one before, as a log-ratio.
-_MOST_MOVED = 0.1
 
 
 class RegularizedEvolution:
@@ -85,7 +79,7 @@ class RegularizedEvolution:
         number of batches is kept pending, until the round is full.
         """
         waiting = all(state.islands) and len(state.pending) < BATCHES_IN_FLIGHT
-        return waiting and _left_in_round(state) > 0
+        return waiting and state.left_in_round > 0
 
     def next_round(self, state: SearchState, fresh: Population = ()) -> SearchState:
         """The state at the start of the next round, in which the survivors are pending.
@@ -101,7 +95,7 @@ class RegularizedEvolution:
         if state.pending:
             raise ValueError("a round ends when nothing is pending")
         count = len(state.islands)
-        living = [fresh or _survivors(population, state.settings) for population in state.islands]
+        living = [fresh or survivors_of(population, state.settings) for population in state.islands]
         if not fresh and count > 1:
             living = [(living[place - 1][0], *own) for place, own in enumerate(living)]
         ordinal, history = state.next_ordinal, state.history
@@ -157,7 +151,7 @@ class RegularizedEvolution:
         """
         if not all(state.islands):
             raise ValueError("nothing can be bred before the starters or survivors are told")
-        wanted = int(min(state.settings.batch, _left_in_round(state)))
+        wanted = int(min(state.settings.batch, state.left_in_round))
         wanted = wanted if most is None else min(most, wanted)
         history = state.history
         batch: list[Proposal] = []
@@ -195,7 +189,7 @@ class RegularizedEvolution:
             raise ValueError(f"asked for the fitness of {sorted(wanted)}, told {sorted(fitness)}")
         history, level = state.history, state.level
         if not any(state.islands):
-            level += _moved(state, oldest, fitness)
+            level += change_in_difficulty(state, oldest, fitness)
         born: list[Individual] = []
         for p in oldest:
             if p.status.is_trained:
@@ -232,7 +226,7 @@ class RegularizedEvolution:
         """The parent of a proposal: the fittest of some that are drawn."""
         settings = state.settings
         population = state.islands[ordinal % len(state.islands)]
-        survivors = _survivors_of_before(population, state)
+        survivors = survivor_count(population, state)
         breeding = population[:survivors] if survivors >= settings.tournament else population
         count = min(settings.tournament, len(breeding))
         return min(rng.sample(breeding, count), key=rank)
@@ -250,7 +244,7 @@ class RegularizedEvolution:
         youngest.
         """
         size = island_size(state.settings)
-        survivors = _survivors_of_before(population, state)
+        survivors = survivor_count(population, state)
         youngest = population[max(survivors, len(population) - size + survivors) :]
         return population[:survivors] + youngest
 
@@ -316,34 +310,7 @@ class RegularizedEvolution:
 
 def round_is_over(state: SearchState) -> bool:
     """Whether all trials of the round were told."""
-    return not state.pending and _left_in_round(state) <= 0
-
-
-def _left_in_round(state: SearchState) -> float:
-    most = state.settings.round
-    return state.begun + most - state.asked if most else math.inf
-
-
-def _survivors(population: Population, settings: Evolution) -> Population:
-    """The fittest distinct candidates, at most as many as survive a round."""
-    found: dict[int, Individual] = {}
-    for individual in sorted(population, key=rank):
-        found.setdefault(individual.candidate, individual)
-    return tuple(found.values())[: max(1, int(island_size(settings) * settings.survivors))]
-
-
-def _survivors_of_before(population: Population, state: SearchState) -> int:
-    """How many of a population survived the round before; they come first."""
-    return bisect_left(population, state.first_newborn, key=lambda individual: individual.ordinal)
-
-
-def rank(individual: Individual) -> tuple[float, int]:
-    """The fittest first, of equals the youngest."""
-    return individual.fitness, -individual.ordinal
-
-
-def island_size(settings: Evolution) -> int:
-    return max(2, settings.population // settings.islands)
+    return not state.pending and state.left_in_round <= 0
 
 
 def _is_tried_again(state: SearchState, history: History, candidate: int, promising: float) -> bool:
@@ -353,23 +320,3 @@ def _is_tried_again(state: SearchState, history: History, candidate: int, promis
     if history.last_ordinal(candidate) >= state.first:
         return False
     return history.fitness(candidate) + state.level <= promising
-
-
-def _moved(state: SearchState, survivors: Batch, fitness: Mapping[int, float]) -> float:
-    """How much higher the survivors' fitness is on this round's problems than it was.
-
-    The median over those that had survived before. Those tried once were chosen for what was luck
-    in part: their fitness would rise were the problems no harder. At most `_MOST_MOVED` either way:
-    where most survivors fail, that is their fault.
-    """
-    moved = [
-        (fitness[p.ordinal] - state.fitness(p.candidate), state.history.is_proven(p.candidate))
-        for p in survivors
-        if p.status is Status.AGAIN and p.candidate is not None
-    ]
-    finite = [(x, proven) for x, proven in moved if math.isfinite(x)]
-    chosen = [x for x, proven in finite if proven]
-    if len(chosen) < _FEWEST_PROVEN:
-        chosen = [x for x, _ in finite]
-    found = statistics.median(chosen) if chosen else 0.0
-    return max(-_MOST_MOVED, min(_MOST_MOVED, found))

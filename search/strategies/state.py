@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from ...dsl.program import Program
@@ -80,3 +81,9 @@ class SearchState:
     def asked(self) -> int:
         """Number of trials told or pending."""
         return self.history.asked
+
+    @property
+    def left_in_round(self) -> float:
+        """Number of trials that this round has left; inf where there are no rounds."""
+        most = self.settings.round
+        return self.begun + most - self.asked if most else math.inf

@@ -59,8 +59,10 @@ import numpy as np, evoptax
 from evoptax.dsl.errors import ProgramError, UserError
 from evoptax.dsl.export.base import formats
 from evoptax.dsl.machine.bytecode import TooLarge, assemble
+from evoptax.evaluators.backends.base import open_backend
+from evoptax.evaluators.backends.problems import Problems
+from evoptax.evaluators.fidelity import Fidelity
 from evoptax.evaluators.tasks import get_task
-from evoptax.evaluators.training import Trainer
 from evoptax.search.filters.gates import examine
 from evoptax.search.strategies.distillation.recording import record_rule
 from evoptax.search.strategies.distillation.traces import relative_error
@@ -68,12 +70,17 @@ from evoptax.search.strategies.distillation.traces import relative_error
 rule = evoptax.rule("def mine(w, g, phase, *, lr=0.1):\\n    return lr * phase * g\\n")
 assert "phase: jax.typing.ArrayLike = 2" in rule.export("optax")
 assert [rule.export(format) for format in formats()]
-trainer = Trainer(get_task("quadratic"))
 twice = evoptax.rule("def mine(w, g, *, lr=0.2):\\n    return lr * g\\n")
-paths = trainer.with_machine, trainer.fused
-machine, fused = (train(rule.program, (0.1,), (0,)).score for train in paths)
-expected = trainer.with_machine(twice.program, (0.2,), (0,)).score
-assert np.allclose([machine, fused], expected, rtol=1e-4)
+problems = Problems(get_task("quadratic"))
+
+
+def score(backend, program, learning_rate):
+    (found,) = open_backend(backend, problems).train([program], Fidelity((learning_rate,), (0,)))
+    return found.score
+
+
+machine, fused = (score(backend, rule.program, 0.1) for backend in ("machine", "fused"))
+assert np.allclose([machine, fused], score("machine", twice.program, 0.2), rtol=1e-4)
 assert not examine(rule.program, max_size=60).rejection
 assert relative_error(twice.program, record_rule(rule.program, learning_rates=(0.1,))) == 0.5
 
@@ -95,7 +102,7 @@ RULE = '''
 HALF = KnownRule(
     text="""\\
 def half_sign(w, g, *, lr=1e-4):
-    \\"\\"\\"Half of sign descent.\\"\\"\\"
+    \\"\\"\\"Half of sign descent (Nobody 2026).\\"\\"\\"
     return lr * 0.5 * sign(g)
 """,
     paper=Paper(title="None", authors="Nobody", year=2026, venue="nowhere"),
@@ -114,13 +121,32 @@ assert "half" in evoptax.rule("half_sign").export("optax")
 options = ["--tasks", "quadratic", "--against", "lion", "--seeds", "2"]
 assert main(["evaluate", "half_sign", *options]) == 0
 """
+REFERENCE = """
+
+@reference("N", {"lr": 1e-2}, copies=0)
+@each_tensor
+def half_sign(w: np.ndarray, grads: list[np.ndarray], *, lr: float = 1e-2) -> Steps:
+    for g in grads:
+        w = w - lr / 2 * np.sign(g)
+        yield w
+"""
+SECOND = """
+
+def half_sign(params: Params, grads: list[Params], *, lr: float) -> Trajectory:
+    moves = np.cumsum([np.sign(_flatten(g)) for g in grads], axis=0)
+    return Trajectory([_unflatten(_flatten(params) - lr / 2 * move, params) for move in moves])
+"""
+# Of the tests that run over all known rules.
+TESTS = ("references", "test_known_algorithms.py", "test_golden_known.py", "test_state_size.py")
 
 
-def _run(folder: Path, code: str) -> str:
-    command = [sys.executable, "-P", "-c", code]
+def _run(folder: Path, *command: str, **environment: str) -> str:
     paths = {"PYTHONPATH": str(folder), "HOME": str(folder), "PATH": "/usr/bin:/bin"}
-    found = subprocess.run(command, env=paths, capture_output=True, text=True, timeout=300)
-    assert found.returncode == 0, found.stderr[-2000:]
+    whole = [sys.executable, "-P", *command]
+    found = subprocess.run(
+        whole, env=paths | environment, capture_output=True, text=True, timeout=300
+    )
+    assert found.returncode == 0, (found.stdout + found.stderr)[-2000:]
     return found.stdout
 
 
@@ -143,14 +169,28 @@ def _edit(path: Path, old: str, new: str) -> None:
 
 def test_a_primitive_is_a_row(copy: Path) -> None:
     _edit(copy / "dsl" / "primitives.py", "\n    # Arithmetic.\n", PRIMITIVE)
-    _run(copy.parent, USES_IT)
+    _run(copy.parent, "-c", USES_IT)
 
 
 def test_an_input_is_a_row(copy: Path) -> None:
     _edit(copy / "dsl" / "inputs.py", "\n_ROWS = (\n", INPUT)
-    _run(copy.parent, READS_IT)
+    _run(copy.parent, "-c", READS_IT)
 
 
 def test_a_documented_rule_is_a_row(copy: Path) -> None:
     _edit(copy / "known_algorithms" / "sign.py", "\nRULES = (LION,)\n", RULE)
-    assert "half_sign" in _run(copy.parent, FINDS_IT)
+    assert "half_sign" in _run(copy.parent, "-c", FINDS_IT)
+
+
+def test_a_documented_rule_is_tested_by_its_name(copy: Path) -> None:
+    """The rule, its reference and what `EVOPTAX_RENEW_GOLDEN` writes; no test is edited."""
+    tests = copy.parent / "tests"
+    shutil.copytree(ROOT / "tests", tests, ignore=shutil.ignore_patterns("__pycache__"))
+    _edit(copy / "known_algorithms" / "sign.py", "\nRULES = (LION,)\n", RULE)
+    for file, text in (("families/momentum.py", REFERENCE), ("second_derivations.py", SECOND)):
+        with (tests / "references" / file).open("a", encoding="utf-8") as opened:
+            opened.write(text)
+    golden = ("-m", "pytest", str(tests / "test_golden_known.py"), "-k", "half_sign or else")
+    _run(copy.parent, *golden, EVOPTAX_RENEW_GOLDEN="1")
+    everywhere = (str(tests / name) for name in TESTS)
+    _run(copy.parent, "-m", "pytest", *everywhere, "-k", "half_sign or every_rule or else")

@@ -20,14 +20,13 @@ from typing import Any
 import numpy as np
 import optax
 
+from .by_name import NUMPY, RULES, SECOND
 from .compare import max_difference
 from .golden import Golden, load_golden
-from .numpy_references import NUMPY
-from .numpy_second import SECOND
 from .optax_references import LAYERWISE_BY_DIMENSION, OPTAX
 from .optax_runner import OptaxReference
 from .problems import problem
-from .settings import NOT_OFFICIAL, RULES
+from .settings import NOT_OFFICIAL
 from .trajectories import Params, Reference, Trajectory
 
 EXACT = 1e-12

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 from optax import contrib
 
+from .by_name import RULES
 from .optax_runner import (
     InnerOuter,
     OptaxReference,
@@ -16,7 +17,7 @@ from .optax_runner import (
     run_lookahead,
     run_schedule_free,
 )
-from .settings import MODEL, RULES
+from .settings import MODEL
 from .trajectories import Params, Trajectory
 
 

@@ -15,7 +15,7 @@ from unittest import mock
 
 import torch
 
-from .settings import RULES
+from .by_name import RULES
 from .trajectories import Params, Trajectory
 
 Tensors = list[torch.Tensor]
@@ -36,7 +36,7 @@ class Case:
     """One rule in one package.
 
     Attributes:
-        rule: the rule's name in ``settings.RULES``.
+        rule: the rule's name in ``by_name.RULES``.
         source: the distribution on PyPI, or owner/name of the official repository.
         make: ``make(tensors, hyper)`` returns the optimizer, or a ``Driver`` around it.
         commit: the repository's commit; empty for a distribution.

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ....dsl.errors import UserError
-from ...store.ledger import Candidate, Ledger
+from ...store.ledger import Ledger
+from ...store.records import Candidate
 
 
 @dataclass(frozen=True, slots=True)

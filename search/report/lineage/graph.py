@@ -14,7 +14,8 @@ from types import MappingProxyType
 import networkx as nx
 
 from ....dsl.errors import UserError, did_you_mean
-from ...store.ledger import Candidate, Ledger
+from ...store.ledger import Ledger
+from ...store.records import Candidate
 from .ancestry import Ancestor, ancestry, difference
 from .formats import to_dot, to_gexf, to_graphml, to_json
 from .html import to_html

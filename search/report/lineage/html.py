@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ....evaluators.formatting import percent, plural
-from ...store.ledger import Candidate
-from ...store.records import ALIKE
+from ...store.records import ALIKE, Candidate
 from ..html.page import code_block, page, paragraph, section, text
 from .ancestry import Ancestor, as_steps, text_diff
 from .text import best_candidates, to_text

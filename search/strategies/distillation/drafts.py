@@ -7,7 +7,8 @@ from itertools import accumulate
 
 from ....dsl.inputs import ALWAYS, in_order
 from ....dsl.liveness import without_dead_code
-from ....dsl.primitives import PRIMITIVES, Primitive, Scope
+from ....dsl.primitive import Primitive, Scope
+from ....dsl.primitives import PRIMITIVES
 from ....dsl.program import (
     LEARNING_RATE,
     Call,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ....dsl.errors import ProgramError
-from ....dsl.primitives import PRIMITIVES, Scope
+from ....dsl.primitive import Scope
+from ....dsl.primitives import PRIMITIVES
 from ....dsl.program import Call, Constant, Expr, Name, Program, replaced, subexpressions
 from .drafts import CONDITIONS, Draft
 from .shortening import cleaned

@@ -8,7 +8,8 @@ from ....dsl.algebra.rewriting import computed
 from ....dsl.errors import ProgramError
 from ....dsl.inputs import ALWAYS, in_order
 from ....dsl.liveness import without_dead_code
-from ....dsl.primitives import PRIMITIVES, Scope
+from ....dsl.primitive import Scope
+from ....dsl.primitives import PRIMITIVES
 from ....dsl.program import (
     Call,
     Constant,

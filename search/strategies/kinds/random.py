@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 
 from ...config.settings import Evolution
-from ..regularized import RegularizedEvolution, island_size, rank
+from ..regularized import RegularizedEvolution
 from ..state import Individual, Population, SearchState
+from ..survivors import island_size, rank
 
 # Mutations of a candidate, for each of a child's in an evolution.
 STEPS = 3

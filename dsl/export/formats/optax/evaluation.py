@@ -16,7 +16,8 @@ from ....algebra.terms import symbol
 from ....inference import kinds_of
 from ....interpreter import interpret
 from ....kinds import Kind
-from ....primitives import PRIMITIVES, Scope
+from ....primitive import Scope
+from ....primitives import PRIMITIVES
 from ....program import EVAL_W, LEARNING_RATE, Call, Expr, Name, Program, subexpressions
 from .jax_text import Text, to_text
 from .names import Names

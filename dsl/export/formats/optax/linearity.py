@@ -13,7 +13,7 @@ from enum import Enum
 from ....inference import kinds_of
 from ....interpreter import interpret
 from ....kinds import Kind
-from ....primitives import Primitive
+from ....primitive import Primitive
 from ....program import EVAL_W, Program
 
 

@@ -18,7 +18,8 @@ from ....inference import KIND_DOMAIN, kinds_of
 from ....inputs import KINDS
 from ....interpreter import evaluate
 from ....kinds import Kind
-from ....primitives import PRIMITIVES, Scope, arguments_of
+from ....primitive import Scope
+from ....primitives import PRIMITIVES
 from ....program import EVAL_W, Call, Expr, Name, Program, subexpressions, substitute
 
 RESULT = "update"
@@ -232,7 +233,7 @@ class _Planner:
             # The expansion repeats its arguments, so that each gets a name.
             named = [self.named("operand", a) for a in args]
             expansion = parse_expression(row.expansion)
-            given = dict(zip(arguments_of(row), named, strict=True))
+            given = dict(zip(row.arguments, named, strict=True))
             return self.lower_expanded(expansion, given, top)
         if primitive == "lerp":
             # Written as (1 - a) * x + a * y, which repeats a.

@@ -1,4 +1,4 @@
-"""NumPy references: rules with norms of a tensor or of its rows and columns (rows 23-26, 29)."""
+"""NumPy references: rules with norms of a tensor or of its rows and columns."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .trajectories import Params, Trajectory, each_tensor, ema, model_norm, norm
+from ..settings import ADAMW, MODEL, NOT_OFFICIAL, reference
+from ..trajectories import Params, Trajectory, each_tensor, ema, model_norm, norm
 
 Steps = Iterator[np.ndarray]
 
 
+@reference(
+    "U", {"lr": 1.0, "b0_squared": 1e-2, "scope": "model"}, note=NOT_OFFICIAL, copies=0, numbers=1
+)
 def adagrad_norm(
     params: Params,
     grads: list[Params],
@@ -38,6 +42,11 @@ def adagrad_norm(
     return Trajectory(out)
 
 
+@reference(
+    "N",
+    {"lr": 0.3, "d": 1.0, "eps2": 1e-3},
+    note="lr = 0.3 so that min(lr, t^-1/2) takes both of its values",
+)
 @each_tensor
 def adafactor(
     w: np.ndarray,
@@ -72,6 +81,7 @@ def adafactor(
         yield w
 
 
+@reference("N", {"lr": 1.0, "mu": 0.9, "wd": 1e-2, "trust": 1e-2}, copies=1)
 @each_tensor
 def lars(
     w: np.ndarray,
@@ -96,6 +106,7 @@ def lars(
         yield w
 
 
+@reference("N", {"lr": 1.0, "mu": 0.9, "wd": 1e-2, "trust": 1e-2}, copies=1)
 @each_tensor
 def lars_optax(
     w: np.ndarray,
@@ -119,6 +130,7 @@ def lars_optax(
         yield w
 
 
+@reference("N", {**ADAMW, "eps": 1e-6}, copies=2)
 @each_tensor
 def lamb(
     w: np.ndarray,
@@ -146,6 +158,14 @@ def lamb(
         yield w
 
 
+@reference(
+    "N",
+    {"lr": 1e-2, "mu": 0.9, "eps": 1e-8, "wd": 1e-1},
+    tensors=MODEL,
+    note="no scalar: the standard deviation of one number is undefined",
+    copies=1,
+    numbers=1,
+)
 @each_tensor
 def sgd_sai(
     w: np.ndarray,

@@ -1,4 +1,4 @@
-"""``SECOND``: a second derivation of rules that no library checks, by another route.
+"""A second derivation of rules that no library checks, by another route, under the rule's name.
 
 They share no line with the first references: closed forms, flattened models, component sweeps.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .trajectories import Params, Reference, Trajectory
+from .trajectories import Params, Trajectory
 
 
 def _flatten(model: Params) -> np.ndarray:
@@ -20,7 +20,7 @@ def _unflatten(flat: np.ndarray, like: Params) -> Params:
     return {name: p.reshape(x.shape) for (name, x), p in zip(like.items(), pieces, strict=True)}
 
 
-def adagrad_norm_in_closed_form(
+def adagrad_norm(
     params: Params, grads: list[Params], *, lr: float, b0_squared: float, scope: str
 ) -> Trajectory:
     """``w_t = w_0 - lr * sum_s g_s / sqrt(b_0^2 + sum_{r<=s} ||g_r||^2)``, model scope only."""
@@ -43,7 +43,7 @@ def _adam_directions(g: np.ndarray, b1: float, b2: float, eps: float) -> np.ndar
     return m / (np.sqrt(v) + eps)
 
 
-def gpa_adamw_by_recovery(
+def gpa_adamw(
     params: Params,
     grads: list[Params],
     *,
@@ -69,7 +69,7 @@ def gpa_adamw_by_recovery(
     return Trajectory(ys, xs)
 
 
-def sor_by_sweeps(
+def sor(
     params: Params, grads: list[Params], *, a: np.ndarray, b: np.ndarray, omega: float
 ) -> Trajectory:
     """The textbook form: ``x_i += omega * ((b_i - sum_j a_ij x_j) / a_ii)``, one i at a time."""
@@ -83,7 +83,7 @@ def sor_by_sweeps(
     return Trajectory(out)
 
 
-def optimistic_omd_flat(
+def optimistic_omd(
     params: Params,
     grads: list[Params],
     *,
@@ -110,7 +110,7 @@ def optimistic_omd_flat(
     return Trajectory(out, anchors)
 
 
-def rapp_by_anchor(
+def rapp(
     params: Params,
     grads: list[Params],
     *,
@@ -132,7 +132,7 @@ def rapp_by_anchor(
     return Trajectory(out, anchors)
 
 
-def layerwise_clipping_flat(
+def layerwise_clipping(
     params: Params, grads: list[Params], *, lr: float, clip: float, split: str
 ) -> Trajectory:
     """Per-layer clipping as one diagonal scaling of the concatenated gradient."""
@@ -148,13 +148,3 @@ def layerwise_clipping_flat(
         flat = flat - lr * g
         out.append(_unflatten(flat, params))
     return Trajectory(out)
-
-
-SECOND: dict[str, Reference] = {
-    "adagrad_norm": adagrad_norm_in_closed_form,
-    "gpa_adamw": gpa_adamw_by_recovery,
-    "layerwise_clipping": layerwise_clipping_flat,
-    "optimistic_omd": optimistic_omd_flat,
-    "rapp": rapp_by_anchor,
-    "sor": sor_by_sweeps,
-}

@@ -1,4 +1,4 @@
-"""NumPy references: per-coordinate adaptive steps (rows 4-12)."""
+"""NumPy references: per-coordinate adaptive steps."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .trajectories import each_tensor, ema
+from ..settings import ADAM, ADAMW, reference
+from ..trajectories import each_tensor, ema
 
 Steps = Iterator[np.ndarray]
 
 
+@reference("N", {"lr": 1e-1, "eps": 1e-10}, copies=1)
 @each_tensor
 def adagrad(
     w: np.ndarray, grads: list[np.ndarray], *, lr: float = 1e-2, eps: float = 1e-10
@@ -26,6 +28,7 @@ def adagrad(
         yield w
 
 
+@reference("N", {"lr": 1.0, "rho": 0.9, "eps": 1e-6}, copies=2)
 @each_tensor
 def adadelta(
     w: np.ndarray,
@@ -49,6 +52,7 @@ def adadelta(
         yield w
 
 
+@reference("N", {"lr": 1e-2, "decay": 0.99, "eps": 1e-8}, copies=1)
 @each_tensor
 def rmsprop(
     w: np.ndarray,
@@ -69,6 +73,7 @@ def rmsprop(
         yield w
 
 
+@reference("N", ADAM, copies=2)
 @each_tensor
 def adam(
     w: np.ndarray,
@@ -89,6 +94,7 @@ def adam(
         yield w
 
 
+@reference("N", {**ADAM, "b2": 0.9}, note="b2 = 0.9 makes the maximum matter", copies=3)
 @each_tensor
 def amsgrad(
     w: np.ndarray,
@@ -114,6 +120,7 @@ def amsgrad(
         yield w
 
 
+@reference("N", {**ADAM, "b2": 0.9}, note="b2 = 0.9, as for amsgrad", copies=3)
 @each_tensor
 def amsgrad_optax(
     w: np.ndarray,
@@ -139,6 +146,7 @@ def amsgrad_optax(
         yield w
 
 
+@reference("N", ADAMW, copies=2)
 @each_tensor
 def adamw(
     w: np.ndarray,
@@ -164,6 +172,7 @@ def adamw(
         yield w
 
 
+@reference("N", {**ADAM, "eps": 1e-16}, copies=2)
 @each_tensor
 def adabelief(
     w: np.ndarray,
@@ -188,6 +197,7 @@ def adabelief(
         yield w
 
 
+@reference("N", ADAM, copies=3)
 @each_tensor
 def diffgrad(
     w: np.ndarray,
@@ -215,6 +225,7 @@ def diffgrad(
         yield w
 
 
+@reference("N", {"lr": 1e-2, "b1": 0.98, "b2": 0.92, "b3": 0.99, "eps": 1e-8, "wd": 1e-1}, copies=4)
 @each_tensor
 def adan(
     w: np.ndarray,

@@ -1,4 +1,4 @@
-"""NumPy references: clipping, a linear solver and optimistic mirror descent (rows 30-34)."""
+"""NumPy references: clipping, a linear solver and optimistic mirror descent."""
 
 from __future__ import annotations
 
@@ -6,11 +6,21 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .trajectories import Params, Trajectory, each_tensor, model_norm, norm
+from ..problems import linear_system
+from ..settings import MODEL, NOT_OFFICIAL, reference
+from ..trajectories import Params, Trajectory, each_tensor, model_norm, norm
 
 Steps = Iterator[np.ndarray]
+_A, _B = linear_system()
 
 
+@reference(
+    "S",
+    {"lr": 1e-2, "mu": 0.9, "p": 0.1},
+    tensors=MODEL,
+    note=f"{NOT_OFFICIAL}; quantile within each tensor, linearly interpolated; on heavy ball",
+    copies=1,
+)
 @each_tensor
 def coordinate_clipping(
     w: np.ndarray,
@@ -34,6 +44,7 @@ def coordinate_clipping(
         yield w
 
 
+@reference("C", {"lr": 1e-2, "clip": 30.0}, note="on SGD; C = 30 clips half of the steps", copies=0)
 def global_norm_clipping(
     params: Params, grads: list[Params], *, lr: float = 1e-2, clip: float = 5.0
 ) -> Trajectory:
@@ -52,6 +63,13 @@ def global_norm_clipping(
     return Trajectory(out)
 
 
+@reference(
+    "C",
+    {"lr": 1e-2, "clip": 30.0, "split": "uniform"},
+    tensors=MODEL,
+    note="on SGD; C = 30 clips half of the steps",
+    copies=0,
+)
 def layerwise_clipping(
     params: Params,
     grads: list[Params],
@@ -83,6 +101,13 @@ def layerwise_clipping(
     return Trajectory(out)
 
 
+@reference(
+    "C",
+    {"a": _A, "b": _B, "omega": 1.5},
+    tensors=("vector",),
+    note="one sweep per step; a and b are problem data, the gradients are not read",
+    copies=0,
+)
 def sor(
     params: Params,
     grads: list[Params],
@@ -111,6 +136,14 @@ def _into_ball(model: Params, radius: float) -> Params:
     return model if size <= radius else {name: x * (radius / size) for name, x in model.items()}
 
 
+@reference(
+    "S",
+    {"diameter": 10.0, "radius": 5.0, "lipschitz": 1.0, "delta": 1.0},
+    tensors=MODEL,
+    note=NOT_OFFICIAL,
+    copies=2,
+    numbers=1,
+)
 def optimistic_omd(
     params: Params,
     grads: list[Params],

@@ -1,4 +1,4 @@
-"""NumPy references: rules that orthogonalize a matrix (row 27)."""
+"""NumPy references: rules that orthogonalize a matrix."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .trajectories import each_tensor, ema, norm
+from ..settings import reference
+from ..trajectories import each_tensor, ema, norm
 
 Steps = Iterator[np.ndarray]
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -28,6 +29,12 @@ def newton_schulz(
     return z.T if tall else z
 
 
+@reference(
+    "N",
+    {"lr": 2e-2, "beta": 0.95, "eps": 1e-7, "wd": 1e-1},
+    tensors=("tall", "wide", "kernel"),
+    note="everything of fewer than two axes belongs to AdamW",
+)
 @each_tensor
 def muon(
     w: np.ndarray,
@@ -55,6 +62,7 @@ def muon(
         yield w
 
 
+@reference("N", {"lr": 2e-2, "beta": 0.95, "eps": 1e-8, "wd": 1e-1}, tensors=("tall", "wide"))
 @each_tensor
 def muon_optax(
     w: np.ndarray,

@@ -1,4 +1,4 @@
-"""NumPy references: rules that keep extra iterates or evaluate elsewhere (rows 16-22)."""
+"""NumPy references: rules that keep extra iterates or evaluate elsewhere."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from .trajectories import Params, Trajectory, each_tensor, ema
+from ..settings import ADAM, ADAMW, ROLES, reference
+from ..trajectories import Params, Trajectory, each_tensor, ema
 
 Steps = Iterator[np.ndarray]
 TwoPoints = Iterator[tuple[np.ndarray, np.ndarray]]
@@ -28,6 +29,7 @@ def _adamw_direction(b1: float, b2: float, eps: float) -> Callable[[np.ndarray],
     return direction
 
 
+@reference("N", {"lr": 1e-2, "k": 5, "alpha": 0.5}, copies=1)
 @each_tensor
 def lookahead_sgd(
     w: np.ndarray, grads: list[np.ndarray], *, lr: float = 1e-2, k: int = 5, alpha: float = 0.5
@@ -45,6 +47,7 @@ def lookahead_sgd(
         yield w, phi
 
 
+@reference("N", {**ADAMW, "k": 5, "alpha": 0.5}, copies=3)
 @each_tensor
 def lookahead_adamw(
     w: np.ndarray,
@@ -69,6 +72,7 @@ def lookahead_adamw(
         yield w, phi
 
 
+@reference("N", {**ADAMW, "k": 5, "outer_lr": 0.7, "mu": 0.9}, copies=4)
 @each_tensor
 def diloco_adamw(
     w: np.ndarray,
@@ -102,6 +106,7 @@ def diloco_adamw(
         yield w
 
 
+@reference("N", {"lr": 1e-2, "k": 5, "alpha": 0.5, "roles": ROLES}, copies=1)
 def lookahead_gda(
     params: Params,
     grads: list[Params],
@@ -128,6 +133,7 @@ def lookahead_gda(
     return Trajectory(out, anchors)
 
 
+@reference("N", {"lr": 1e-2, "k": 3, "alpha": 0.9, "roles": ROLES}, copies=1)
 def rapp(
     params: Params,
     grads: list[Params],
@@ -155,6 +161,7 @@ def rapp(
     return Trajectory(out, anchors)
 
 
+@reference("C", {"lr": 1e-1, "mu": 0.9}, copies=1, numbers=1)
 @each_tensor
 def primal_averaging(
     w: np.ndarray, grads: list[np.ndarray], *, lr: float = 1e-2, mu: float = 0.9
@@ -170,6 +177,7 @@ def primal_averaging(
         yield mu * x + (1 - mu) * z, x
 
 
+@reference("N", {"lr": 1e-1, "beta": 0.9, "wd": 1e-2}, copies=1, numbers=3)
 @each_tensor
 def schedule_free_sgd(
     w: np.ndarray, grads: list[np.ndarray], *, lr: float = 1.0, beta: float = 0.9, wd: float = 0.0
@@ -190,6 +198,9 @@ def schedule_free_sgd(
         yield y, x
 
 
+@reference(
+    "N", {"lr": 1e-1, "beta": 0.9, "b2": 0.999, "eps": 1e-8, "wd": 1e-2}, copies=2, numbers=3
+)
 @each_tensor
 def schedule_free_adamw(
     w: np.ndarray,
@@ -218,6 +229,13 @@ def schedule_free_adamw(
         yield y, x
 
 
+@reference(
+    "N",
+    {**ADAM, "lr": 1e-1, "wd": 0.0, "mu_y": 0.7, "mu_x": 0.9967},
+    note="wd = 0: above it the official code is not the equations",
+    copies=3,
+    numbers=1,
+)
 @each_tensor
 def gpa_adamw(
     w: np.ndarray,

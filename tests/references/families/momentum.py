@@ -1,4 +1,4 @@
-"""NumPy references: gradient descent, momentum, sign and optimistic steps (rows 1-3, 13-15)."""
+"""NumPy references: gradient descent, momentum, sign and optimistic steps."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .trajectories import Params, Trajectory, each_tensor, ema
+from ..settings import ROLES, reference
+from ..trajectories import Params, Trajectory, each_tensor, ema
 
 Steps = Iterator[np.ndarray]
 
 
+@reference("N", {"lr": 1e-2}, copies=0)
 @each_tensor
 def sgd(w: np.ndarray, grads: list[np.ndarray], *, lr: float = 1e-2) -> Steps:
     """Gradient descent (Robbins & Monro 1951): ``w -= lr * g``. [N]"""
@@ -19,6 +21,7 @@ def sgd(w: np.ndarray, grads: list[np.ndarray], *, lr: float = 1e-2) -> Steps:
         yield w
 
 
+@reference("N", {"lr": 1e-2, "mu": 0.9}, copies=1)
 @each_tensor
 def momentum(w: np.ndarray, grads: list[np.ndarray], *, lr: float = 1e-2, mu: float = 0.9) -> Steps:
     """Heavy ball (Polyak 1964): ``b = mu * b + g`` (so b_1 = g_1); ``w -= lr * b``. [N]"""
@@ -29,6 +32,7 @@ def momentum(w: np.ndarray, grads: list[np.ndarray], *, lr: float = 1e-2, mu: fl
         yield w
 
 
+@reference("N", {"lr": 1e-2, "mu": 0.9}, copies=1)
 @each_tensor
 def nesterov(w: np.ndarray, grads: list[np.ndarray], *, lr: float = 1e-2, mu: float = 0.9) -> Steps:
     """Nesterov momentum in Sutskever et al.'s (2013) form: ``b = mu*b + g; w -= lr*(g + mu*b)``.
@@ -42,6 +46,7 @@ def nesterov(w: np.ndarray, grads: list[np.ndarray], *, lr: float = 1e-2, mu: fl
         yield w
 
 
+@reference("N", {"lr": 1e-2, "b1": 0.9, "b2": 0.99, "wd": 1e-1}, copies=1)
 @each_tensor
 def lion(
     w: np.ndarray,
@@ -64,6 +69,7 @@ def lion(
         yield w
 
 
+@reference("N", {"lr": 1e-2}, copies=1)
 @each_tensor
 def optimistic_gd(w: np.ndarray, grads: list[np.ndarray], *, lr: float = 1e-2) -> Steps:
     """Optimistic gradient descent (Popov 1980; Daskalakis et al. 2018). [N]
@@ -77,6 +83,7 @@ def optimistic_gd(w: np.ndarray, grads: list[np.ndarray], *, lr: float = 1e-2) -
         yield w
 
 
+@reference("N", {"lr": 1e-2, "roles": ROLES}, copies=0)
 def gda(
     params: Params, grads: list[Params], *, roles: dict[str, float], lr: float = 1e-2
 ) -> Trajectory:
