@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +13,6 @@ from ..rules import runs_folder
 from ..search.config.ranges import accepted_by
 from ..search.config.settings import Budget, SearchConfig
 from .output import print_text
-
-DEBUG_HELP = "show errors with their traceback (or set EVOPTAX_DEBUG=1)"
-
-
-def command(
-    subparsers: Any, name: str, help: str, run: Callable[[argparse.Namespace], int]
-) -> argparse.ArgumentParser:
-    """Adds a command."""
-    added = subparsers.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
-    added.set_defaults(run=run)
-    # Also after the command; where it is missing there, what stood before the command counts.
-    added.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=DEBUG_HELP)
-    return added
 
 
 def add_runs_dir(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from ..dsl.errors import UserError
-from .arguments import add_format, add_runs_dir, command
+from .arguments import add_format, add_runs_dir
 from .output import print_json
 
 PACKAGES = ("evoptax", "jax", "jaxlib", "optax", "numpy", "scikit-learn", "networkx", "evosax")
@@ -22,9 +22,8 @@ class Problem(str):
     """The value of a check that failed, in words."""
 
 
-def add(subparsers: Any) -> None:
-    """Adds the command."""
-    parser = command(subparsers, "doctor", "check this installation", run)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
     add_format(parser, "text", "json")
     add_runs_dir(parser)
 

@@ -7,7 +7,7 @@ import math
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..evaluators.schedules import SCHEDULES
 from ..search.config.settings import Stage
@@ -17,7 +17,6 @@ from .arguments import (
     add_runs_dir,
     add_setting,
     add_workers,
-    command,
     split_names,
 )
 from .entry import STOPPED
@@ -29,9 +28,8 @@ if TYPE_CHECKING:
     from ..search.execution.scheduling import Report, Run, Training
 
 
-def add(subparsers: Any) -> None:
-    """Adds the command."""
-    parser = command(subparsers, "evaluate", "compare rules on tasks", run)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
     parser.add_argument("rules", nargs="+", metavar="RULE", help="with spaces or commas between")
     parser.add_argument(
         "--tasks",

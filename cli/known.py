@@ -11,13 +11,12 @@ from ..dsl.syntax import format_program
 from ..known_algorithms.catalogue import get_known, known_rules
 from ..known_algorithms.parity import load_parity
 from ..known_algorithms.rule import KnownRule
-from .arguments import add_format, command
+from .arguments import add_format
 from .output import print_json, print_table
 
 
-def add(subparsers: Any) -> None:
-    """Adds the command."""
-    parser = command(subparsers, "known", "list the documented optimizers, or show one", run)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
     parser.add_argument("name", nargs="?", metavar="NAME", help="show this one")
     parser.add_argument("--tier", help="only this tier, such as 1a or 2")
     add_format(parser, "text", "json")

@@ -1,7 +1,7 @@
-"""The `evoptax` command. Each command is a module with `add(subparsers)` and a `run(args)`.
+"""The `evoptax` command. Each command is a module with `add_arguments(parser)` and `run(args)`.
 
-Only the standard library is imported here and at the top of the command modules, so that commands
-that merely read answer at once; whatever needs JAX is imported when it runs.
+A command's module is imported when that command is given, so `--help`, `--version` and the commands
+that only read answer at once.
 """
 
 from __future__ import annotations
@@ -9,53 +9,90 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import traceback
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any, NoReturn
 
 from ..dsl.errors import UserError
-from . import doctor, evaluate, export, known, lineage, resume, runs, search, show, simplify, tasks
-from .arguments import DEBUG_HELP
 from .entry import STOPPED
 from .output import discard_output, one_line, take_any_text
 
-COMMANDS = (
-    search,
-    resume,
-    runs,
-    show,
-    evaluate,
-    export,
-    lineage,
-    simplify,
-    known,
-    tasks,
-    doctor,
-)
+# The name of each command's module, and what it does.
+COMMANDS = {
+    "search": "search for optimizers",
+    "resume": "continue a run, or give it a larger budget",
+    "runs": "list the runs",
+    "show": "show a run or a rule",
+    "evaluate": "compare rules on tasks",
+    "export": "export a rule as code, LaTeX or JSON",
+    "lineage": "show the ancestry of a run's rules",
+    "simplify": "simplify a rule",
+    "known": "list the documented optimizers, or show one",
+    "tasks": "list the built-in tasks",
+    "doctor": "check this installation",
+}
+_DEBUG_HELP = "show errors with their traceback (or set EVOPTAX_DEBUG=1)"
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence; argparse would print the usage before it."""
+    """Reports a mistake in one sentence, where argparse would print the usage first."""
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message}; see `{self.prog} --help`")
 
     def print_help(self, file: Any = None) -> None:
-        # argparse passes over a failure to write.
+        # Not argparse's own way of printing, which ignores a failed write.
         print(self.format_help(), end="", file=file)
 
 
+class _CommandParser(_Parser):
+    """The parser of one command. Imports the command's module when it parses.
+
+    Args:
+      command: the name of the module in this folder.
+    """
+
+    def __init__(self, command: str, **options: Any) -> None:
+        super().__init__(**options)
+        self._command = command
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        module = import_module(f".{self._command}", __package__)
+        # Also accepted after the command; if it is absent there, the value from before it is kept.
+        self.add_argument(
+            "--debug", action="store_true", default=argparse.SUPPRESS, help=_DEBUG_HELP
+        )
+        module.add_arguments(self)
+        self.set_defaults(run=module.run)
+        return super().parse_known_args(args, namespace)
+
+
+class _Version(argparse.Action):
+    """Prints the version. It is looked up only then, because that takes 30 ms."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *given: Any) -> NoReturn:
+        from .. import __version__
+
+        print(f"evoptax {__version__}")
+        parser.exit()
+
+
 def parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line."""
+    """A new parser of the whole command line, for one call of `parse_args`."""
     top = _Parser(
         prog="evoptax",
         description="Discovers optimizers: evolves update rules on real training tasks.",
         epilog="RULE is a known name (lion), RUN:best, RUN:NUMBER, or a file with one program.",
     )
-    top.add_argument("--debug", action="store_true", help=DEBUG_HELP)
-    subparsers = top.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
-    for command in COMMANDS:
-        command.add(subparsers)
+    top.add_argument("--version", action=_Version, help="print the version and exit")
+    top.add_argument("--debug", action="store_true", help=_DEBUG_HELP)
+    subparsers = top.add_subparsers(metavar="COMMAND", required=True, parser_class=_CommandParser)
+    for name, help in COMMANDS.items():
+        description = f"{help[0].upper()}{help[1:]}."
+        subparsers.add_parser(name, command=name, help=help, description=description)
     return top
 
 
@@ -89,6 +126,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if (sentence := _sentence(error)) is None:
             raise
         if wants_debug(sys.argv[1:] if argv is None else argv):
+            import traceback
+
             traceback.print_exception(error)
         print(f"evoptax: {one_line(sentence)}", file=sys.stderr)
         return 2

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
-from .arguments import add_budget, add_runs_dir, add_workers, budget_of, command
+from .arguments import add_budget, add_runs_dir, add_workers, budget_of
 from .output import print_note
 from .watching import carry_out
 
 
-def add(subparsers: Any) -> None:
-    """Adds the command."""
-    parser = command(subparsers, "resume", "continue a run, or give it a larger budget", run)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
     parser.add_argument("run_name", metavar="RUN")
     add_workers(parser)
     parser.add_argument(

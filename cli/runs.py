@@ -8,13 +8,12 @@ from typing import Any
 
 from ..dsl.errors import UserError
 from ..evaluators.formatting import percent, printable
-from .arguments import add_format, add_runs_dir, command
+from .arguments import add_format, add_runs_dir
 from .output import print_json, print_table, print_text
 
 
-def add(subparsers: Any) -> None:
-    """Adds the command."""
-    parser = command(subparsers, "runs", "list the runs", run)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
     add_format(parser, "text", "json")
     add_runs_dir(parser)
 

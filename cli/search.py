@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from ..dsl.errors import UserError
 from ..search.config.settings import SearchConfig
@@ -15,15 +14,13 @@ from .arguments import (
     add_setting,
     add_workers,
     budget_of,
-    command,
 )
 from .output import print_note
 from .watching import carry_out
 
 
-def add(subparsers: Any) -> None:
-    """Adds the command."""
-    parser = command(subparsers, "search", "search for optimizers", run)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
     parser.add_argument("config", nargs="?", type=Path, metavar="CONFIG.toml")
     parser.add_argument(
         "--preset", metavar="NAME", help="quick, standard, lion, distill, or an ablation"

@@ -14,13 +14,12 @@ from ..dsl.syntax import format_program
 from ..known_algorithms.catalogue import KNOWN
 from ..known_algorithms.raw import RAW
 from ..rules import read_rule
-from .arguments import add_format, add_runs_dir, command
+from .arguments import add_format, add_runs_dir
 from .output import print_json, print_text
 
 
-def add(subparsers: Any) -> None:
-    """Adds the command."""
-    parser = command(subparsers, "show", "show a run or a rule", run)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
     parser.add_argument("what", metavar="RUN|RULE")
     add_format(parser, "text", "latex", "json")
     add_runs_dir(parser)

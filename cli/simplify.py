@@ -20,7 +20,7 @@ from ..dsl.syntax import format_program
 from ..known_algorithms.catalogue import KNOWN
 from ..known_algorithms.nearest import nearest_known
 from ..rules import read_rule
-from .arguments import add_format, add_runs_dir, command
+from .arguments import add_format, add_runs_dir
 from .output import print_json, print_note, print_text
 
 if TYPE_CHECKING:
@@ -30,9 +30,8 @@ if TYPE_CHECKING:
 SECONDS = 60.0
 
 
-def add(subparsers: Any) -> None:
-    """Adds the command."""
-    parser = command(subparsers, "simplify", "simplify a rule", run)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
     parser.add_argument("rule", metavar="RULE")
     parser.add_argument(
         "--exact",

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
-from typing import Any
 
 from ..evaluators.tasks import list_tasks
 from ..evaluators.tasks.baselines import baselines
-from .arguments import add_format, command
+from .arguments import add_format
 from .output import print_json, print_table
 
 
-def add(subparsers: Any) -> None:
-    """Adds the command."""
-    parser = command(subparsers, "tasks", "list the built-in tasks", run)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
     add_format(parser, "text", "json")
 
 
