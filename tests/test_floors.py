@@ -234,8 +234,9 @@ def test_search_on_losses_below_zero_confirms_what_is_lower(
 ) -> None:
     task = f"{task_file}:Told"
     assert _search(task, tmp_path) == 0
-    assert "above the lowest that is allowed: −5 on" in capsys.readouterr().out
-    assert "above the lowest that is allowed" in (tmp_path / "runs/run/report.html").read_text()
+    assert "distance from the lowest possible one: −5 on" in capsys.readouterr().out
+    page = (tmp_path / "runs/run/report.html").read_text()
+    assert "distance from the lowest possible one" in page
     with closing(find_run(tmp_path / "runs", "run").read()) as opened:
         outcome = opened.fact("outcome")
         assert any(c.fitness for c in opened.candidates() if c.fitness not in (None, 0.0))

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from ..task import Task
 
 _given: dict[str, Task] = {}
-# What an object computes may hang on anything, so its scores are kept for no other process: each
-# has a version of its own.
+# An object's results may depend on anything in this process, so its scores are not shared between
+# processes: each object gets a new version.
 _versions = itertools.count(time.time_ns() // 1_000_000)
 
 
