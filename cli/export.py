@@ -1,4 +1,4 @@
-"""`evoptax export`: a rule in the notations of others."""
+"""`evoptax export`: writes a rule as Optax code, LaTeX or JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`evoptax known`: the documented optimizers."""
+"""`evoptax known`: lists the documented optimizers, or shows one."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(rule: KnownRule) -> None:
-    """One rule as text."""
+    """Prints one rule."""
     print(rule.text)
     for called in rule.calls:
-        print(f"It calls {called.name}, which the equations write out.\n")
+        print(f"It calls {called.name}; the equations below include it.\n")
     print(to_latex(rule.program))
     defaults = rule.program.defaults.items()
     print(f"Defaults: {', '.join(f'{name} = {format_number(v)}' for name, v in defaults)}.")

@@ -1,4 +1,4 @@
-"""`evoptax lineage`: who descends from whom."""
+"""`evoptax lineage`: shows the ancestry of a run's rules."""
 
 from __future__ import annotations
 

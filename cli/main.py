@@ -97,7 +97,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def wants_debug(argv: Sequence[str]) -> bool:
-    """Whether errors are to be shown with their traceback: --debug, or EVOPTAX_DEBUG=1."""
+    """Whether to show tracebacks of errors: --debug, or EVOPTAX_DEBUG=1."""
     return "--debug" in argv or os.environ.get("EVOPTAX_DEBUG", "") not in ("", "0")
 
 
@@ -108,18 +108,18 @@ def main(argv: Sequence[str] | None = None) -> int:
       The exit status: 0 done, 2 the user's mistake, 130 stopped by Ctrl-C after saving.
 
     Raises:
-      Exception: evoptax itself is at fault; `entry.run` says so in a sentence.
+      Exception: an internal error, which `entry.run` reports.
     """
     take_any_text()
     try:
         status = _run(argv)
-        sys.stdout.flush()  # while it can still be said that there is no room
+        sys.stdout.flush()  # here, so that a full disk is reported
         return status
     except KeyboardInterrupt:
         print("evoptax: stopped", file=sys.stderr)
         return STOPPED
     except BrokenPipeError:
-        # The reader went away (`evoptax known | head`).
+        # The reader has exited, as in `evoptax known | head`.
         discard_output()
         return 0
     except Exception as error:
@@ -135,24 +135,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     for argument in sys.argv[1:] if argv is None else argv:
-        if "\0" in argument:  # no path holds it
+        if "\0" in argument:  # no path can contain it
             raise UserError(f"'{argument}' holds a NUL character, which is not accepted")
     try:
         args = parser().parse_args(argv)
-    except SystemExit as end:  # of --help
+    except SystemExit as end:  # --help and --version
         return int(end.code or 0)
     return int(args.run(args))
 
 
 def _sentence(error: Exception) -> str | None:
-    """What is wrong, in a sentence; None where evoptax itself is at fault."""
+    """The error in a sentence; None for an internal error."""
     match error:
         case UserError():
             return str(error)
         case RecursionError():
-            return "what was given is nested too deeply"
+            return "the input is nested too deeply"
         case MemoryError():
-            return f"there is too little memory{f': {error}' if str(error) else ''}"
+            return f"out of memory{f': {error}' if str(error) else ''}"
         case OSError():
             place = f"'{os.fsdecode(error.filename)}': " if error.filename else ""
             return f"{place}{error.strerror or error}"

@@ -1,4 +1,4 @@
-"""`evoptax show`: a run, or a rule."""
+"""`evoptax show`: shows a run or a rule."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _show_run(found: Any, format: str) -> int:
 
         print(to_latex(rule_of_run(found, "best")))
     else:
-        facts = read_facts(found)  # before a word of it is said
+        facts = read_facts(found)  # may raise, so before anything is printed
         print_text(f"run {found.name}: {'done' if outcome else 'unfinished'}")
         if outcome:
             print_outcome(outcome, facts)

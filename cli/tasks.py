@@ -1,4 +1,4 @@
-"""`evoptax tasks`: the built-in tasks."""
+"""`evoptax tasks`: lists the built-in tasks."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
             for info in infos
         ],
     )
-    print("\nadamw: the score that AdamW reaches at its best learning rate (at), lower is better;")
-    print("ms: one training run of it, where that was measured. More in docs/tasks.md.")
+    print("\nadamw: AdamW's score at its best learning rate (at); lower is better.")
+    print("ms: duration of one training run of AdamW, if measured. More in docs/tasks.md.")
     print("A task of your own: --task FILE.py:NAME")
     return 0
