@@ -1,4 +1,4 @@
-"""Losses at or below zero: refused with the reason, or measured from the lowest that is allowed."""
+"""Losses at or below zero: refused with the reason, or measured from the lowest possible loss."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ def test_evaluate_tells_losses_below_zero_apart(
     (task,) = told["rules"][0]["tasks"].values()
     assert (task["floor"], task["solved"]) == (-5.0, False)
     text = " ".join(_evaluate(f"{task_file}:Told", capsys).split())
-    assert "Told: losses are compared by how far they are above −5, the lowest that" in text
+    assert "Told: losses are compared by their distance from −5, the lowest" in text
 
 
 def test_evaluate_refuses_what_it_cannot_compare(

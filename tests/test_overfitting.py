@@ -50,7 +50,7 @@ EARLY = rounds_of((-0.08, -0.05), (-0.1, -0.01), (0.0, 0.01), (-0.01, 0.0), fres
         (STUCK, "did no better on their own problems either (−7.7 % then, a median of −7.2 %"),
         (EARLY, "From round 1 on, the search may have begun to meta-overfit"),
         (FLAT, "From round 2 on, the search improved on its own problems alone"),
-        (EARLY, "started afresh once since; nothing better came of it."),
+        (EARLY, "restarted once since, without a better result."),
     ],
 )
 def test_the_verdict_on_rounds(rounds: list[Round], expected: str) -> None:

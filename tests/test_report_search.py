@@ -152,8 +152,8 @@ def test_restarts_are_marked_and_part_the_lines(tmp_path: Path) -> None:
     retell(run, rounds)
     html = report_html(run)
     assert html.count('class="fresh"') == 1
-    assert "after round 5 the population starts afresh from 7" in html
-    assert "then afresh from 7" in words(html)
+    assert "after round 5 the search restarts from 7" in html
+    assert "then restart from 7" in words(html)
     line = re.search(r'class="line held" d="([^"]+)"', html)
     assert line is not None and line[1].count("M") == 2 and line[1].count("L") == 8
 

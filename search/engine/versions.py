@@ -43,5 +43,5 @@ def changed_versions(opened: Ledger, workers: Executor) -> str:
     before, now = (
         ", ".join(f"{name} {versions[name]}" for name in changed) for versions in (stored, present)
     )
-    line = f"this run was started with {before}, and goes on with {now}"
+    line = f"this run was started with {before}, and continues with {now}"
     return printable(f"{' '.join(line.split())}: its numbers may differ from here on")

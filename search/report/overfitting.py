@@ -55,7 +55,7 @@ def judge_rounds(rounds: Sequence[Round]) -> Conclusion:
     champions = [c for s in later for c in s.champions]
     since = sum(fresh.fresh is not None for fresh in rounds[rounds.index(r) :])
     restarts = (
-        (f"The population has started afresh {_times(since)} since; nothing better came of it.",)
+        (f"The search has restarted {_times(since)} since, without a better result.",)
         if since and rounds[-1] not in own
         else ()
     )

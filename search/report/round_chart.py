@@ -69,7 +69,7 @@ def round_chart(rounds: Sequence[Round], baseline: str) -> str:
     if any(len(r.champions) > 1 for r in rounds):
         legend.append(("dot", "", "the round's other champions, smaller"))
     if any(r.fresh is not None for r in rounds):
-        legend.append(("paper", "mark", "the population starts afresh"))
+        legend.append(("paper", "mark", "the search restarts"))
     r, champion = best
     return figure(
         legend=legend,
@@ -105,7 +105,7 @@ def _shapes(rounds: Sequence[Round], scale: Axis) -> Iterator[str]:
     place = {r.number: _x(index + 0.5, count) for index, r in enumerate(rounds)}
     for index, r in enumerate(rounds):
         if r.fresh is not None:
-            title = f"after round {r.number + 1} the population starts afresh from {r.fresh}"
+            title = f"after round {r.number + 1} the search restarts from {r.fresh}"
             yield path("fresh", f"M{_x(index + 1, count)} 0V{SIZE}", title)
     for series in (_PROXIES, _HELD_OUT):
         lines = "".join(_line(s, place, series, scale) for s in stretches(rounds))

@@ -61,7 +61,7 @@ def _rows(rounds: Sequence[Round]) -> Iterator[str]:
     for r, place in evenly(champions, MOST_ROWS):
         champion = r.champions[place] if r.champions else None
         last = place >= len(r.champions) - 1
-        restart = f"then afresh from {r.fresh}" if last and r.fresh is not None else ""
+        restart = f"then restart from {r.fresh}" if last and r.fresh is not None else ""
         yield row([f"{r.number + 1:,}", *_scores(champion), f"{r.trained:,}", restart], _NUMERIC)
 
 
