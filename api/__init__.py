@@ -9,8 +9,8 @@
     evoptax.evaluate(["adamw", rule], tasks="proxy", seeds=3)
     evoptax.tune("adamw", tasks=[MyTask()], trials=50)
 
-This folder is installed as `evoptax` itself. What it names is imported when it is first used, so
-that `import evoptax` takes no time.
+This folder is installed as `evoptax` itself. Names are imported on first use, so that `import
+evoptax` is instant.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = [
 
 __version__: str
 
-# Where each name is.
+# The module of each name.
 _NAMES = {
     "Rule": "rules",
     "Run": "running",

@@ -1,4 +1,4 @@
-"""Comparing rules on tasks."""
+"""`evoptax.evaluate`: compares rules on tasks."""
 
 from __future__ import annotations
 
@@ -35,25 +35,24 @@ def evaluate(
     """Compares rules on tasks, each with its learning rate tuned in the same way.
 
     Args:
-      rules: what `evoptax.rule` takes, or several of that.
-      tasks: names of tasks, tiers ("proxy", "validation", "target"), FILE.py:NAME; with commas
-        between, or a list, which may hold objects that are tasks too.
-      against: rules to compare with; all are relative to the first.
+      rules: one or several rules, each as `evoptax.rule` accepts it.
+      tasks: names of tasks, tiers ("proxy", "validation", "target") or FILE.py:NAME, separated by
+        commas; or a list of these and of task objects.
+      against: rules to compare with, in the same form; the first is the baseline.
       seeds: training runs of each rule on each task.
-      schedule: what all learning rates are multiplied by at each step ("constant", "cosine").
-      workers: processes that train, 0 for one per core; or the name of another executor.
-      backend: what trains; unless given, what is quickest for each task.
-      runs_dir: where runs are kept; see `rules.runs_folder`.
+      schedule: of the learning rate: "constant", "cosine" or "linear".
+      workers: the number of processes, 0 for one per core; or the name of another executor.
+      backend: name of the backend; by default the fastest for each task.
+      runs_dir: the folder of runs; see `rules.runs_folder`.
       report, should_stop: see `search.execution.scheduling.train`.
-      note: told in a sentence what is left out.
+      note: called with a sentence for each rule that is left out.
 
     Returns:
       The comparison; docs/evaluation.md explains every number.
 
     Raises:
-      UserError: naming what is wrong.
-      Stopped: `should_stop` said so; what was trained is kept, and the same call goes on from
-        there.
+      UserError: names the mistake.
+      Stopped: `should_stop` returned true. Finished scores are stored; the same call continues.
     """
     asked, opponents = _named(rules, runs_dir), _named(against, runs_dir)
     if not asked or not opponents:
@@ -80,7 +79,7 @@ def evaluate(
 
 
 def _named(rules: Rules, runs_dir: Any) -> Mapping[str, Program]:
-    """Rules by what the caller calls them: as they were named, or by their own name."""
+    """Programs by the name that the caller gave, or else by their own name."""
     if isinstance(rules, str | os.PathLike | Program | Rule):
         rules = [rules]
     found: dict[str, Program] = {}

@@ -1,4 +1,4 @@
-"""Rules: where they are read, and what is done with one."""
+"""`evoptax.rule` reads a rule; `Rule` can be exported and used as an optimizer."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from .known_algorithms.raw import RAW, raw_program
 if TYPE_CHECKING:
     import optax
 
-# Where runs are kept, unless a call or the environment says otherwise.
+# The default folder of runs.
 RUNS_DIR = "runs"
 
 
 def runs_folder(runs_dir: str | os.PathLike[str] | None = None) -> Path:
-    """Where runs are kept: as given, as $EVOPTAX_RUNS_DIR says, or ./runs."""
+    """The folder of runs: `runs_dir` if given, else $EVOPTAX_RUNS_DIR, else ./runs."""
     return Path(runs_dir or os.environ.get("EVOPTAX_RUNS_DIR", RUNS_DIR))
 
 
 @dataclass(frozen=True)
 class Rule:
-    """An update rule. It shows itself in a notebook, as program and as formulas.
+    """An update rule. A notebook displays it as program text and as formulas.
 
     Attributes:
-      program: as data.
+      program: the rule as data.
     """
 
     program: Program
@@ -48,15 +48,15 @@ class Rule:
 
     @property
     def hyperparameters(self) -> dict[str, float]:
-        """Their defaults by name."""
+        """Default values of the hyperparameters by name."""
         return self.program.defaults
 
     def with_hyperparameters(self, **values: float) -> Rule:
-        """The same rule with other defaults. Raises UserError for a name that it does not have."""
+        """The rule with other default values. Raises UserError for an unknown name."""
         return Rule(self.program.with_defaults(**values))
 
     def export(self, format: str) -> str:
-        """The rule in a format, as in "optax", "latex" or "json", checked where it can be run.
+        """The rule in a format: "optax", "latex" or "json". Runnable code is checked before.
 
         Raises:
           UserError: there is no such format, or the rule cannot be written in it.
@@ -78,7 +78,7 @@ class Rule:
           arguments: further arguments of the exported function, such as hyperparameters.
 
         Raises:
-          UserError: an argument that the exported function does not have, or that it needs.
+          UserError: an argument is unknown or missing.
         """
         if learning_rate is not None:
             arguments["learning_rate"] = learning_rate
@@ -112,15 +112,15 @@ class Rule:
 
 
 def rule(source: str | os.PathLike[str] | Program | Rule, *, runs_dir: Any = None) -> Rule:
-    """A rule.
+    """Reads a rule.
 
     Args:
-      source: a known name, RUN:best, RUN:NUMBER, the path of a file with one program, or the
-        program's text.
-      runs_dir: where runs are kept; see `runs_folder`.
+      source: a known name, RUN:best, RUN:NUMBER, the path of a file with one program, or program
+        text.
+      runs_dir: the folder of runs; see `runs_folder`.
 
     Raises:
-      UserError: naming what is not there and what is accepted.
+      UserError: there is no such rule; the message says what is accepted.
     """
     if isinstance(source, Rule):
         return source
@@ -133,16 +133,16 @@ def rule(source: str | os.PathLike[str] | Program | Rule, *, runs_dir: Any = Non
 
 
 def read_rule(text: str, runs_dir: Path) -> Program:
-    """The program that RULE names: a known name, RUN:best, RUN:NUMBER, or a file.
+    """The program for a command-line RULE: a known name, RUN:best, RUN:NUMBER, or a file.
 
     Raises:
-      UserError: naming what is not there and what is accepted.
+      UserError: there is no such rule; the message says what is accepted.
     """
     if text in KNOWN:
         return get_known(text).program
     if text in RAW:
         return raw_program(text)
-    if os.path.isfile(text):  # unlike a Path, it takes a name that is too long for none
+    if os.path.isfile(text):  # unlike Path.is_file, False for a name that is too long
         return read_program_file(Path(text))
     if ":" in text:
         from .search.store.runs import find_run, rule_of_run
@@ -160,7 +160,7 @@ def read_rule(text: str, runs_dir: Path) -> Program:
 
 
 def read_program_file(path: Path) -> Program:
-    """The program in a file. Raises UserError naming the file and what is wrong in it."""
+    """The program in a file. Raises UserError with the file and the mistake in it."""
     try:
         text = path.read_text(encoding="utf-8-sig")  # with or without a byte-order mark
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Runs of searches, to be read."""
+"""`evoptax.run` and `Run`: reads a run of a search."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """A run of a search: its folder and what it has found so far. It shows itself in a notebook.
+    """A run of a search, finished or not. A notebook displays its counts and best rule.
 
     Attributes:
-      folder: of the run.
+      folder: the run's folder.
     """
 
     folder: Path
@@ -33,7 +33,7 @@ class Run:
 
     @property
     def best(self) -> Rule:
-        """The best rule, or the best so far. Raises UserError before there is one."""
+        """The best rule so far. Raises UserError if there is none yet."""
         return Rule(runs.rule_of_run(self._stored, "best"))
 
     @property
@@ -45,7 +45,7 @@ class Run:
             return read_outcome(opened) is not None
 
     def rule(self, ordinal: int) -> Rule:
-        """A candidate as a rule. Raises UserError where there is none with that number."""
+        """A candidate as a rule. Raises UserError if there is none with that number."""
         return Rule(runs.rule_of_run(self._stored, str(ordinal)))
 
     def candidates(self) -> list[dict[str, Any]]:
@@ -56,7 +56,7 @@ class Run:
     def lineage(self, ordinal: int | None = None) -> networkx.DiGraph:
         """The ancestry of all candidates, or of one, as a graph from parents to children.
 
-        See `search.report.lineage.graph.lineage_graph` for what nodes and edges carry.
+        See `search.report.lineage.graph.lineage_graph` for the attributes of nodes and edges.
         """
         from .search.report.lineage.graph import lineage_graph
 
@@ -84,7 +84,7 @@ def run(name: str, *, runs_dir: str | os.PathLike[str] | None = None) -> Run:
     """A run by its name.
 
     Args:
-      name: of the run. runs_dir: where runs are kept; see `rules.runs_folder`.
+      name: of the run. runs_dir: the folder of runs; see `rules.runs_folder`.
 
     Raises:
       UserError: there is no such run.

@@ -1,4 +1,4 @@
-"""Searching for optimizers: what `evoptax search` and `evoptax resume` do."""
+"""`evoptax.discover` and `evoptax.resume`, which the commands `search` and `resume` call."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ def configuration(
     budget: Mapping[str, float] | None = None,
     **settings: Any,
 ) -> SearchConfig:
-    """What a search is told: a preset, then a configuration over it, then single settings.
+    """Merges a preset, a configuration and single settings; the later ones take precedence.
 
     Args:
-      config: a TOML file, the same as nested data, or a whole `SearchConfig`.
-      preset: name of the preset to start from.
-      tasks: further tasks that every candidate is trained on; see `evoptax.evaluate`.
+      config: a TOML file, the same as nested data, or a `SearchConfig`.
+      preset: name of a preset.
+      tasks: additional screen tasks, which every candidate is trained on; see `evoptax.evaluate`.
       traces: a file of traces, for the preset "distill".
       budget: "seconds", "candidates" or both.
-      settings: others of `SearchConfig`, such as `seed`; None leaves one as it is.
+      settings: other fields of `SearchConfig`, such as `seed`; None keeps the value.
 
     Raises:
-      UserError: naming what is not accepted, and what is.
+      UserError: a value is not accepted; the message says what is.
     """
     from .search.config.files import config_from_dict, load_config
     from .search.config.presets import preset as named_preset
@@ -60,7 +60,7 @@ def configuration(
     if traces is not None:
         from .search.strategies.distillation.traces import read_traces
 
-        read_traces(Path(traces))  # so that a mistake shows before the run exists
+        read_traces(Path(traces))  # check the file before the run is created
         options["traces"] = str(Path(traces).resolve())
         found = replace(found, traces=options["traces"])
     if isinstance(config, Mapping):
@@ -70,7 +70,7 @@ def configuration(
     if budget:
         options["budget"] = dict(budget)
     if tasks:
-        # Whole paths, so that the run can be resumed from another folder.
+        # Absolute paths, so that the run can be resumed from another folder.
         own = [whole_task(name) if is_own(name) else name for name in task_names(tasks)]
         screen = dict.fromkeys([*found.funnel.screen.tasks, *own])
         options["funnel"] = {"screen": {"tasks": list(screen)}}
@@ -91,30 +91,30 @@ def discover(
     note: Callable[[str], None] = lambda sentence: None,
     **settings: Any,
 ) -> Run:
-    """Searches for an optimizer, and writes the run's files; what `evoptax search` does.
+    """Searches for an optimizer and writes the run's files, as `evoptax search` does.
 
-    It can be interrupted (`KeyboardInterrupt`) at any time; `evoptax.resume` goes on from there.
+    It can be interrupted (`KeyboardInterrupt`) at any time and continued by `evoptax.resume`.
 
     Args:
       config, preset, tasks, settings: see `configuration`.
-      name: of the run; unless given, date and time.
-      workers: processes that train, 0 for one per core; or the name of another executor. Tasks that
-        are objects are trained in this process.
-      runs_dir: where runs are kept; see `rules.runs_folder`.
-      started: told of the run before anything is trained.
-      report: told of progress. should_stop: asked between candidates.
-      note: told in a sentence what the user should know.
+      name: of the run; default: date and time.
+      workers: the number of processes, 0 for one per core; or the name of another executor. Task
+        objects are always trained in this process.
+      runs_dir: the folder of runs; see `rules.runs_folder`.
+      started: called with the run before anything is trained.
+      report: called with progress. should_stop: polled between candidates.
+      note: called with sentences that the user should see.
 
     Returns:
       The run, finished unless it was stopped.
 
     Raises:
-      UserError: naming what is wrong; then nothing is left behind, or the run can be resumed.
+      UserError: names the mistake. Either no run was created, or it can be resumed.
     """
     workers = workers_for(tasks, workers)
     settled = configuration(config, preset, tasks=tasks, workers=workers, **settings)
     folder = runs_folder(runs_dir)
-    # Before the run exists, so that a mistake leaves nothing behind.
+    # Check names first, so that a mistake leaves no run behind.
     runs.new_run(folder, name)
     for rule in (*settled.start, settled.baseline, *settled.rivals):
         get_known(rule)
@@ -137,18 +137,18 @@ def resume(
     should_stop: Callable[[], bool] = lambda: False,
     note: Callable[[str], None] = lambda sentence: None,
 ) -> Run:
-    """Continues a run, or goes on with a finished one; what `evoptax resume` does.
+    """Continues a run, or extends a finished one, as `evoptax resume` does.
 
     Args:
       name: of the run.
-      tasks: where the files of its own tasks are now, FILE.py:NAME; or its tasks that are objects.
-      traces: where its traces are now.
-      budget: a larger one: "seconds", "candidates" or both.
+      tasks: FILE.py:NAME of the run's task files that have moved; or the run's task objects.
+      traces: the file of traces, if it has moved.
+      budget: a larger budget: "seconds", "candidates" or both.
       workers, runs_dir, started, report, should_stop, note: see `discover`.
-      trust_tasks: whether to run task files that the run names and the caller does not.
+      trust_tasks: whether to execute task files of the run that `tasks` does not name.
 
     Raises:
-      UserError: naming what is wrong.
+      UserError: names the mistake.
     """
     from .search.store.moving import point_elsewhere
     from .search.store.outcome import read_outcome
@@ -161,7 +161,7 @@ def resume(
         if own or traces is not None:
             for words in point_elsewhere(run, own, None if traces is None else os.fspath(traces)):
                 note(words)
-        # To write, so that what a killed process left in the log becomes part of the ledger's file.
+        # Opened for writing, so that SQLite merges the log of a killed process into the ledger.
         with closing(run.write()) as opened:
             config = runs.stored_config(opened)
             outcome = read_outcome(opened)
@@ -172,7 +172,7 @@ def resume(
         if budget:
             config, outcome = runs.extend(run, dict(budget)), None
         if outcome is not None:
-            # Killed while it wrote its files, or merely asked again.
+            # Finished; its files may be incomplete if it was killed while writing them.
             write_files(run, outcome, note)
             return Run(run.folder)
         if (who := workers_for(tasks, workers)) is not None:
@@ -216,7 +216,7 @@ def _carried_out(
                 note(changed)
         outcome = run_search(run, config, executor, report=report, should_stop=should_stop)
         if outcome is not None:
-            # The files need JAX in this process; the workers' memory is free before that.
+            # Writing the files needs JAX in this process, so the workers' memory is freed first.
             executor.close()
             write_files(run, outcome, note)
     return found
@@ -236,6 +236,6 @@ def write_files(run: runs.Run, outcome: Outcome, note: Callable[[str], None]) ->
     try:
         replace_text(run.folder / runs.BEST_OPTAX, export(parse(outcome.simplified), "optax"))
     except ExportError as error:
-        # A search can find a rule that hangs on rounding errors; the rest of what it found stands.
+        # A rule may depend on rounding errors, so that the check fails; the run is still valid.
         note(f"no {runs.BEST_OPTAX}: {error}")
     write_report(run)

@@ -1,4 +1,4 @@
-"""Tasks as callers name them: tiers, names, files, objects."""
+"""Resolves tasks that a caller gives as tiers, names, files or objects."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .evaluators.task_names import TIERS
 from .evaluators.tasks import list_tasks, task_info
 
 Tasks = str | Iterable[Any]
-# The executor of this process, which alone has the objects that it was given.
+# The executor for task objects, which exist only in this process.
 _HERE = "in_process"
 
 
@@ -18,11 +18,11 @@ def task_names(tasks: Tasks) -> list[str]:
     """The names of tasks, each once.
 
     Args:
-      tasks: names of tasks, tiers ("proxy", "validation", "target"), FILE.py:NAME; in a text with
-        commas between, or in a list, which may hold objects that are tasks too.
+      tasks: names of tasks, tiers ("proxy", "validation", "target") or FILE.py:NAME, separated by
+        commas; or a list of these and of task objects.
 
     Raises:
-      UserError: no task is named, a built-in one does not exist, or an object is no task.
+      UserError: no task is given, a built-in one does not exist, or an object is not a task.
     """
     names: list[str] = []
     for task in tasks.split(",") if isinstance(tasks, str) else tasks:
@@ -40,10 +40,10 @@ def task_names(tasks: Tasks) -> list[str]:
 
 
 def workers_for(tasks: Tasks, workers: int | str | None) -> int | str | None:
-    """Who trains: this process where a task is an object, else whoever was asked for.
+    """The executor to use: `in_process` if any task is an object, else `workers`.
 
     Raises:
-      UserError: somebody else was asked for, who does not have the object.
+      UserError: a task is an object, and another executor was requested.
     """
     if isinstance(tasks, str):
         return workers

@@ -1,4 +1,4 @@
-"""Tuning the constants of a rule."""
+"""`evoptax.tune`: tunes the constants of a rule."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TunedRule:
-    """What tuning found. It shows itself in a notebook.
+    """The result of `tune`. A notebook displays the rule.
 
     Attributes:
-      rule: with its new constants, or as it was if they are no better.
+      rule: the rule with its new constants; unchanged if they are not better.
       changes: the constants that differ, with their values before and after.
-      effect: log-ratio of validation losses, new over old, on seeds that tuning has not seen.
-      runs: how many training runs it took.
+      effect: log-ratio of validation losses, new over old constants, on unseen seeds.
+      runs: the number of training runs.
     """
 
     rule: Rule
@@ -48,22 +48,22 @@ def tune(
     runs_dir: Any = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> TunedRule:
-    """Tunes the constants of a rule on some tasks, its learning rate on each task alike.
+    """Tunes the constants of a rule on some tasks, with the best learning rate on each task.
 
     Args:
-      source: what `evoptax.rule` takes.
+      source: a rule, as `evoptax.rule` accepts it.
       tasks: see `evoptax.evaluate`.
-      trials: how many sets of constants are tried, rounded up to whole generations of nine.
-      seeds: of every task, on which the new constants have to be better.
+      trials: the number of sets of constants to try, rounded up to whole generations of nine.
+      seeds: the number of unseen seeds per task on which the new constants must be better.
       seed: of the evolution strategy.
-      schedule: what learning rates are multiplied by at each step.
-      workers: processes that train, 0 for one per core; or the name of another executor.
-      runs_dir: where runs are kept; see `rules.runs_folder`.
-      should_stop: asked while waiting.
+      schedule: of the learning rate; see `evoptax.evaluate`.
+      workers: the number of processes, 0 for one per core; or the name of another executor.
+      runs_dir: the folder of runs; see `rules.runs_folder`.
+      should_stop: polled while waiting.
 
     Raises:
-      UserError: naming what is wrong.
-      Stopped: `should_stop` said so.
+      UserError: names the mistake.
+      Stopped: `should_stop` returned true.
     """
     from .search.execution.base import open_executor
     from .search.execution.jobs import Memory, Trials

@@ -1,10 +1,9 @@
-"""Arguments that several commands share, and what they stand for."""
+"""Arguments that several commands share, and reading and writing their values."""
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +14,6 @@ from ..search.config.ranges import accepted_by
 from ..search.config.settings import Budget, SearchConfig
 from .output import print_text
 
-DEBUG_HELP = "show errors with their traceback (or set EVOPTAX_DEBUG=1)"
-
-
-def command(
-    subparsers: Any, name: str, help: str, run: Callable[[argparse.Namespace], int]
-) -> argparse.ArgumentParser:
-    """Adds a command."""
-    added = subparsers.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
-    added.set_defaults(run=run)
-    # Also after the command; where it is missing there, what stood before the command counts.
-    added.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=DEBUG_HELP)
-    return added
-
 
 def add_runs_dir(parser: argparse.ArgumentParser) -> None:
     """Adds --runs-dir."""
@@ -36,19 +22,19 @@ def add_runs_dir(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=runs_folder(),
         metavar="DIR",
-        help="where runs are kept (default: $EVOPTAX_RUNS_DIR or ./runs)",
+        help="folder of runs (default: $EVOPTAX_RUNS_DIR or ./runs)",
     )
 
 
 def add_setting(
     parser: argparse.ArgumentParser, option: str, table: type, name: str, **more: Any
 ) -> None:
-    """Adds an option that takes a number, and accepts what a setting does; see `config.ranges`.
+    """Adds an option for a number with the range of a setting; see `config.ranges`.
 
     Args:
-      parser: that it is added to. option: its name, with the dashes.
-      table: of the configuration. name: of its field, which is an int or a float.
-      more: for `add_argument`.
+      parser: to add it to. option: its name, with the dashes.
+      table: the dataclass of the configuration. name: of its field, an int or a float.
+      more: arguments for `add_argument`.
     """
     accepted = accepted_by(table)[name]
     whole = "int" in str(table.__annotations__[name])
@@ -69,7 +55,7 @@ def add_setting(
 
 def add_workers(parser: argparse.ArgumentParser, default: int | None = None) -> None:
     """Adds --workers: a number of processes, or the name of an executor."""
-    words = "processes that train (default: one per core), or where else to train, as in in_process"
+    words = "number of worker processes (default: one per core), or an executor, as in in_process"
 
     def read(text: str) -> int | str:
         try:
@@ -84,25 +70,31 @@ def add_workers(parser: argparse.ArgumentParser, default: int | None = None) -> 
 
 
 def add_backend(parser: argparse.ArgumentParser) -> None:
-    """Adds --backend: what trains."""
+    """Adds --backend: the name of a backend."""
 
     def read(text: str) -> str:
         if refusal := accepted_by(SearchConfig)["backend"].refusal(text):
             raise UserError(f"--backend {refusal}")
         return text
 
-    words = "what trains rules, as in machine or fused (default: what is quickest)"
+    words = "how rules are trained, as in machine or fused (default: the fastest)"
     parser.add_argument("--backend", type=read, metavar="NAME", help=words)
 
 
 def add_budget(parser: argparse.ArgumentParser) -> None:
     """Adds --budget.seconds and --budget.candidates."""
-    for name, metavar in (("seconds", "S"), ("candidates", "N")):
-        add_setting(parser, f"--budget.{name}", Budget, name, dest=name, metavar=metavar)
+    for name, metavar, limit in (
+        ("seconds", "S", "this many seconds"),
+        ("candidates", "N", "this many trained candidates"),
+    ):
+        words = f"stop searching after {limit}"
+        add_setting(
+            parser, f"--budget.{name}", Budget, name, dest=name, metavar=metavar, help=words
+        )
 
 
 def budget_of(args: argparse.Namespace) -> dict[str, float]:
-    """The limits of `add_budget` that were given, by their names in a configuration."""
+    """The given limits of `add_budget`, by their names in a configuration."""
     given = {key: getattr(args, key) for key in ("seconds", "candidates")}
     return {key: value for key, value in given.items() if value is not None}
 
@@ -114,12 +106,12 @@ def add_format(parser: argparse.ArgumentParser, *formats: str) -> None:
     )
 
 
-# Bytes of a file's name, on every system in use.
+# The longest file name, in bytes, on common file systems.
 _LONGEST_NAME = 255
 
 
 def check_output(path: Path | None) -> None:
-    """Refuses, before any work, a file that cannot be written. Raises UserError."""
+    """Checks, before any work, that a file can be written. Raises UserError."""
     if path is None:
         return
     if os.path.isdir(path):
@@ -135,13 +127,13 @@ def check_output(path: Path | None) -> None:
 def write_output(text: str, path: Path | None) -> None:
     """Writes to a file, or prints. Raises UserError if the file cannot be written."""
     if path is None:
-        # What holds such characters as data (JSON, GraphML, program text) has escaped them.
+        # Control characters are safe to escape here: JSON, GraphML and programs contain none.
         print_text(text, end="" if text.endswith("\n") else "\n")
         return
     replace_text(path, text)
 
 
 def split_names(values: list[str]) -> list[str]:
-    """Names given with commas, spaces or both, each once, in order."""
+    """Names separated by commas, spaces or both, without repetitions, in order."""
     names = [name.strip() for value in values for name in value.split(",")]
     return list(dict.fromkeys(name for name in names if name))

@@ -1,4 +1,4 @@
-"""`evoptax doctor`: what this installation has."""
+"""`evoptax doctor`: checks this installation."""
 
 from __future__ import annotations
 
@@ -10,27 +10,26 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from ..dsl.errors import UserError
-from .arguments import add_format, add_runs_dir, command
+from .arguments import add_format, add_runs_dir
 from .output import print_json
 
 PACKAGES = ("evoptax", "jax", "jaxlib", "optax", "numpy", "scikit-learn", "networkx", "evosax")
-# What is trained to see whether training works: the cheapest there is.
+# The test of training: the cheapest task, for two steps.
 TASK, STEPS = "quadratic", 2
 
 
 class Problem(str):
-    """The value of a check that failed, in words."""
+    """The result of a failed check: the error in words."""
 
 
-def add(subparsers: Any) -> None:
-    """Adds the command."""
-    parser = command(subparsers, "doctor", "check this installation", run)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
     add_format(parser, "text", "json")
     add_runs_dir(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs the command. Exit status 2 when something is wrong."""
+    """Runs the command. The exit status is 2 if a check fails."""
     from ..dsl.primitives import PRIMITIVES
     from ..evaluators.cache import cache_folder
 
@@ -74,7 +73,7 @@ def _devices() -> str:
 
 
 def _training() -> str:
-    """Trains a rule for a moment in a worker process, as every search does."""
+    """Trains a rule for two steps in a worker process, as every search does."""
     from ..evaluators.fidelity import Fidelity
     from ..known_algorithms.catalogue import get_known
     from ..search.execution.base import WorkerError, open_executor
@@ -90,7 +89,7 @@ def _training() -> str:
 
 
 def _writable(folder: Any) -> bool:
-    """Whether the folder, or the nearest one above it that exists, can be written."""
+    """Whether the folder, or else its nearest existing parent, is writable."""
     folder = folder.absolute()
     while not folder.exists():
         folder = folder.parent

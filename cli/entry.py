@@ -1,7 +1,7 @@
-"""The `evoptax` command as a process: its signals, its streams, and errors that nobody expected.
+"""The process of the `evoptax` command: signals, streams and internal errors. Calls `main.main`.
 
-Until Ctrl-C is handled, as little as possible is imported; what Python itself does before cannot be
-handled at all. `main` is the command.
+As little as possible is imported before Ctrl-C is handled. A Ctrl-C while Python itself starts
+cannot be handled.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ def run() -> int:
     """Runs the command line of this process.
 
     Returns:
-      The exit status; see `main`. 1 where evoptax itself is at fault.
+      The exit status; see `main`. 1 for an internal error.
     """
     try:
-        # Nothing is half done yet: end at once.
+        # At first Ctrl-C ends the process at once: there is nothing to save.
         _on_ctrl_c(_end)
         sys.unraisablehook = _unraisable
         _open_missing_streams()
@@ -35,32 +35,32 @@ def run() -> int:
             status = main()
         except Exception as error:
             status = _internal_error(error, wants_debug(sys.argv[1:]))
-        # All is printed; what Python tidies up from here on may be cut short.
+        # Everything is printed; Ctrl-C may now interrupt Python's shutdown.
         _on_ctrl_c(signal.SIG_DFL)
         return status
-    except KeyboardInterrupt:  # while `main` said that it was stopped
+    except KeyboardInterrupt:  # a second one, while `main` handled the first
         _end()
         return STOPPED
 
 
 def _on_ctrl_c(handler: object) -> None:
-    """Sets the handler, unless this process was started to ignore Ctrl-C."""
+    """Sets the handler, unless the process was started with Ctrl-C ignored, as by nohup."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, handler)  # type: ignore[arg-type]
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """The first Ctrl-C lets `main` tidy up; a second one does not wait for that."""
+    """At the first Ctrl-C `main` cleans up; a second one ends the process at once."""
     if is_importing(frame):
-        _end()  # there is nothing to tidy up
+        _end()  # nothing to clean up yet
     _on_ctrl_c(_end)
     raise KeyboardInterrupt
 
 
 def is_importing(frame: FrameType | None) -> bool:
-    """Whether a module is being imported, where an exception does harm.
+    """Whether a module is being imported, so that an exception must not be raised.
 
-    A library written in C or C++ that meets it may abort the process, as JAX's do.
+    Extension modules in C or C++ may abort the process on it, as JAX's do.
     """
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
@@ -76,26 +76,26 @@ def _end(*received: object) -> None:
 
 
 def _unraisable(unraisable: sys.UnraisableHookArgs) -> None:
-    """Where Python can only print an exception, as in a destructor, Ctrl-C would be lost."""
+    """Ends the process on a Ctrl-C that Python would only print, as in a destructor."""
     if unraisable.exc_type is KeyboardInterrupt:
         _end()
     sys.__unraisablehook__(unraisable)
 
 
 def _open_missing_streams() -> None:
-    """Puts /dev/null where a standard stream is closed, or the next file opened would be it."""
+    """Opens /dev/null for closed standard streams, whose numbers the next file would take."""
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
 
 
 def _internal_error(error: Exception, debug: bool) -> int:
-    """Says that evoptax is at fault; the traceback where it is wanted."""
+    """Reports an internal error, with the traceback if `debug`. Returns the exit status."""
     import traceback
 
     if debug:

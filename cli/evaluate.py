@@ -1,4 +1,4 @@
-"""`evoptax evaluate`: rules on tasks, each with its learning rate tuned in the same way."""
+"""`evoptax evaluate`: compares rules on tasks, each with its learning rate tuned the same way."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..evaluators.schedules import SCHEDULES
 from ..search.config.settings import Stage
@@ -17,7 +17,6 @@ from .arguments import (
     add_runs_dir,
     add_setting,
     add_workers,
-    command,
     split_names,
 )
 from .entry import STOPPED
@@ -29,15 +28,14 @@ if TYPE_CHECKING:
     from ..search.execution.scheduling import Report, Run, Training
 
 
-def add(subparsers: Any) -> None:
-    """Adds the command."""
-    parser = command(subparsers, "evaluate", "compare rules on tasks", run)
-    parser.add_argument("rules", nargs="+", metavar="RULE", help="with spaces or commas between")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
+    parser.add_argument("rules", nargs="+", metavar="RULE", help="separated by spaces or commas")
     parser.add_argument(
         "--tasks",
         default="proxy",
         metavar="TASKS",
-        help="proxy, validation, target, task names or FILE.py:NAME, with commas between"
+        help="proxy, validation, target, task names or FILE.py:NAME, separated by commas"
         " (default: proxy)",
     )
     parser.add_argument(
@@ -59,8 +57,7 @@ def add(subparsers: Any) -> None:
         "--schedule",
         default="constant",
         choices=SCHEDULES,
-        help="what all learning rates are multiplied by at each step (default: constant;"
-        " searches use cosine)",
+        help="learning-rate schedule (default: constant; searches use cosine)",
     )
     add_backend(parser)
     add_workers(parser, default=0)
@@ -90,7 +87,8 @@ def run(args: argparse.Namespace) -> int:
             )
     except (KeyboardInterrupt, Stopped):
         print(
-            "\nevoptax: stopped; what was trained is kept, and the same command goes on from there",
+            "\nevoptax: stopped; finished training is kept, and the same command continues from"
+            " there",
             file=sys.stderr,
         )
         return STOPPED
@@ -103,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
 
 @contextmanager
 def _progress() -> Iterator[Report]:
-    """A line that changes on a terminal; elsewhere one for each rule and task that is done."""
+    """Shows one changing line on a terminal; elsewhere a line per finished rule and task."""
     if not sys.stderr.isatty():
 
         def show_finished(at: Training) -> None:
@@ -129,6 +127,6 @@ def _names(runs: Iterable[Run]) -> str:
 
 
 def _left(at: Training) -> str:
-    """What is left, and for how long if that is more than a minute."""
+    """The number of pairs left, and the time left if more than a minute."""
     seconds = at.seconds_left or 0
     return f"{at.left} to go" + (f", about {math.ceil(seconds / 60)} min" if seconds > 60 else "")

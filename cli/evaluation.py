@@ -1,4 +1,4 @@
-"""What `evoptax evaluate` found, as text and as JSON; docs/evaluation.md explains every number."""
+"""Formats the result of `evoptax evaluate` as text and JSON; see docs/evaluation.md."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..evaluators.scores.statistics import Estimate
     from ..search.selection.evaluation import Evaluation
 
-WIDTH = 100  # Columns that a terminal has.
+WIDTH = 100  # columns
 
 
 # --- JSON ---
@@ -149,7 +149,7 @@ def _steps(speed: Speed) -> str:
 
 
 def _factor(log_ratio: float) -> str:
-    # Beyond e^50 nobody reads the digits, and exp would overflow.
+    # Capped at e^50, so that exp does not overflow.
     factor = math.exp(min(log_ratio, 50.0))
     return f"{factor:.2f}" if factor < 100 else f"{factor:.2g}"
 
@@ -169,7 +169,7 @@ def _p(value: float) -> str:
 
 
 def _chunks(found: Evaluation) -> Iterator[list[str]]:
-    """Rules whose columns fit side by side, in the order of the summary."""
+    """The rules in groups whose columns fit side by side, in the order of the summary."""
     room = WIDTH - max(map(len, ("task", *found.tasks)))
     chunk: list[str] = []
     left = room
@@ -193,7 +193,7 @@ def _print_losses(found: Evaluation, rules: Sequence[str]) -> None:
 
 
 def _at(found: Evaluation, rule: str, task: str) -> str:
-    """Loss at the tuned learning rate."""
+    """A cell: the loss at the tuned learning rate."""
     score = found.scores[rule, task]
     if score.diverged or rule not in found.tuned:
         return number(score.value)
@@ -202,19 +202,19 @@ def _at(found: Evaluation, rule: str, task: str) -> str:
 
 
 def _at_edge(found: Evaluation, rule: str, task: str) -> bool:
-    """Whether a wider grid might have helped."""
+    """Whether the best learning rate is at the edge of the grid."""
     score = found.scores[rule, task]
     return rule in found.tuned and score.at_edge and not score.diverged
 
 
 def _floors(found: Evaluation) -> Iterator[str]:
-    """From where losses are measured, if not from 0, and which are too small to be told apart."""
+    """Notes on tasks whose lowest possible loss is not 0, and on rules that solved a task."""
     for task in found.tasks:
         scores = {result.rule: found.scores[result.rule, task] for result in found.results}
         if floor := scores[found.baseline].floor:
             yield (
-                f"{task}: losses are compared by how far they are above {number(floor)}, the lowest"
-                " that the task allows."
+                f"{task}: losses are compared by their distance from {number(floor)}, the lowest"
+                " possible."
             )
         solved = [rule for rule, score in scores.items() if score.solved]
         if len(solved) > 1:
@@ -233,8 +233,8 @@ def _notes(found: Evaluation) -> Iterator[str]:
     rivals = len(found.rivals)
     if rivals and rivals * smallest_p(pairs) > LEVEL:
         yield (
-            f"{plural(pairs, 'pair')} of runs cannot prove a difference for"
-            f" {plural(rivals, 'rule')}, however large: take more --seeds or --tasks."
+            f"{plural(pairs, 'pair')} of runs are too few to prove any difference for"
+            f" {plural(rivals, 'rule')}: use more --seeds or --tasks."
         )
     followed = "" if found.schedule == "constant" else f" (with {found.schedule} decay)"
     yield (
@@ -245,10 +245,10 @@ def _notes(found: Evaluation) -> Iterator[str]:
     )
     if any(result.speed for result in found.results):
         yield (
-            f"A target is what tuned {found.baseline} has after 75 % of its steps; > says that some"
-            " were never reached and count as reached at the end. The profile score is AlgoPerf's:"
-            " 1 for a rule that is always the fastest of these, 0 for one that never comes within"
-            " four times the fastest one's steps."
+            f"The target is the loss of tuned {found.baseline} after 75 % of its steps. > means"
+            " that some targets were never reached; they count as reached at the end. The profile"
+            " score is AlgoPerf's: 1 if a rule is always the fastest of these, 0 if it always"
+            " needs more than four times the steps of the fastest."
         )
     if any(_at_edge(found, result.rule, task) for result in found.results for task in found.tasks):
         yield "* the best learning rate is at the edge of the grid."

@@ -1,19 +1,17 @@
-"""`evoptax export`: a rule in the notations of others."""
+"""`evoptax export`: writes a rule as Optax code, LaTeX or JSON."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from ..dsl.export.base import formats
 from ..rules import Rule, read_rule
-from .arguments import add_runs_dir, check_output, command, write_output
+from .arguments import add_runs_dir, check_output, write_output
 
 
-def add(subparsers: Any) -> None:
-    """Adds the command."""
-    parser = command(subparsers, "export", "export a rule as code, LaTeX or JSON", run)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
     parser.add_argument("rule", metavar="RULE")
     parser.add_argument("--to", required=True, choices=formats())
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: print")

@@ -1,4 +1,4 @@
-"""`evoptax known`: the documented optimizers."""
+"""`evoptax known`: lists the documented optimizers, or shows one."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from ..dsl.syntax import format_program
 from ..known_algorithms.catalogue import get_known, known_rules
 from ..known_algorithms.parity import load_parity
 from ..known_algorithms.rule import KnownRule
-from .arguments import add_format, command
+from .arguments import add_format
 from .output import print_json, print_table
 
 
-def add(subparsers: Any) -> None:
-    """Adds the command."""
-    parser = command(subparsers, "known", "list the documented optimizers, or show one", run)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
     parser.add_argument("name", nargs="?", metavar="NAME", help="show this one")
     parser.add_argument("--tier", help="only this tier, such as 1a or 2")
     add_format(parser, "text", "json")
@@ -44,10 +43,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(rule: KnownRule) -> None:
-    """One rule as text."""
+    """Prints one rule."""
     print(rule.text)
     for called in rule.calls:
-        print(f"It calls {called.name}, which the equations write out.\n")
+        print(f"It calls {called.name}; the equations below include it.\n")
     print(to_latex(rule.program))
     defaults = rule.program.defaults.items()
     print(f"Defaults: {', '.join(f'{name} = {format_number(v)}' for name, v in defaults)}.")

@@ -1,19 +1,17 @@
-"""`evoptax lineage`: who descends from whom."""
+"""`evoptax lineage`: shows the ancestry of a run's rules."""
 
 from __future__ import annotations
 
 import argparse
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 from ..dsl.errors import UserError
-from .arguments import add_format, add_runs_dir, check_output, command, write_output
+from .arguments import add_format, add_runs_dir, check_output, write_output
 
 
-def add(subparsers: Any) -> None:
-    """Adds the command."""
-    parser = command(subparsers, "lineage", "show the ancestry of a run's rules", run)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
     parser.add_argument("run_name", metavar="RUN", help="or RUN:RULE")
     parser.add_argument("rule", nargs="?", metavar="RULE", help="best or a candidate's number")
     add_format(parser, "text", "html", "graphml", "gexf", "dot", "json")

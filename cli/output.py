@@ -1,4 +1,4 @@
-"""Printing: text, tables, JSON; what a terminal would act on is written out, as in \\x1b."""
+"""Prints text, tables and JSON; control characters are escaped, as in \\x1b."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from typing import Any
 
 from ..dsl.files import printable
 
-# Characters of a long message that are shown at each end.
+# The number of characters shown at each end of a long message.
 _HALF = 900
 
 
 def print_text(text: str = "", *, end: str = "\n") -> None:
-    """Prints text that holds a name, a program or a message."""
+    """Prints text that may contain control characters, such as names and programs."""
     print(printable(text), end=end)
 
 
 def print_note(text: str) -> None:
-    """Prints such text to standard error, at once."""
+    """Prints such text to standard error and flushes it."""
     print(printable(text), file=sys.stderr, flush=True)
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Prints aligned columns; numbers to the right. Never cut when output is not a terminal."""
+    """Prints aligned columns, numbers to the right. Never cuts unless the output is a terminal."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -40,15 +40,15 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         numeric = bool(cells) and all(isinstance(c, int | float) for c in cells)
         table.add_column(header, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        # Text, not str: names are data and may hold rich's own markup.
+        # Text, not str: names may contain what rich takes for markup.
         table.add_row(*(Text(printable(str(cell))) for cell in row))
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 200
     Console(width=width, highlight=False).print(table)
 
 
 def print_json(data: Any) -> None:
-    """Prints strict JSON; numbers that JSON lacks become null."""
-    # An encoding that lacks a character would make of it an escape that JSON does not have.
+    """Prints strict JSON; NaN and infinity become null."""
+    # With other encodings, Python would replace characters by escapes that are not valid JSON.
     is_utf8 = (sys.stdout.encoding or "").lower() in ("utf-8", "utf8")
     text = json.dumps(_strict(data), indent=2, ensure_ascii=not is_utf8)
     if printable(text) != text:
@@ -58,20 +58,20 @@ def print_json(data: Any) -> None:
 
 
 def one_line(message: str) -> str:
-    """A message on one line; what is very long, as a path may be, without its middle."""
+    """A message on one line, without its middle if it is very long."""
     text = printable(" ".join(message.split()))
     return text if len(text) <= 2 * _HALF else f"{text[:_HALF]} … {text[-_HALF:]}"
 
 
 def take_any_text() -> None:
-    """Lets standard output and error write what their encodings lack as escapes."""
+    """Makes standard output and error escape characters that their encoding lacks."""
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors="backslashreplace")
 
 
 def discard_output() -> None:
-    """Drops what is buffered for standard output and has nowhere to go."""
+    """Discards the buffered standard output, after its reader has exited."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

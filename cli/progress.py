@@ -1,4 +1,4 @@
-"""Live progress: a display that redraws itself on a terminal, plain lines elsewhere."""
+"""Live progress of a search: a changing line on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SECONDS_BETWEEN_LINES = 5.0
 
 @contextmanager
 def progress_display() -> Iterator[Callable[[Progress], None]]:
-    """Gives a function that shows progress on stderr."""
+    """Yields a function that shows progress on stderr."""
     if not sys.stderr.isatty():
         yield _Lines().show
         return
@@ -39,7 +39,7 @@ def progress_display() -> Iterator[Callable[[Progress], None]]:
 
 
 class _Lines:
-    """Prints a line when the phase changes and every few seconds within one, if it says more."""
+    """Prints a line when the phase changes, and every few seconds if the line has changed."""
 
     def __init__(self, quiet: bool = False) -> None:
         self.phase = ""

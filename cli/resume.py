@@ -1,18 +1,16 @@
-"""`evoptax resume`: continue a run, or go on with a finished one."""
+"""`evoptax resume`: continues a run, or extends a finished one."""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
-from .arguments import add_budget, add_runs_dir, add_workers, budget_of, command
+from .arguments import add_budget, add_runs_dir, add_workers, budget_of
 from .output import print_note
 from .watching import carry_out
 
 
-def add(subparsers: Any) -> None:
-    """Adds the command."""
-    parser = command(subparsers, "resume", "continue a run, or give it a larger budget", run)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
     parser.add_argument("run_name", metavar="RUN")
     add_workers(parser)
     parser.add_argument(
@@ -20,13 +18,13 @@ def add(subparsers: Any) -> None:
         action="append",
         default=[],
         metavar="FILE.py:NAME",
-        help="where the file of the run's own task NAME is now",
+        help="new path of the file of the run's own task NAME, if moved",
     )
-    parser.add_argument("--traces", metavar="FILE", help="where the traces are now")
+    parser.add_argument("--traces", metavar="FILE", help="new path of the traces, if moved")
     parser.add_argument(
         "--trust-tasks",
         action="store_true",
-        help="run the task files that the run names, which somebody else may have written",
+        help="execute the task files named in the run, which may be another person's code",
     )
     add_budget(parser)
     add_runs_dir(parser)

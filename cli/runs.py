@@ -1,4 +1,4 @@
-"""`evoptax runs`: the runs there are."""
+"""`evoptax runs`: lists the runs."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from typing import Any
 
 from ..dsl.errors import UserError
 from ..evaluators.formatting import percent, printable
-from .arguments import add_format, add_runs_dir, command
+from .arguments import add_format, add_runs_dir
 from .output import print_json, print_table, print_text
 
 
-def add(subparsers: Any) -> None:
-    """Adds the command."""
-    parser = command(subparsers, "runs", "list the runs", run)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
     add_format(parser, "text", "json")
     add_runs_dir(parser)
 
@@ -47,7 +46,7 @@ def _summary(found: Any) -> dict[str, Any]:
     nothing |= {"best": None, "held_out": None, "seconds": 0}
     try:
         return _read(found)
-    except UserError as error:  # of this run; the others are listed all the same
+    except UserError as error:  # this run cannot be read; the others are still listed
         return {"run": found.name, "state": printable(str(error)), **nothing}
 
 
@@ -65,7 +64,7 @@ def _read(found: Any) -> dict[str, Any]:
             "confirmed": outcome.confirmed if outcome else None,
             "rounds": len(rounds),
             "trained": counts["new"] + counts["again"],
-            # Without training, a fitness is no loss relative to a baseline.
+            # Without training, fitness is not a loss relative to a baseline.
             "best": opened.best_fitness() if config.is_trained else None,
             "held_out": champion[1].validation if champion else None,
             "seconds": opened.seconds(),

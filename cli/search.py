@@ -1,10 +1,9 @@
-"""`evoptax search`: start a run."""
+"""`evoptax search`: starts a run."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from ..dsl.errors import UserError
 from ..search.config.settings import SearchConfig
@@ -15,21 +14,27 @@ from .arguments import (
     add_setting,
     add_workers,
     budget_of,
-    command,
 )
 from .output import print_note
 from .watching import carry_out
 
 
-def add(subparsers: Any) -> None:
-    """Adds the command."""
-    parser = command(subparsers, "search", "search for optimizers", run)
-    parser.add_argument("config", nargs="?", type=Path, metavar="CONFIG.toml")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
+    parser.add_argument(
+        "config",
+        nargs="?",
+        type=Path,
+        metavar="CONFIG.toml",
+        help="settings, over those of --preset",
+    )
     parser.add_argument(
         "--preset", metavar="NAME", help="quick, standard, lion, distill, or an ablation"
     )
     parser.add_argument("--name", metavar="RUN", help="name of the run (default: date and time)")
-    add_setting(parser, "--seed", SearchConfig, "seed", metavar="N")
+    add_setting(
+        parser, "--seed", SearchConfig, "seed", metavar="N", help="seed of all random draws"
+    )
     add_workers(parser)
     add_backend(parser)
     add_budget(parser)
@@ -38,13 +43,13 @@ def add(subparsers: Any) -> None:
         action="append",
         default=[],
         metavar="FILE.py:NAME",
-        help="a task of your own, which every candidate is trained on",
+        help="a task of your own; every candidate is trained on it",
     )
     parser.add_argument(
         "--traces",
         type=Path,
         metavar="FILE",
-        help="with --preset distill: what a black box did, to be written as a program",
+        help="with --preset distill: recorded steps of a black box, to be explained by a program",
     )
     add_runs_dir(parser)
 

@@ -1,4 +1,4 @@
-"""`evoptax show`: a run, or a rule."""
+"""`evoptax show`: shows a run or a rule."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from ..dsl.syntax import format_program
 from ..known_algorithms.catalogue import KNOWN
 from ..known_algorithms.raw import RAW
 from ..rules import read_rule
-from .arguments import add_format, add_runs_dir, command
+from .arguments import add_format, add_runs_dir
 from .output import print_json, print_text
 
 
-def add(subparsers: Any) -> None:
-    """Adds the command."""
-    parser = command(subparsers, "show", "show a run or a rule", run)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
     parser.add_argument("what", metavar="RUN|RULE")
     add_format(parser, "text", "latex", "json")
     add_runs_dir(parser)
@@ -70,7 +69,7 @@ def _show_run(found: Any, format: str) -> int:
 
         print(to_latex(rule_of_run(found, "best")))
     else:
-        facts = read_facts(found)  # before a word of it is said
+        facts = read_facts(found)  # may raise, so before anything is printed
         print_text(f"run {found.name}: {'done' if outcome else 'unfinished'}")
         if outcome:
             print_outcome(outcome, facts)

@@ -1,6 +1,6 @@
-"""Signals at a moment that suits: in the middle of a send or a write they could leave a lock held.
+"""Signal handling: stops at a safe moment, because a send or write may hold a lock.
 
-Ctrl-C (SIGINT), a request to terminate (SIGTERM) and a terminal that closes (SIGHUP) are the same.
+Ctrl-C (SIGINT), a request to terminate (SIGTERM) and a closed terminal (SIGHUP) are treated alike.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from typing import Any
 
 from .entry import is_importing
 
-# Seconds after which it is looked again whether an import is over.
+# Seconds between two checks whether an import has finished.
 AGAIN = 0.05
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
 def stop_on_signals() -> Iterator[list[int]]:
-    """A list that is empty until a signal comes; a second one is a KeyboardInterrupt."""
+    """Yields a list that is empty until a signal comes. A second one raises KeyboardInterrupt."""
     received: list[int] = []
 
     def receive(number: int, frame: Any) -> None:
         if received:
             raise KeyboardInterrupt
         received.append(number)
-        # Not by print, which fails where the signal came in the middle of another print. The
-        # terminal may be gone.
+        # os.write, because print fails if the signal came during another print. Errors are
+        # suppressed, because the terminal may be closed.
         with suppress(OSError):
             os.write(2, "\nstopping…\n".encode())
 
@@ -40,7 +40,7 @@ def stop_on_signals() -> Iterator[list[int]]:
 
 @contextmanager
 def interrupted_by_signals() -> Iterator[None]:
-    """Each of the signals is a KeyboardInterrupt, after the import that is under way if one is."""
+    """Each signal raises KeyboardInterrupt, but not before an import in progress has finished."""
 
     def receive(number: int, frame: FrameType | None) -> None:
         if not is_importing(frame):
@@ -56,7 +56,7 @@ def interrupted_by_signals() -> Iterator[None]:
 @contextmanager
 def _handled(handler: Callable[[int, Any], None]) -> Iterator[None]:
     handlers = {number: signal.getsignal(number) for number in _SIGNALS}
-    # What is ignored from the start stays so, as under nohup or in the background of a script.
+    # Signals ignored from the start stay ignored, as under nohup or in a script's background job.
     before = {number: set_ for number, set_ in handlers.items() if set_ is not signal.SIG_IGN}
     for number in before:
         signal.signal(number, handler)

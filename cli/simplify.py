@@ -1,4 +1,4 @@
-"""`evoptax simplify`: the same rule in fewer words."""
+"""`evoptax simplify`: simplifies a rule, exactly and by effect."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..dsl.syntax import format_program
 from ..known_algorithms.catalogue import KNOWN
 from ..known_algorithms.nearest import nearest_known
 from ..rules import read_rule
-from .arguments import add_format, add_runs_dir, command
+from .arguments import add_format, add_runs_dir
 from .output import print_json, print_note, print_text
 
 if TYPE_CHECKING:
@@ -30,28 +30,28 @@ if TYPE_CHECKING:
 SECONDS = 60.0
 
 
-def add(subparsers: Any) -> None:
-    """Adds the command."""
-    parser = command(subparsers, "simplify", "simplify a rule", run)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
     parser.add_argument("rule", metavar="RULE")
     parser.add_argument(
         "--exact",
         action="store_true",
-        help="only what is the same rule (otherwise also what trains as well, which takes minutes)",
+        help="only changes that keep the rule the same (default: also changes that do not affect"
+        " training, which takes minutes to test)",
     )
     parser.add_argument(
         "--seconds",
         type=float,
         default=SECONDS,
         metavar="S",
-        help=f"of exact simplification; then the best so far is it (default: {SECONDS:g})",
+        help=f"time limit of exact simplification (default: {SECONDS:g})",
     )
     add_format(parser, "text", "json")
     add_runs_dir(parser)
 
 
 class _Deadline:
-    """Whether the time is up, and whether anything had to be left for that."""
+    """Returns whether the time is up; `reached` tells whether it ever was when called."""
 
     def __init__(self, seconds: float) -> None:
         self.end = time.monotonic() + seconds
@@ -104,12 +104,12 @@ def _as_json(
 
 def _sizes(before: Program, after: Program) -> str:
     if before.size == after.size:
-        return f"{before.size} operations still"
+        return f"still {before.size} operations"
     return f"{before.size} → {after.size} operations"
 
 
 def _say_difference(before: Program, after: Program) -> None:
-    """The lines that a step changed, and its new constants in short."""
+    """Prints the lines that a step changed, and its long constants rounded."""
     old, new = (format_program(p).splitlines() for p in (before, after))
     for line in difflib.ndiff(old, new):
         if line[0] in "+-":
@@ -129,14 +129,14 @@ def _constants(program: Program) -> list[float]:
 
 
 def _pruned(program: Program, selected_on: tuple[str, ...]) -> Program:
-    """The program without what does not change how it trains."""
+    """The program without parts that training does not need; prints each step."""
     from ..search.execution.base import open_executor
     from ..search.execution.jobs import Memory, Trials
     from ..search.selection.pruning import prune, tasks_for
 
     tasks = tasks_for(selected_on)
     if not tasks:
-        print_note("by effect: nothing is tried, because the rule was selected on all tasks for it")
+        print_note("by effect: skipped, because the rule was selected on all tasks for it")
         return program
     print_note(f"by effect on {', '.join(tasks)}, relative to the program before each step:")
     with open_executor(tasks) as workers:
@@ -150,7 +150,7 @@ def _pruned(program: Program, selected_on: tuple[str, ...]) -> Program:
 def _cost(effect: Estimate | None) -> str:
     """The effect on the validation loss in words."""
     if effect is None:
-        return "changes the unit alone"
+        return "changes only the unit"
     low, mean, high = (100 * math.expm1(x) for x in (effect.low, effect.mean, effect.high))
     if not effect.mean and not effect.bounded:
         return "the same validation loss on every seed"
@@ -159,7 +159,7 @@ def _cost(effect: Estimate | None) -> str:
 
 
 def _selected_on(text: str, runs_dir: Path) -> tuple[str, ...]:
-    """The tasks of the run that a rule comes from."""
+    """The tasks on which a rule of a run was selected; none for other rules."""
     if text in KNOWN or os.path.isfile(text) or not re.search(":", text):
         return ()
     from ..search.store.runs import find_run, stored_config

@@ -1,4 +1,4 @@
-"""Standard streams that fail in a sentence (output), or not at all (progress)."""
+"""Standard streams whose errors become a sentence (output), or are ignored (progress)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _Stream:
         return getattr(self._stream, name)
 
     def _discard(self) -> None:
-        """Sends what is still to come, and what is buffered, to /dev/null."""
+        """Redirects the stream, with what is buffered, to /dev/null."""
         with suppress(OSError, ValueError):
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, self._stream.fileno())
@@ -35,11 +35,11 @@ class _Stream:
 
 
 class Output(_Stream):
-    """Stdout. What cannot be written is the user's to know.
+    """Stdout. Errors are reported to the user.
 
     Raises:
-      UserError: there is no room.
-      BrokenPipeError: nobody reads it any more.
+      UserError: the output cannot be written, as on a full disk.
+      BrokenPipeError: the reader has exited.
     """
 
     def write(self, text: str) -> int:
@@ -64,12 +64,10 @@ class Output(_Stream):
 
 
 class Progress(_Stream):
-    """Stderr. Where nobody can read it any more (a terminal or a pipe that is gone), the work goes
-    on in silence.
-    """
+    """Stderr. If its terminal or pipe is closed, the work continues without it."""
 
     def write(self, text: str) -> int:
-        """Writes what can be written."""
+        """Writes; errors are ignored."""
         try:
             return self._stream.write(text)
         except OSError:
@@ -77,7 +75,7 @@ class Progress(_Stream):
             return len(text)
 
     def flush(self) -> None:
-        """Writes what is buffered, if that can be."""
+        """Writes what is buffered; errors are ignored."""
         try:
             self._stream.flush()
         except OSError:

@@ -1,4 +1,4 @@
-"""What a search prints: of a finished one what it found, of any how it went."""
+"""Prints the result and the statistics of a search."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..search.store.outcome import Finalist, Outcome, Row
 from ..search.store.runs import BEST_OPTAX, BEST_RULE, REPORT, Run
 from .output import print_table, print_text
 
-# Lines of a list before the rest is counted.
+# The number of lines of a list that are printed.
 _MOST_LINES = 12
 
 
@@ -42,7 +42,7 @@ def print_outcome(outcome: Outcome, facts: Facts) -> None:
     if outcome.kinship:
         print_text(f"Kinship: {outcome.kinship}.\n")
     _print_list("Constants tuned on the proxies:", tuned_of(facts))
-    _print_list("Removed, because training goes the same without it:", outcome.pruned)
+    _print_list("Removed, because training does not need it:", outcome.pruned)
     print_comparison(outcome.comparison)
     _print_fame(facts)
     print_search(facts)
@@ -62,19 +62,19 @@ def _print_files(run: Run) -> None:
 
 
 def print_unfinished(facts: Facts) -> None:
-    """Prints how a run that is not finished goes."""
+    """Prints the state of a run that is not finished."""
     conclusion = conclusion_of(facts)
     print_text(conclusion.sentence)
     for caveat in conclusion.caveats:
         print_text(caveat.replace("`", ""))
     if facts.finalists:
-        print_text("\nThe best on held-out tasks so far; none is confirmed:\n")
+        print_text("\nThe best on held-out tasks so far (not confirmed yet):\n")
         _print_finalists(facts.finalists, best=None)
     print_search(facts)
 
 
 def print_search(facts: Facts) -> None:
-    """Prints how many candidates came how far, and whether what they learned carries over."""
+    """Prints the counts of candidates by stage, and the conclusion on meta-overfitting."""
     if not (facts.counts.proposed and facts.config.is_trained):
         return
     print_text(f"\n{funnel_words(facts.counts)}")
@@ -133,7 +133,7 @@ def _print_fame(facts: Facts) -> None:
     if members:
         others = plural(len(facts.finalists) - len(members), "other finalist")
         print_text(
-            f"\nHall of fame: confirmed, and none simpler is as good; {others} in the report.\n"
+            f"\nHall of fame: confirmed, and no simpler one is as good; {others} in the report.\n"
         )
         _print_finalists(members, best=facts.best)
 

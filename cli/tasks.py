@@ -1,20 +1,18 @@
-"""`evoptax tasks`: the built-in tasks."""
+"""`evoptax tasks`: lists the built-in tasks."""
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
-from typing import Any
 
 from ..evaluators.tasks import list_tasks
 from ..evaluators.tasks.baselines import baselines
-from .arguments import add_format, command
+from .arguments import add_format
 from .output import print_json, print_table
 
 
-def add(subparsers: Any) -> None:
-    """Adds the command."""
-    parser = command(subparsers, "tasks", "list the built-in tasks", run)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's arguments."""
     add_format(parser, "text", "json")
 
 
@@ -42,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
             for info in infos
         ],
     )
-    print("\nadamw: the score that AdamW reaches at its best learning rate (at), lower is better;")
-    print("ms: one training run of it, where that was measured. More in docs/tasks.md.")
+    print("\nadamw: AdamW's score at its best learning rate (at); lower is better.")
+    print("ms: duration of one training run of AdamW, if measured. More in docs/tasks.md.")
     print("A task of your own: --task FILE.py:NAME")
     return 0

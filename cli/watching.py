@@ -1,4 +1,4 @@
-"""What a person sees of a search that runs, and how they stop it."""
+"""Shows the progress of a running search, and stops it on a signal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Watch:
     """Shows the progress of a search, and stops it when a signal comes.
 
     Attributes:
-      run: once there is one.
+      run: the run; None before it is created.
     """
 
     def __init__(self, stack: ExitStack) -> None:
@@ -30,7 +30,7 @@ class Watch:
         self._signals: list[int] = []
 
     def started(self, run: Run) -> None:
-        """From here on a first signal asks the search to save and end."""
+        """Called when the run exists. From now on a signal makes the search save and end."""
         self.run = run
         print_note(f"run {run.name} in {run.folder}")
         self._signals = self._stack.enter_context(stop_on_signals())
@@ -45,13 +45,13 @@ class Watch:
 
 @contextmanager
 def watching() -> Iterator[Watch]:
-    """A watch over a search; before the search has started, a signal is a KeyboardInterrupt."""
+    """Yields a watch. Until the search has started, a signal raises KeyboardInterrupt."""
     with interrupted_by_signals(), ExitStack() as stack:
         yield Watch(stack)
 
 
 def carry_out(search: Callable[[Watch], Run]) -> int:
-    """Has a search done under a watch, and says what it found.
+    """Runs a search under a watch and prints its result.
 
     Returns:
       The exit status.
@@ -62,7 +62,7 @@ def carry_out(search: Callable[[Watch], Run]) -> int:
         except KeyboardInterrupt:
             if watch.run is None:
                 raise
-            run = watch.run  # the ledger holds all that was finished
+            run = watch.run  # the ledger has all finished results
     if run.is_finished:
         from ..search.report.facts import read_facts
         from ..search.store.outcome import read_outcome

@@ -1,4 +1,4 @@
-"""Tasks to train on, training, scores, baselines, and the funnel from proxy to target.
+"""Training and comparison of rules: `tasks`, `backends` (training) and `scores`.
 
-Nothing here imports JAX at import time: a listing of the tasks is instant.
+Importing `evaluators.tasks` does not import JAX, so that listing the tasks is instant.
 """

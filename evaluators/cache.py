@@ -29,7 +29,7 @@ def enable_compilation_cache() -> None:
 
 
 class ScoreStore:
-    """Scores by key in one SQLite file. Without a writable folder it keeps nothing."""
+    """Scores by key in one SQLite file. If the folder is not writable, nothing is stored."""
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path or cache_folder() / "scores.sqlite"
@@ -51,7 +51,7 @@ class ScoreStore:
         return found[0] if found else None
 
     def put(self, key: str, value: str) -> None:
-        """Stores a score; the first one stays."""
+        """Stores a score, unless the key has one already."""
         try:
             with self._connect() as connection:
                 connection.execute("insert or ignore into scores values (?, ?)", [key, value])

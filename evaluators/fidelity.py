@@ -1,4 +1,4 @@
-"""How thoroughly a rule is tried."""
+"""Fidelity: the learning rates, seeds, steps and checkpoints with which a rule is trained."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ LEARNING_RATES: tuple[float, ...] = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3
 
 @dataclass(frozen=True)
 class Fidelity:
-    """How thoroughly a rule is tried.
+    """How thoroughly a rule is trained on a task.
 
     Attributes:
-      learning_rates: the grid that every rule gets.
-      seeds: of initial weights and minibatches; every rule gets the same.
-      steps: of training; None for the task's own number.
-      checkpoints: how many times the validation loss is taken, evenly spaced; at most once for
-        each step.
-      schedule: what the learning rate is multiplied by at each step; see `schedules`.
-      moves: how many times the grid may move by half its width, until the best rate lies inside;
-        see `learning_rates`.
+      learning_rates: the grid, the same for every rule.
+      seeds: of problem, initial weights and minibatches, the same for every rule.
+      steps: the number of training steps; None for the task's own.
+      checkpoints: the number of evaluations of the validation loss, evenly spaced; at most one per
+        step.
+      schedule: name of the learning-rate schedule; see `schedules`.
+      moves: how many times the grid may move by half its width until the best rate lies inside; see
+        `learning_rates`.
     """
 
     learning_rates: tuple[float, ...] = LEARNING_RATES

@@ -1,7 +1,7 @@
-"""How numbers and text of a run are put before people.
+"""Formats numbers and text of a run for readers.
 
-Fitness is a mean log-ratio of losses; people read percent. Text out of a ledger is data: it may
-hold characters that break a terminal or a file format, so it is shown through `printable`.
+Fitness is a mean log-ratio of losses and is shown in percent. Text from a ledger may contain
+characters that break a terminal or a file format, so it is shown through `printable`.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import math
 from ..dsl.files import printable as printable
 
 MINUS = "\N{MINUS SIGN}"
-# Names as they are printed in papers; any other rule goes by its own.
+# Names as printed in papers; other rules keep their own.
 _PRINTED = {"adamw": "AdamW", "adam": "Adam", "lion": "Lion", "sgd": "SGD"}
 
 
 def as_percent(log_ratio: float) -> float:
-    """How much higher a loss is, in percent, from the log of the ratio; negative is lower."""
-    # Beyond e^50 nobody reads the digits, and exp would overflow.
+    """The relative difference of two losses in percent, from their log-ratio; negative is lower."""
+    # Capped at e^50, so that exp does not overflow.
     return 100 * math.expm1(min(log_ratio, 50.0))
 
 
@@ -48,7 +48,7 @@ def plural(count: int, noun: str) -> str:
 
 
 def share(part: int, whole: int) -> str:
-    """How much of a whole it is: "31 %", "0.4 %"; empty where there is no whole."""
+    """A part of a whole in percent: "31 %", "0.4 %"; empty if the whole is 0."""
     if not whole:
         return ""
     value = 100 * part / whole

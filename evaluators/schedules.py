@@ -1,7 +1,7 @@
-"""Learning-rate schedules: what the tuned learning rate is multiplied by at each step.
+"""Learning-rate schedules: multipliers of the tuned learning rate, by step.
 
-All rules that are compared get the same, so that a search need not discover again that the last
-steps should be small, and so that the last weights are not a matter of luck.
+All compared rules get the same schedule. With a decaying one, a search need not rediscover that the
+last steps should be small, and the final loss is less noisy.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ SCHEDULES = ("constant", "cosine", "linear")
 def multipliers(schedule: str, total: int, steps: int) -> np.ndarray:
     """The multipliers of the first `steps` steps of a run of `total`, float32, shape (steps,).
 
-    "cosine" is that of Loshchilov & Hutter 2017 without restarts, which Lion was found with;
-    "linear" falls to zero in a straight line. After the run's end both are zero.
+    "cosine" is that of Loshchilov & Hutter 2017 without restarts, as in the search for Lion.
+    "linear" decays linearly to zero. After the last step both are zero.
     """
-    import numpy as np  # not by who only asks for the names
+    import numpy as np  # here, because most importers need only the names
 
     done = np.minimum(np.arange(steps) / total, 1.0)
     values = {

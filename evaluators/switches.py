@@ -1,6 +1,6 @@
-"""JAX's switches under which rules are trained, whatever the environment or a task's file says.
+"""Fixes JAX's configuration for training, whatever the environment or a task's file sets.
 
-Scores are compared between runs and machines, and kept; and rules are trained in float32.
+Rules are trained in float32, and stored scores must be comparable between runs and machines.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import jax
 
 @contextmanager
 def firm_switches() -> Iterator[None]:
-    """Sets them for what this thread does."""
+    """Sets the switches for this thread, until the context ends."""
     with ExitStack() as stack:
         for switch in (
             jax.enable_x64(False),
@@ -22,7 +22,7 @@ def firm_switches() -> Iterator[None]:
             jax.debug_infs(False),
             jax.numpy_dtype_promotion("standard"),
             jax.numpy_rank_promotion("allow"),
-            # Which numbers a seed gives.
+            # These two decide the random numbers of a seed.
             jax.default_prng_impl("threefry2x32"),
             jax.threefry_partitionable(True),
         ):

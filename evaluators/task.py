@@ -1,4 +1,4 @@
-"""What a task is, and how a user's own task is read from a Python file."""
+"""The task protocol, and loading a user's task from a Python file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Batch = Any  # a pytree of arrays, the same shapes for every key and problem
 Problem = Any  # a pytree of arrays, the same shapes for every key; () where there is only one
 
 FUNCTIONS = ("init", "batch", "loss", "score")
-# The keys of all minibatches are drawn before a run: 80 MB for so many.
+# The keys of all minibatches are drawn before a run: 80 MB for this many.
 MOST_STEPS = 10_000_000
 
 
@@ -35,12 +35,11 @@ MOST_STEPS = 10_000_000
 class Task:
     """A family of problems: a model, its data and its loss, as pure JAX functions.
 
-    A draw decides what may vary from one training run to the next (which data, how noisy, how
-    scaled, how curved), so that a rule cannot win by fitting one problem. The problem is data:
-    a new one compiles nothing.
+    A draw sets what varies between training runs (data, noise, scales, curvature), so that a rule
+    cannot win by fitting one problem. A problem is data, so a new one needs no compilation.
 
-    Two tasks are the same task only if they are the same object, so that JAX's caches, which go
-    by the identity of functions, and ours agree.
+    Tasks are equal only if they are the same object, as in JAX's caches, which compare functions by
+    identity.
     """
 
     name: str
@@ -52,8 +51,8 @@ class Task:
     loss: Callable[[Params, Batch], jax.Array]  # minibatch training loss, scalar
     score: Callable[[Params, Problem], jax.Array]  # validation loss, scalar, lower is better
     description: str = ""  # one sentence: model, data, number of weights
-    lowest: float = -math.inf  # no honest score is lower; below 0, losses are measured from here
-    version: int = 1  # raised whenever the numbers change; part of every cache key
+    lowest: float = -math.inf  # the lowest possible score; if below 0, losses are relative to it
+    version: int = 1  # raised when the numbers change; part of every cache key
 
 
 @firm_switches()
@@ -62,19 +61,18 @@ def load_task_file(spec: str) -> Task:
 
     Args:
       spec: a path, a colon, and a name that the file defines: a `Task`, any object with `init`,
-        `batch`, `loss`, `score` and `steps`, or a class or function that gives one when called
-        without arguments. `name`, `tier`, `description` and `lowest` (what no honest score is
-        below; needed where scores may be below 0) are optional there. So is `draw`: without it
-        there is one problem, and `init(key)`, `batch(key)` and `score(params)` go without their
-        last argument.
+        `batch`, `loss`, `score` and `steps`, or a class or function that returns one when called
+        without arguments. `name`, `tier`, `description` and `lowest` (the lowest possible score,
+        required if scores may be below 0) are optional. So is `draw`: without it there is one
+        problem, and the functions are `init(key)`, `batch(key)` and `score(params)`.
 
     Returns:
-      The task. Its version is a checksum of the file, so that editing the file never meets scores
-      cached before the edit.
+      The task. Its version is a checksum of the file, so that scores cached before an edit are not
+      used after it.
 
     Raises:
       UserError: the file or the name is missing, the file fails to run, or what it defines is not
-        a task; nothing is trained to find out, the functions are only traced for shapes.
+        a task. The functions are only traced for shapes; nothing is trained.
     """
     file, name = split_task(spec)
     path = whole_path(file)
@@ -97,10 +95,11 @@ def task_from(name: str, found: Any, version: int) -> Task:
     """A task from an object.
 
     Args:
-      name: of the task. found: has what `load_task_file` says. version: part of every cache key.
+      name: of the task. found: an object with the attributes that `load_task_file` lists.
+      version: part of every cache key.
 
     Raises:
-      UserError: it is no task; nothing is trained to find out.
+      UserError: the object is not a task. Nothing is trained.
     """
     if isinstance(found, Task):
         return found
@@ -111,17 +110,17 @@ def task_from(name: str, found: Any, version: int) -> Task:
 
 
 def _execute(spec: str, path: Path, source: bytes) -> dict[str, Any]:
-    """Runs the file as a module of its own and returns its namespace.
+    """Runs the file as a module and returns its namespace.
 
-    Just this source is run: Python's own loader would take a compiled file beside it, which may
-    come from somebody else, or be of the file before it was edited.
+    Exactly this source is run. Python's loader could take a compiled file beside it, which may be
+    older than the last edit, or come from another person.
     """
     module_name = f"evoptax_task_{path.stem}_{zlib.crc32(str(path).encode()):08x}"
     module_spec = importlib.util.spec_from_file_location(module_name, path)
     assert module_spec is not None  # a .py file has one
     module = importlib.util.module_from_spec(module_spec)
-    # Dataclasses look their module up by name, and a file may import its neighbours, as it can
-    # when run with `python FILE.py`.
+    # Dataclasses look up their module by name; and the file may import files beside it, as with
+    # `python FILE.py`.
     sys.modules[module_name] = module
     sys.path.insert(0, str(path.parent))
     try:
@@ -136,7 +135,7 @@ def _execute(spec: str, path: Path, source: bytes) -> dict[str, Any]:
 
 
 def _named(spec: str, path: Path, namespace: dict[str, Any], name: str) -> Any:
-    """Looks the name up and calls it if it is a class or function that makes the task."""
+    """The object of that name; a class or function that makes the task is called."""
     if name not in namespace:
         public = [n for n in namespace if not n.startswith("_")]
         raise UserError(f"task '{spec}': the file defines no '{name}'{did_you_mean(name, public)}")
@@ -153,7 +152,7 @@ def _named(spec: str, path: Path, namespace: dict[str, Any], name: str) -> Any:
 
 
 def _as_task(spec: str, found: Any, name: str, version: int) -> Task:
-    """Checks every attribute and gathers them into a `Task`."""
+    """Checks every attribute and makes a `Task` of them."""
     accepted = "a task has init, batch, loss, score (functions) and steps (a positive integer)"
     for part in (*FUNCTIONS, "steps"):
         if not hasattr(found, part):
@@ -196,7 +195,7 @@ def _as_task(spec: str, found: Any, name: str, version: int) -> Task:
 
 
 def _check_arguments(spec: str, found: Any, has_draw: bool) -> None:
-    """Refuses functions that cannot take what they will be given."""
+    """Raises UserError if a function does not accept its arguments."""
     problem = ("problem",) if has_draw else ()
     arguments = {
         "init": ("key", *problem),
@@ -209,7 +208,7 @@ def _check_arguments(spec: str, found: Any, has_draw: bool) -> None:
         try:
             signature = inspect.signature(function)
         except (TypeError, ValueError):
-            continue  # A function without one, such as some written in C; tracing will tell.
+            continue  # no signature, as for some functions written in C; tracing will check it
         try:
             signature.bind(*names)
         except TypeError:
@@ -223,7 +222,7 @@ def _check_arguments(spec: str, found: Any, has_draw: bool) -> None:
 def _check_shapes(spec: str, path: Path, task: Task) -> None:
     """Traces the functions: params must be float32, loss and score floating scalars.
 
-    A parameter may be a Python float, and one array among others may have no numbers.
+    A parameter may be a Python float. Arrays may be empty, if not all are.
     """
 
     def shapes(part: str, *args: Any) -> Any:
@@ -262,10 +261,10 @@ def _check_shapes(spec: str, path: Path, task: Task) -> None:
 
 
 def blamed_on_task(spec: str, error: Exception) -> str | None:
-    """What a user's task raised while it was trained, in a sentence; None if it was not the task.
+    """A sentence on an error that a user's task raised in training; None if it came from elsewhere.
 
     Args:
-      spec: FILE.py:NAME. error: with its traceback.
+      spec: FILE.py:NAME. error: the error, with its traceback.
     """
     path = Path(spec.rpartition(":")[0]).expanduser()
     if not _place(error, path):
@@ -277,17 +276,17 @@ def _brief(error: BaseException, path: Path) -> str:
     """The error's type, its message in a line, and where in the user's files it was raised."""
     message = str(error).strip()
     if raised := _RAISED.findall(message):
-        text = raised[-1]  # in a callback: JAX's message holds the traceback
+        text = raised[-1]  # from a callback, whose traceback is part of JAX's message
     else:
         text = ": ".join([type(error).__name__, *message.splitlines()[:1]])
     return text + _place(error, path)
 
 
 def _place(error: BaseException, path: Path) -> str:
-    """The innermost line of the task's file, or of one beside or below it, that an error passed."""
+    """The innermost traceback line in the task's file, or in a file beside or below it."""
     ours = Path(__file__).resolve().parents[1]
     folder = path.resolve().parent
-    # As text, because of errors in callbacks JAX keeps no more.
+    # Parsed from text, because JAX keeps errors in callbacks only as text.
     for name, line in reversed(_FRAME.findall("".join(traceback.format_exception(error)))):
         file = Path(name).resolve()
         beside = file.is_relative_to(folder) and "site-packages" not in file.parts
@@ -296,6 +295,6 @@ def _place(error: BaseException, path: Path) -> str:
     return ""
 
 
-# What follows the last frame of a traceback.
+# The error after the last frame of a traceback.
 _RAISED = re.compile(r'^  File ".*\n(?:  .*\n)*(\S.*)', re.MULTILINE)
 _FRAME = re.compile(r'File "([^"\n]+)", line (\d+), in ')

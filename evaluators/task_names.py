@@ -1,4 +1,4 @@
-"""What names tasks: tiers, and FILE.py:NAME for one of the user's own. Nothing here needs JAX."""
+"""Names of tasks: tiers, and FILE.py:NAME for a task of the user's. Nothing here needs JAX."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TIERS = ("proxy", "validation", "target")
 
 
 def is_own(task: str) -> bool:
-    """Whether this names a task in a file of the user's, not a built-in one."""
+    """Whether a name is FILE.py:NAME, so a task of the user's and not a built-in one."""
     return ":" in task
 
 
@@ -29,24 +29,24 @@ def split_task(task: str) -> tuple[str, str]:
 
 
 def whole_path(file: str, folder: Path = Path()) -> Path:
-    """The whole path of a file that is named from a folder; `~` is the user's home.
+    """The absolute path of a file given relative to a folder; `~` is the user's home.
 
     Raises:
       UserError: no file can have this name.
     """
     try:
-        # Unlike pathlib, these raise for no link, loop or home that is not there.
+        # Unlike pathlib, these do not raise for broken links, loops, or a missing home.
         return Path(os.path.realpath(os.path.join(folder, os.path.expanduser(file))))
     except ValueError as error:
         raise UserError(f"{file!r} cannot be the name of a file: {error}") from None
 
 
 def whole_task(task: str, folder: Path = Path()) -> str:
-    """FILE.py:NAME with the whole path of the file, which is named from a folder."""
+    """FILE.py:NAME with the absolute path of the file, given relative to a folder."""
     file, name = split_task(task)
     return f"{whole_path(file, folder)}:{name}"
 
 
 def short_task(task: str) -> str:
-    """A task's name without the folder of its file, which changes nothing that is trained."""
+    """A task's name without the folder of its file, which does not affect training."""
     return os.path.basename(task)

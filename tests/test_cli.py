@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -231,6 +232,23 @@ def test_read_only_commands_never_import_jax(command: str, runs_dir: Path) -> No
     env = {**os.environ, "EVOPTAX_RUNS_DIR": str(runs_dir)}
     subprocess.run([sys.executable, "-c", code, *command.split()], env=env, check=True,
                    stdout=subprocess.DEVNULL)  # fmt: skip
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_and_version_import_no_library(option: str) -> None:
+    """Which keeps both below 0.1 s; NumPy alone takes longer."""
+    code = (
+        "import sys; from evoptax.cli.main import main\n"
+        "assert main(sys.argv[1:]) == 0\n"
+        "slow = {'numpy', 'cattrs', 'networkx', 'rich', 'sqlite3', 'tomllib'} & set(sys.modules)\n"
+        "assert not slow, slow"
+    )
+    subprocess.run([sys.executable, "-c", code, option], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"evoptax {version('evoptax')}\n"
 
 
 def test_ctrl_c_saves_and_exits_130_and_resume_goes_on(tmp_path: Path, small_task: str) -> None:

@@ -251,8 +251,8 @@ def test_a_closed_stream_is_no_file_of_ours(closed: int, tmp_path: Path) -> None
 # --- errors ---
 
 FAULTS = {
-    "RecursionError()": (2, "evoptax: what was given is nested too deeply"),
-    "MemoryError('8 TiB')": (2, "evoptax: there is too little memory: 8 TiB"),
+    "RecursionError()": (2, "evoptax: the input is nested too deeply"),
+    "MemoryError('8 TiB')": (2, "evoptax: out of memory: 8 TiB"),
     "OSError(28, 'No space left', 'x')": (2, "evoptax: 'x': No space left"),
     "KeyError('\\nslot')": (1, "evoptax: internal error: KeyError: '\\nslot'"),
     "ValueError('one\\ntwo')": (1, "evoptax: internal error: ValueError: one"),

@@ -163,7 +163,7 @@ def test_few_runs_claim_nothing_and_say_so(capsys: pytest.CaptureFixture[str]) -
     print_evaluation(found)
     out = capsys.readouterr().out
     assert "open: quick" in out
-    assert "4 pairs of runs cannot prove a difference" in out
+    assert "4 pairs of runs are too few to prove any difference" in out
 
 
 def test_json_is_strict_and_has_every_number(found: Evaluation) -> None:
@@ -185,7 +185,7 @@ def test_command_puts_the_verdict_first(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("Validation loss against adamw, 1 task × 3 seeds: open: ")
     assert "loss vs adamw" in lines[2]
-    assert "cannot prove a difference" in "".join(lines)
+    assert "too few to prove any difference" in "".join(lines)
 
 
 def test_command_measures_steps_to_target(

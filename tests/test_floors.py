@@ -1,4 +1,4 @@
-"""Losses at or below zero: refused with the reason, or measured from the lowest that is allowed."""
+"""Losses at or below zero: refused with the reason, or measured from the lowest possible loss."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ def test_evaluate_tells_losses_below_zero_apart(
     (task,) = told["rules"][0]["tasks"].values()
     assert (task["floor"], task["solved"]) == (-5.0, False)
     text = " ".join(_evaluate(f"{task_file}:Told", capsys).split())
-    assert "Told: losses are compared by how far they are above −5, the lowest that" in text
+    assert "Told: losses are compared by their distance from −5, the lowest" in text
 
 
 def test_evaluate_refuses_what_it_cannot_compare(
@@ -234,8 +234,9 @@ def test_search_on_losses_below_zero_confirms_what_is_lower(
 ) -> None:
     task = f"{task_file}:Told"
     assert _search(task, tmp_path) == 0
-    assert "above the lowest that is allowed: −5 on" in capsys.readouterr().out
-    assert "above the lowest that is allowed" in (tmp_path / "runs/run/report.html").read_text()
+    assert "distance from the lowest possible one: −5 on" in capsys.readouterr().out
+    page = (tmp_path / "runs/run/report.html").read_text()
+    assert "distance from the lowest possible one" in page
     with closing(find_run(tmp_path / "runs", "run").read()) as opened:
         outcome = opened.fact("outcome")
         assert any(c.fitness for c in opened.candidates() if c.fitness not in (None, 0.0))

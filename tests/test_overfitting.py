@@ -39,7 +39,7 @@ EARLY = rounds_of((-0.08, -0.05), (-0.1, -0.01), (0.0, 0.01), (-0.01, 0.0), fres
         ([], "No candidate has been tried on held-out tasks yet."),
         (rounds_of(None, None), "No candidate has been tried on held-out tasks yet."),
         (rounds_of((-0.1, math.inf)), "No candidate has been tried on held-out tasks yet."),
-        (rounds_of((-0.1, 0.0)), "One round cannot tell"),
+        (rounds_of((-0.1, 0.0)), "One round is too few"),
         (rounds_of((-0.1, 0.0), None, (-0.1, 0.0)), "2 rounds are too few"),
         (OVERFITTED, "From round 2 on, the search meta-overfitted: on the problems they were"),
         (OVERFITTED, "went from −4.9 % to −9.5 % (median of the 3 rounds after it), and on the"),
@@ -50,7 +50,7 @@ EARLY = rounds_of((-0.08, -0.05), (-0.1, -0.01), (0.0, 0.01), (-0.01, 0.0), fres
         (STUCK, "did no better on their own problems either (−7.7 % then, a median of −7.2 %"),
         (EARLY, "From round 1 on, the search may have begun to meta-overfit"),
         (FLAT, "From round 2 on, the search improved on its own problems alone"),
-        (EARLY, "started afresh once since; nothing better came of it."),
+        (EARLY, "restarted once since, without a better result."),
     ],
 )
 def test_the_verdict_on_rounds(rounds: list[Round], expected: str) -> None:
@@ -72,7 +72,10 @@ def test_the_best_champion_is_the_earliest_of_equals() -> None:
 
 @pytest.mark.parametrize(
     ("sign", "expected"),
-    [(1, "does better on the held-out tasks too"), (-1, "does worse on the held-out tasks")],
+    [
+        (1, "tend to be better on the held-out tasks too"),
+        (-1, "tend to be worse on the held-out tasks"),
+    ],
 )
 def test_agreement_of_proxies_and_held_out_tasks(sign: int, expected: str) -> None:
     rounds = rounds_of(*((-0.01 * i, -0.01 * sign * i) for i in range(1, 13)))

@@ -152,8 +152,8 @@ def test_restarts_are_marked_and_part_the_lines(tmp_path: Path) -> None:
     retell(run, rounds)
     html = report_html(run)
     assert html.count('class="fresh"') == 1
-    assert "after round 5 the population starts afresh from 7" in html
-    assert "then afresh from 7" in words(html)
+    assert "after round 5 the search restarts from 7" in html
+    assert "then restart from 7" in words(html)
     line = re.search(r'class="line held" d="([^"]+)"', html)
     assert line is not None and line[1].count("M") == 2 and line[1].count("L") == 8
 
@@ -164,20 +164,20 @@ def test_scores_that_cannot_be_drawn_are_told(tmp_path: Path) -> None:
     retell(run, [Round(0, 20, 10, champions), Round(1, 20, 10, ())])
     page = words(report_html(run))
     assert "1 diverged on a held-out task" in page
-    assert "is drawn at the edge" in page
+    assert "are drawn at the edge" in page
     assert "no new one" in page
     retell(run, [Round(0, 20, 10, (Champion(1, -0.1, math.inf),))])
     assert "No candidate has been tried on held-out tasks yet" in words(report_html(run))
     retell(run, [Round(0, 20, 10, (Champion(1, 0.0, 0.0),))])
-    assert "One round cannot tell" in words(report_html(run))
+    assert "One round is too few" in words(report_html(run))
 
 
 @pytest.mark.parametrize(
     ("config", "expected"),
     [
         (replace(CONFIG, funnel=Funnel(validation=Stage())), "has no validation tasks"),
-        (replace(CONFIG, evolution=Evolution(round=0)), "so there is no curve"),
-        (CONFIG, "No round has ended with a candidate"),
+        (replace(CONFIG, evolution=Evolution(round=0)), "There is no curve"),
+        (CONFIG, "No candidate has been validated"),
     ],
 )
 def test_a_run_without_a_curve_says_why(
@@ -196,7 +196,7 @@ def test_an_unfinished_run_shows_the_best_on_held_out_tasks(tmp_path: Path) -> N
     assert "the best on held-out tasks has −25.9 % loss relative to tuned AdamW there" in page
     assert "Candidate 0, the best on held-out tasks, simplified" in page
     assert "No rule has been confirmed yet" in page
-    assert "so that score flatters it" in page
+    assert "That score is optimistic" in page
 
 
 # --- the finalists ---
@@ -381,7 +381,7 @@ def test_show_says_how_a_run_went(runs: Path, capsys: pytest.CaptureFixture[str]
     for expected in (
         "run part: unfinished",
         "Continue it with evoptax resume part.",
-        "The best on held-out tasks so far; none is confirmed:",
+        "The best on held-out tasks so far (not confirmed yet):",
         "60 proposed: ",
         "meta-overfit",
     ):

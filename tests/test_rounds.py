@@ -1,4 +1,4 @@
-"""Between rounds: who is validated, and when a search starts afresh."""
+"""Between rounds: who is validated, and when a search restarts."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ def test_ctrl_c_keeps_what_is_finished(small_task: str, tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     out, error = process.communicate(timeout=20)
     assert (process.returncode, out) == (130, "")
-    assert "what was trained is kept" in error
+    assert "finished training is kept" in error
     assert "Traceback" not in error
     with sqlite3.connect(tmp_path / "scores.sqlite") as kept:
         assert kept.execute("select count(*) from scores").fetchone() == (2,)

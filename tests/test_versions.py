@@ -82,7 +82,7 @@ def test_each_change_is_named(name: str, made: Run, workers: Workers) -> None:
     with closing(made.read()) as opened:
         said = changed_versions(opened, workers)
     assert f"started with {name} another" in said
-    assert f"goes on with {name} {present[name]}:" in said
+    assert f"continues with {name} {present[name]}:" in said
     assert said.count(name) == 2 and "\n" not in said and "\x1b" not in said
 
 
@@ -106,6 +106,6 @@ def test_resume_says_so_in_a_line_and_goes_on(changed: bool, begun: Run, workers
     said = [line for line in stderr.splitlines() if "was started with" in line]
     assert len(said) == changed
     if changed:
-        now = f"goes on with jax {version('jax')}, processor {platform.machine()}"
+        now = f"continues with jax {version('jax')}, processor {platform.machine()}"
         assert "jax 0.3.1, processor pdp11" in said[0] and now in said[0]
     assert _stored(begun) == before, "they are what it was started with"

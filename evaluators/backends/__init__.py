@@ -1,1 +1,1 @@
-"""What trains rules; `base` is the protocol, each module of `kinds` an implementation."""
+"""Backends train rules: `base` is the protocol, each module of `kinds` an implementation."""

@@ -1,10 +1,10 @@
-"""What a backend is: it trains rules on one task.
+"""The backend protocol: a backend trains rules on one task.
 
     backend = open_backend("machine", Problems(task))
     results = backend.train([program], Fidelity(rates, seeds))
 
-Each is a module of `kinds/`, whose name is what the command line, a configuration and a job call
-it. To add one is to add a file with a `BACKEND` there.
+Each backend is a module of `kinds/`; its name is used on the command line, in configurations and in
+jobs. To add one, add a file there that defines `BACKEND`.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ from ..fidelity import Fidelity
 if TYPE_CHECKING:
     from .problems import Problems
 
-# The one that takes rules as data: it compiles a loop for each task, not for each rule. COMPILED is
-# the independent path, which compiles each rule and is worth that where runs are long.
+# AS_DATA takes rules as data and compiles a loop per task. COMPILED is the independent path: it
+# compiles a loop per rule, which pays off for long runs.
 AS_DATA, COMPILED = "machine", "fused"
 
 _BACKENDS = "evoptax.evaluators.backends.kinds"
 
-# Whether to stop at a checkpoint: (seed, steps taken, scores (L,)) -> bool.
+# Decides whether to stop at a checkpoint: (seed, steps taken, scores (L,)) -> bool.
 Stop = Callable[[int, int, np.ndarray], bool]
-# By name, values of hyperparameters other than `lr`, one for each learning rate.
+# Values of hyperparameters other than `lr`, by name, one for each learning rate.
 Hyperparameters = Mapping[str, Sequence[float]]
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What S seeds × L learning rates gave.
+    """The result of training one rule with S seeds × L learning rates.
 
     Attributes:
       score: validation loss at the last checkpoint, shape (S, L); inf where the run diverged.
-      diverged: shape (S, L): whether a minibatch loss, the final weights or the score were not
-        finite. A run is never scored through non-finite weights, whatever the task says.
-      steps: how many steps were taken: all, unless the run was stopped at a checkpoint or all
-        replicates had diverged.
+      diverged: whether a minibatch loss, the final weights or the score were non-finite, (S, L).
+        Non-finite weights always count as diverged, whatever score the task gives them.
+      steps: the number of steps taken: all, unless the run was stopped early or all replicates had
+        diverged.
       curve: scores at C checkpoints, shape (S, L, C); inf from where a run had diverged.
       curve_steps: their steps, shape (C,).
     """
@@ -59,7 +59,7 @@ class Backend(Protocol):
     """Trains rules on one task. It keeps what it compiles."""
 
     def refusal(self, program: Program) -> str:
-        """Why it cannot train a rule, in a sentence; empty where it can."""
+        """Why this backend cannot train a rule, in a sentence; empty if it can."""
         ...
 
     def train(
@@ -76,15 +76,14 @@ class Backend(Protocol):
           programs: the rules; their `lr` takes the values of the grid.
           fidelity: learning rates, seeds, steps, checkpoints and schedule. The grid does not move
             here; see `learning_rates`.
-          stop: asked after each checkpoint but the last, for each rule and seed.
-          hyperparameters: of all these rules; others keep their defaults.
+          stop: called after each checkpoint but the last, for each rule and seed.
+          hyperparameters: values for all of these rules; others keep their defaults.
 
         Returns:
-          A result for each rule, in order. It depends on the rule, the task and the fidelity, not
-          on the other rules.
+          A result per rule, in order. It depends only on the rule, the task and the fidelity.
 
         Raises:
-          UserError: for a rule that it refuses, with the sentence of `refusal`.
+          UserError: a rule is refused; the message is that of `refusal`.
         """
         ...
 
@@ -93,11 +92,11 @@ class Opener(Protocol):
     """Opens a backend: the `BACKEND` of its module."""
 
     def __call__(self, problems: Problems, progress: Callable[[], None]) -> Backend:
-        """Compiles nothing yet.
+        """Opens the backend, without compiling anything.
 
         Args:
-          problems: of the task to be trained.
-          progress: called whenever a run has got to a checkpoint.
+          problems: the task's problems.
+          progress: called whenever a run reaches a checkpoint.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Options for XLA: what compiles and runs training loops fastest."""
+"""XLA options with which training loops compile and run fastest."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-# On a CPU most of the machine's compilation goes into LLVM passes that gain nothing measurable
-# here: 10.8 s with them, 3.7 s without, at the same speed (digits_mlp, two cores).
+# Most of the machine's compilation time on a CPU is spent in LLVM passes without measurable gain:
+# 10.8 s with them, 3.7 s without, at the same speed (digits_mlp, two cores).
 _CPU_OPTIONS: dict[str, str | bool] = {"xla_llvm_disable_expensive_passes": True}
-# Matrix products of nine small models at once are faster without this library: 58 ms instead of
-# 78 for a run of 2,410 weights, 175 instead of 189 for 20,562. The option may go as it came.
+# Batched products of small matrices (nine models) are faster without this library: 58 ms instead of
+# 78 for a run of 2,410 weights, 175 instead of 189 for 20,562. Experimental, so XLA may drop it.
 _SMALL_PRODUCTS: dict[str, str | bool] = {"xla_cpu_experimental_ynn_fusion_type": ""}
 
 

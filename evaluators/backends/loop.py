@@ -1,4 +1,4 @@
-"""The training loop: a grid of learning rates with one seed after the other, for any stepper."""
+"""The training loop for any stepper: all learning rates at once, one seed after the other."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Array = jax.Array
 
 
 class Given(NamedTuple):
-    """What the compiled loop takes besides problems, so that other values compile nothing.
+    """Arguments of the compiled loop besides problems; new values need no compilation.
 
     Attributes:
-      rates: learning rates, (R,). total: number of steps. rule: what else the stepper needs.
+      rates: learning rates, (R,). total: number of steps. rule: further data for the stepper.
     """
 
     rates: np.ndarray
@@ -32,7 +32,7 @@ class Given(NamedTuple):
 
 
 class _Position(NamedTuple):
-    """Where a run is: the next step, the stepper's carry, which replicates are finite so far."""
+    """The state of a run: the next step, the stepper's carry, which replicates are still finite."""
 
     t: Array
     carry: Any
@@ -40,7 +40,7 @@ class _Position(NamedTuple):
 
 
 class TrainingLoop:
-    """Trains one task with what a stepper is made of."""
+    """Trains on one task with a stepper."""
 
     def __init__(
         self,
@@ -48,12 +48,12 @@ class TrainingLoop:
         stepper: Callable[[Given], Stepper],
         progress: Callable[[], None],
     ) -> None:
-        """Compiles at its first run, and for each number of learning rates.
+        """Compiles at the first run, and once for each number of learning rates.
 
         Args:
-          problems: of the task.
-          stepper: traced; what depends on values lies in its argument.
-          progress: called whenever a run has got to a checkpoint.
+          problems: the task's problems.
+          stepper: makes a stepper from traced arguments; all values must come from them.
+          progress: called whenever a run reaches a checkpoint.
         """
         self._problems = problems
         self._stepper = stepper
@@ -69,11 +69,11 @@ class TrainingLoop:
     ) -> TrainingResult:
         """Trains with every seed.
 
-        Seeds are trained one after the other: all at once are no faster on a processor, and need
-        the memory of all.
+        Seeds are trained one after the other: on a CPU all at once would not be faster, and would
+        need more memory.
 
         Args:
-          give: from learning rates (R,) and the number of steps, what else the stepper needs.
+          give: makes `Given.rule` from learning rates (R,) and the number of steps.
           fidelity, stop: see `Backend.train`.
         """
         last = self._problems.task.steps if fidelity.steps is None else fidelity.steps
@@ -98,7 +98,7 @@ class TrainingLoop:
             self._progress()
             if diverged.all() or (until < last and stop and stop(seed, until, curve[-1][0])):
                 break
-        if diverged.all():  # then it has diverged at all checkpoints that are left
+        if diverged.all():  # fill the remaining checkpoints, at which it has diverged too
             curve += [curve[-1]] * (count - len(curve))
         return TrainingResult(
             curve[-1],
@@ -141,7 +141,7 @@ class TrainingLoop:
 
 
 def _joined(runs: Sequence[TrainingResult]) -> TrainingResult:
-    """One result of several seeds. If one seed was stopped, all are judged there."""
+    """Joins the results of several seeds, up to the first checkpoint at which one was stopped."""
     taken = min(len(run.curve_steps) for run in runs)
     curve = np.concatenate([run.curve[..., :taken] for run in runs])
     return TrainingResult(

@@ -1,4 +1,4 @@
-"""A model's parameters as one vector, and as the tree of tensors that its task knows."""
+"""Converts a model's parameters between one vector and the task's pytree of tensors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Parameters:
         self._sizes = [math.prod(x.shape) for x in self._like]
 
     def flat(self, params: Any) -> Array:
-        """Parameters whose tensors have further axes in front, as vectors (…, N)."""
+        """Parameters as vectors (…, N); the tensors may have leading axes."""
         parts = [
             x.reshape(*x.shape[: x.ndim - len(like.shape)], size)
             for x, like, size in zip(jax.tree.leaves(params), self._like, self._sizes, strict=True)
@@ -33,15 +33,14 @@ class Parameters:
         return jnp.concatenate(parts, axis=-1)
 
     def starts(self) -> tuple[Array, ...]:
-        """Where each tensor begins in the vector, to hand to `tensors`."""
+        """The offset of each tensor in the vector, an argument of `tensors`."""
         return tuple(map(jnp.int32, accumulate([0, *self._sizes[:-1]])))
 
     def tensors(self, w: Array, starts: tuple[Array, ...]) -> Any:
-        """The parameters in vectors (…, N); the axes in front are those of each tensor too.
+        """The pytree of parameters in vectors (…, N), with the same leading axes.
 
-        Where they begin is an argument of the compiled function: XLA compiles code that reads from
-        a place it does not know once for all tensors of a shape, and code that reads from a known
-        place once for each.
+        Offsets are arguments, not constants, of the compiled function: so XLA compiles the slicing
+        once for all tensors of a shape, instead of once for each tensor.
         """
         leaves = [
             lax.dynamic_slice_in_dim(w, start, size, axis=-1)

@@ -1,7 +1,7 @@
 """The problems of a task, drawn and compiled once for all rules and backends.
 
-JAX's random numbers are slow to compile, so what does not depend on the rule is compiled apart:
-drawing problems, initial weights and minibatches, and the score.
+JAX's random numbers are slow to compile, so everything independent of the rule is compiled
+separately: drawing problems, initial weights and minibatches, and the score.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from .parameters import Parameters
 
 Array = jax.Array
 
-# Minibatches of a training run that fit are drawn before it, once for all rules; larger ones are
-# drawn inside the loop from their keys, which gives the same minibatches.
+# Up to this size, all minibatches of a run are drawn before it, once for all rules. Beyond, each is
+# drawn inside the loop from its key, which gives the same minibatches.
 MOST_BYTES_OF_MINIBATCHES = 2**28
 
-# Draws are kept for the seeds used last.
+# The number of draws that are cached, least recently used first out.
 MOST_DRAWS = 8
 
 
@@ -37,7 +37,7 @@ class Drawn(NamedTuple):
       minibatches: "batches", whose leaves are (S, steps, …), or if they are too large their
         "keys", (S, steps).
       problems: leaves are (S, …).
-      starts: where each tensor begins in w.
+      starts: the offset of each tensor in w.
     """
 
     w: Array
@@ -59,7 +59,7 @@ class Problems:
         # The key is irrelevant: only shapes are used.
         key = jax.random.key(0)
         params = jax.eval_shape(task.init, key, jax.eval_shape(task.draw, key))
-        # A leaf without numbers has nothing to train, and its mean is NaN: rules see the others.
+        # Empty leaves are hidden from rules: there is nothing to train, and their mean is NaN.
         shapes = (tuple(leaf.shape) for leaf in jax.tree.leaves(params) if leaf.size)
         self.layout = Layout(tuple(shapes))
         self._parameters = Parameters(params)
@@ -69,14 +69,14 @@ class Problems:
         self._lock = threading.Lock()
 
     def draw(self, seeds: tuple[int, ...]) -> Drawn:
-        """The problems of some seeds, drawn once."""
+        """The problems of some seeds; cached."""
         with self._lock:
             drawn = self._draws.pop(seeds, None)
             if drawn is None:
                 drawn = self._draw(jnp.stack([jax.random.key(s) for s in seeds]))
                 while len(self._draws) >= MOST_DRAWS:
                     del self._draws[next(iter(self._draws))]
-            self._draws[seeds] = drawn  # the latest used comes last
+            self._draws[seeds] = drawn  # most recently used last
             return drawn
 
     def losses(self, drawn: Drawn, w: Array, t: Array) -> tuple[Array, Array]:
@@ -103,7 +103,7 @@ class Problems:
         Args:
           drawn: of S seeds.
           w: weights of R replicates, (R, N). eval_w: where to evaluate, (R, N).
-          alive: which replicates had no loss that is not finite, (R,).
+          alive: which replicates had only finite losses, (R,).
         """
         scores: tuple[Array, Array] = self._score(drawn, w, eval_w, alive)
         return scores
@@ -113,7 +113,7 @@ class Problems:
         return self._parameters.tensors(w.reshape(len(drawn.w), -1, w.shape[1]), drawn.starts)
 
     def _drawn(self, keys: Array) -> Drawn:
-        """A seed decides problem, weights and minibatches, each from a key of its own."""
+        """Draws problem, weights and minibatches of each seed, each from its own subkey."""
         draws, inits, batches = jnp.moveaxis(jax.vmap(partial(jax.random.split, num=3))(keys), 1, 0)
         problems = jax.vmap(self.task.draw)(draws)
         w = self._parameters.flat(jax.vmap(self.task.init)(inits, problems))

@@ -1,4 +1,4 @@
-"""A rule as the training loop sees it."""
+"""The interface between the training loop and a rule."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _NONE: Mapping[str, Callable[..., Array]] = MappingProxyType({})
 
 
 class StepContext(NamedTuple):
-    """All that a rule can be told at a step; R replicates, N weights.
+    """The inputs of a rule at a step; R replicates, N weights.
 
-    What a task cannot give is absent here, and a rule that needs it is refused before.
+    Inputs that a task cannot provide are absent; rules that need them are refused before training.
 
     Attributes:
-      t: the step, from 1. T: how many there are.
+      t: the step, from 1. T: the total number of steps.
       loss: minibatch losses, (R,). g: their gradients, (R, N).
-      oracles: by name, functions of weights (R, N) on this step's minibatch.
+      oracles: functions of weights (R, N) on this step's minibatch, by name.
       members: gradients of each of M members, (R, M, N).
     """
 

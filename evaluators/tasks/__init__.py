@@ -1,8 +1,7 @@
 """The built-in tasks: one table, listed without JAX, and each task built on first use.
 
-The search trains on proxies. It never sees the validation tasks, which have other models and other
-losses and cost about ten times as much; the targets are about a hundred times a proxy's cost and
-are for the few best rules.
+Candidates evolve on proxies. Validation tasks have other models and losses and cost about ten times
+as much; targets cost about a hundred times as much and are only for the best rules.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What known rules reach on every task, as `benchmarks/tasks.py` measured it. Needs no JAX."""
+"""Scores of known rules on every task, measured by `benchmarks/tasks.py`. Needs no JAX."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class Baseline:
 
     Attributes:
       learning_rate: the best of the grid.
-      score: mean over seeds, each of which is a problem of its own.
-      low, high: of the seeds' scores.
+      score: mean over seeds; each seed is another problem.
+      low, high: the range of the seeds' scores.
       milliseconds: one training run, by the machine, at one learning rate.
-      others: what other rules reach, tuned in the same way, by name; None where all diverged.
+      others: scores of other rules, tuned in the same way, by name; None if all runs diverged.
     """
 
     learning_rate: float
@@ -32,6 +32,6 @@ class Baseline:
 
 @functools.cache
 def baselines() -> dict[str, Baseline]:
-    """By the task's name."""
+    """The baselines by task name."""
     rows = json.loads(PATH.read_text(encoding="utf-8"))["tasks"]
     return {name: Baseline(**row) for name, row in rows.items()}

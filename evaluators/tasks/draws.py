@@ -1,4 +1,4 @@
-"""The pieces that draws share: scales, and which part of the data a problem trains on.
+"""Functions that draws share: scales, and the part of the data that a problem trains on.
 
 A problem is a dict of arrays. Few random numbers are drawn at once and shared out, because JAX's
 generator is slow to compile. The names that several tasks use:
@@ -24,7 +24,7 @@ KEPT = 0.7  # of the training examples, in one problem
 
 
 def log_uniform(u: Array, low: float, high: float) -> Array:
-    """A number in 0..1 to one from low to high, spread evenly over the orders of magnitude."""
+    """Maps a uniform number in 0..1 to a log-uniform one between low and high."""
     return low * (high / low) ** u
 
 
@@ -72,6 +72,6 @@ def minibatch(size: int, *arrays: np.ndarray) -> Callable[[Array, Problem], tupl
 def flipped(key: Array, labels: Array, classes: int, flips: Array) -> Array:
     """Labels [n], each replaced with probability `flips` by one of the other classes."""
     u = jax.random.uniform(key, labels.shape)
-    # Given that u < flips, u / flips is uniform again and serves to choose the class.
+    # Given u < flips, u / flips is uniform again and selects the class.
     other = 1 + (u / flips * (classes - 1)).astype(jnp.int32) % (classes - 1)
     return jnp.where(u < flips, (labels + other) % classes, labels)

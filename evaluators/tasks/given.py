@@ -1,4 +1,4 @@
-"""Tasks that this process was given as objects, by name; no other process has them."""
+"""Tasks given as objects, by name; they exist only in this process."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ if TYPE_CHECKING:
     from ..task import Task
 
 _given: dict[str, Task] = {}
-# What an object computes may hang on anything, so its scores are kept for no other process: each
-# has a version of its own.
+# An object's results may depend on anything in this process, so its scores are not shared between
+# processes: each object gets a new version.
 _versions = itertools.count(time.time_ns() // 1_000_000)
 
 
 def give(found: Any) -> str:
-    """Takes a task, so that executors of this process can train it.
+    """Registers a task object, so that executors in this process can train on it.
 
     Args:
       found: what a task's file may define; see `task.load_task_file`. Its class's name is its own,
         unless it has a `name`.
 
     Returns:
-      Its name. One that was given under the same name before is forgotten.
+      Its name. It replaces an earlier object of the same name.
 
     Raises:
-      UserError: it is no task, or has the name of a built-in one.
+      UserError: it is not a task, or has the name of a built-in one.
     """
     from ..task import task_from
 
@@ -45,5 +45,5 @@ def give(found: Any) -> str:
 
 
 def given(name: str) -> Task | None:
-    """A task that was given, or None."""
+    """The registered task of that name, or None."""
     return _given.get(name)

@@ -1,6 +1,6 @@
-"""The pieces the tasks' models share: initial weights, layers, losses.
+"""Building blocks of the tasks' models: initial weights, layers, losses.
 
-Parameters are plain dicts of float32 arrays, so that a rule meets the shapes it will meet outside:
+Parameters are plain dicts of float32 arrays, with the shapes that rules meet in practice:
 vectors (biases, norms), matrices, and 4-D convolution kernels.
 """
 

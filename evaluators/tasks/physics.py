@@ -22,7 +22,7 @@ from .layers import Functions, dense, initializer, mlp_weights
 def derivatives(params: list[Params], x: Array) -> tuple[Array, Array, Array]:
     """A tanh network of one output with its derivatives, carried through the layers.
 
-    Nested automatic differentiation gives the same and takes several times as long to compile.
+    Nested automatic differentiation is equivalent but takes several times as long to compile.
 
     Args:
       params: the layers.
@@ -49,7 +49,7 @@ def poisson_pinn() -> Functions:
     """-u'' = f on 0..1 with u = 0 at both ends, by a 1-32-32-1 network.
 
     u is a sum of four sines; the problem is their amplitudes. The network is multiplied by
-    x (1 - x), which is 0 at the ends, so that the residual is all there is to minimize.
+    x (1 - x), which is 0 at the ends, so that only the residual is minimized.
     """
     waves = math.pi * jnp.arange(1, 5)
     grid = jnp.linspace(0, 1, 128)[:, None]
@@ -91,8 +91,8 @@ def burgers_pinn() -> Functions:
     """u_t + u u_x = nu u_xx, a shock that travels, by a 2-32-32-32-1 network.
 
     The solution is c - a tanh(a (x - x0 - c t) / (2 nu)). Its values where x is -1 or 1 or t is 0
-    are given, and the loss adds the error there to the residual's: two aims of unlike curvature
-    that one step size must serve. The problem is c, a, nu and x0.
+    are given, and the loss adds the error there to the residual's: two terms of different
+    curvature, for one step size. The problem is c, a, nu and x0.
     """
     rng = np.random.default_rng(0)
     grid = jnp.asarray(rng.uniform((-1, 0), (1, 1), (256, 2)), jnp.float32)

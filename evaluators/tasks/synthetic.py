@@ -1,7 +1,7 @@
 """Problems whose curvature, optimum and noise are known exactly.
 
 All scores are expected losses above what noise makes inevitable, without sampling: never negative,
-and 0 only at the optimum, which lies somewhere else in every problem and never at the origin.
+and 0 only at the optimum, which differs between problems and is never at the origin.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ SCALES = {"matrix": 1.0, "rows": 0.3, "bias": 3.0}
 def quadratic() -> Functions:
     """Linear regression on a stream of Gaussian inputs: a ~ N(0, H), y = a.x* + noise.
 
-    H = Q diag(10^-p .. 1) Q' has a random basis Q, so no rule can win by treating coordinates one
-    by one. The problem is the basis, the condition number (10^2 to 10^4), x*, and the noise.
+    H = Q diag(10^-p .. 1) Q' has a random basis Q, so per-coordinate scaling has no
+    advantage. The problem is the basis, the condition number (10^2 to 10^4), x*, and the noise.
     """
     dimension, batch_size = 96, 16
 
@@ -203,7 +203,7 @@ def teacher_student() -> Functions:
         return jnp.mean((mlp(params, x, jnp.tanh)[:, 0] - y) ** 2)
 
     def score(params: Params, problem: Problem) -> Array:
-        """On fresh inputs, relative to the variance of what the teacher says of them."""
+        """The error on fresh inputs, relative to the variance of the teacher's outputs."""
         x = fresh @ problem["mix"]
         y = teach(x, problem)
         return loss(params, (x, y)) / jnp.var(y)

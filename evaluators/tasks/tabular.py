@@ -46,7 +46,7 @@ def _noisy_classifier(
     logits: Callable[[Params, Array], Array],
     batch_size: int,
 ) -> Functions:
-    """Two classes, with labels flipped anew in every minibatch.
+    """Two classes, with labels flipped independently in every minibatch.
 
     The clean set is nearly separable: its cross-entropy falls to zero, or explodes with one
     confident mistake. Flips give the best prediction a finite logit. The score is the expected
@@ -75,7 +75,7 @@ def _noisy_classifier(
         entropy = -(q * jnp.log(q) + (1 - q) * jnp.log(1 - q))
         p = jnp.where(validation.y == 1, 1 - q, q)
         divergence = cross_entropy(params, problem["gain"] * validation.x, p) - entropy
-        return jnp.maximum(divergence, 0)  # rounding may take it below
+        return jnp.maximum(divergence, 0)  # rounding may make it negative
 
     draw = _scaled_draw(train, flips=0.25)
     return draw, initializer(model), batch, loss, score
@@ -85,7 +85,7 @@ def diabetes_quantiles() -> Functions:
     """A 10-32-32-3 network predicts three quantiles of the progression of diabetes.
 
     The pinball loss (Koenker & Bassett 1978) has gradients of constant size up to the optimum, so
-    that a constant step never comes to rest. The target's unit is part of the problem; the
+    that constant steps do not converge. The target's unit is part of the problem; the
     score is in units of its deviation.
     """
     train, validation = data.diabetes()

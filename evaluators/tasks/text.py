@@ -35,8 +35,8 @@ VALIDATION = 64  # windows of the held-out text
 def text_transformer() -> Functions:
     """One block of width 24 on eight windows of 16 characters.
 
-    Small minibatches buy more steps for the same cost, and it is late in the run that attention
-    helps: without the block, a model of character pairs, AdamW ends little worse.
+    Small minibatches allow more steps at the same cost, because attention helps only late in the
+    run. Without the block, as a bigram model, AdamW ends slightly worse.
     """
     return _transformer(width=24, length=16, blocks=1, batch_size=8)
 
@@ -116,7 +116,7 @@ def _recurrent(
     }
 
     def logits(params: Params, symbols: Array) -> Array:
-        # All that does not depend on the state is one product, outside the loop over time.
+        # The input's part does not depend on the state: one product, outside the loop over time.
         x = dense(params["input"], _embedded(params["embedding"], symbols)).swapaxes(0, 1)
 
         def step(h: Array, x: Array) -> tuple[Array, Array]:

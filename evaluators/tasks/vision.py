@@ -37,7 +37,7 @@ CLASSES = 10
 
 
 def digits_mlp() -> Functions:
-    """A 64-32-10 ReLU network: the cheapest real training there is."""
+    """A 64-32-10 ReLU network: the cheapest training of a network on real data."""
     return _classifier(
         mlp_weights(64, 32, CLASSES, gain=2.0),
         lambda params, x: mlp(params, x, jax.nn.relu),

@@ -1,4 +1,4 @@
-"""Configurations as TOML and as plain data, checked, and refused by name when misspelt."""
+"""Reads and writes configurations as TOML and as plain data; errors name the offending key."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def load_config(path: Path, base: SearchConfig) -> SearchConfig:
         raise UserError(f"cannot read configuration '{path}': {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"'{path}' is not TOML: {error}") from None
-    except ValueError:  # of Python, which reads no more
+    except ValueError:  # Python's limit on the digits of a number
         raise UserError(f"'{path}' has a number of more than 4,300 digits") from None
     except RecursionError:
         raise UserError(f"'{path}' has lists or tables nested too deep to be read") from None
@@ -41,7 +41,7 @@ def load_config(path: Path, base: SearchConfig) -> SearchConfig:
 
 
 def _rooted(data: dict[str, Any], folder: Path, where: str) -> dict[str, Any]:
-    """The same with whole paths: the files that a configuration names belong to its folder."""
+    """The data with paths made absolute; relative ones start from the configuration's folder."""
     try:
         rooted = dict(data)
         if isinstance(traces := data.get("traces"), str) and traces:
@@ -86,7 +86,7 @@ def config_from_dict(
 
 
 def _with_present_names(data: Any) -> Any:
-    """The same where keys that were renamed have the names of now."""
+    """The data with renamed keys under their present names."""
     match data:
         case {"funnel": {"hurdle": behind, **others}} if "early_stopping" not in others:
             return {**data, "funnel": {**others, "early_stopping": behind}}
@@ -94,7 +94,7 @@ def _with_present_names(data: Any) -> Any:
 
 
 def _read_traces_by(evolution: dict[str, Any]) -> None:
-    """Has traces read where nobody has named a strategy: the usual one has no use for them."""
+    """Sets the strategy to distillation if it is the default, which does not use traces."""
     if evolution["strategy"] == Evolution.strategy:
         evolution["strategy"] = DISTILLATION
 
@@ -154,7 +154,7 @@ def _check_keys(data: Any, cls: type, where: str, path: str) -> None:
 
 
 def _accepted_at(key: str) -> Accepted | None:
-    """What the field of a key with dots accepts."""
+    """The accepted values of a dotted key."""
     *tables, name = key.split(".")
     return accepted_by(_TABLES[tables[-1]] if tables else SearchConfig).get(name)
 
@@ -188,7 +188,7 @@ def _check_values(config: SearchConfig, where: str) -> None:
 
 
 def _check_table(table: Any, where: str, path: str) -> None:
-    """Refuses, by name, a value that its field does not accept."""
+    """Raises UserError, with the key, for a value that its field does not accept."""
     kind: type = type(table)
     for name, accepted in accepted_by(kind).items():
         value = getattr(table, name)
@@ -206,7 +206,7 @@ def _whole(value: Any) -> int:
 def _number(value: Any) -> float:
     try:
         return float(_of_type(value, (int, float), "a number"))
-    except OverflowError:  # a whole number that no float is near
+    except OverflowError:  # a whole number too large for a float
         raise ValueError(f"is {shown(value)}; accepted: a number") from None
 
 
@@ -223,7 +223,7 @@ def _of_type(value: Any, kind: type | tuple[type, ...], words: str) -> Any:
 def _weights(value: Any) -> dict[str, float]:
     if not isinstance(value, Mapping):
         raise ValueError(f"is {shown(value)}; accepted: a table of names and numbers")
-    # In one order, whatever the order in which they are stored.
+    # Sorted, so that the order in a file has no effect.
     return {name: _number(value[name]) for name in sorted(value)}
 
 

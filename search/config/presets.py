@@ -1,4 +1,4 @@
-"""Configurations by name: to search with, and to compare searches with."""
+"""Configurations by name: presets for searching, and ablations for comparing searches."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import replace
 from ...dsl.errors import UserError, did_you_mean
 from .settings import DISTILLATION, Budget, Evolution, Funnel, SearchConfig, Stage
 
-# Cheap tasks of five families, the cheapest first: most candidates get no further. On the others
-# that are cheap, heavy_tails and rosenbrock, the luck of the draw decides more than the rule does.
-# Two problems of each, at the same learning rate: a rule whose rate must be tuned anew for every
-# problem is worth less.
+# Cheap tasks of five families, the cheapest first, because most candidates get no further. Two
+# other cheap tasks, heavy_tails and rosenbrock, are left out: there the variance between seeds is
+# larger than that between rules. Two problems per task share a learning rate, which penalizes rules
+# whose rate must be tuned anew for each problem.
 _FUNNEL = Funnel(
     screen=Stage(("quadratic", "cancer_logistic"), seeds=2),
     proxy=Stage(
@@ -25,8 +25,8 @@ _FUNNEL = Funnel(
 PRESETS: Mapping[str, SearchConfig] = {
     # Three minutes on two cores, compilation and final comparison included.
     "quick": SearchConfig(
-        # The number of candidates decides, so that a seed repeats; the seconds are for machines so
-        # slow that three minutes would not do.
+        # Usually the number of candidates is the limit, so that a seed is reproducible; the seconds
+        # limit the time on slow machines.
         budget=Budget(seconds=120.0, candidates=2000),
         evolution=Evolution(population=200, tournament=4, batch=8, round=200, max_size=40),
         funnel=replace(
@@ -34,7 +34,7 @@ PRESETS: Mapping[str, SearchConfig] = {
             screen=replace(_FUNNEL.screen, seeds=1),
             proxy=Stage(("deep_linear", "cancer_completion", "diabetes_quantiles", "digits_mlp")),
             validation=Stage(("teacher_student", "digits_conv"), seeds=3),
-            # The two cheapest that the search has not seen; the real targets take minutes.
+            # The two cheapest tasks that the search has not seen; target tasks take minutes.
             target=Stage(("digits_autoencoder", "text_transformer"), seeds=5),
             finalists=8,
             confirmed=1,
@@ -46,8 +46,8 @@ PRESETS: Mapping[str, SearchConfig] = {
         evolution=Evolution(population=200, tournament=4, round=200, patience=20),
         funnel=replace(_FUNNEL, tuned=2),
     ),
-    # An hour of searching on two cores, and half an hour of comparing what it found with AdamW and
-    # Lion on all that it has not seen: the validation tier, and the targets.
+    # An hour of search on two cores, then half an hour of comparison with AdamW and Lion on tasks
+    # that the search has not seen.
     "lion": SearchConfig(
         budget=Budget(seconds=3600.0),
         evolution=Evolution(population=300, tournament=4, islands=2, round=300, patience=20),
@@ -75,16 +75,16 @@ PRESETS: Mapping[str, SearchConfig] = {
 }
 
 
-# In place of training: a program that does what traces show, which are still to be named.
+# Distillation, without training. The file of traces is still to be given.
 DISTILL = "distill"
 _DISTILL = SearchConfig(budget=Budget(seconds=600.0), evolution=Evolution(strategy=DISTILLATION))
 
 
 def _without(**changes: object) -> SearchConfig:
-    """The search that ablations are compared with, with changes to its evolution.
+    """The reference search of the ablations, with changes to its evolution.
 
-    It chooses by its own proxies, on seeds that the evolution has not seen: the ablations are to
-    say how well each search optimizes, and the held-out tasks what that is worth.
+    It selects on its own proxies, with seeds that the evolution has not seen. So the ablations
+    measure how well each search optimizes; held-out tasks then measure what that is worth.
     """
     evolution = Evolution(population=50, tournament=4, batch=8, round=50, patience=20)
     proxies = (*_FUNNEL.screen.tasks, *_FUNNEL.proxy.tasks)
@@ -97,7 +97,7 @@ def _without(**changes: object) -> SearchConfig:
     )
 
 
-# What each part of the search is worth: the same search without it, for benchmarks/ablation.py.
+# The reference search without one of its parts each, for benchmarks/ablation.py.
 ABLATIONS: Mapping[str, SearchConfig] = {
     "evolution": _without(),
     "no-cache": _without(cache=False),

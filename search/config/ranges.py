@@ -1,7 +1,7 @@
-"""What values a setting accepts: the range, its check and its words, in one place.
+"""The accepted values of a setting: each class checks a value and explains a refusal.
 
-`settings.py` annotates its fields with these, and the command line takes its options' ranges from
-there. Each says in words what it accepts, and why not more.
+`settings.py` annotates its fields with these; the command line uses the same objects for its
+options.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ class Accepted(Protocol):
     """What a setting accepts."""
 
     def refusal(self, value: Any) -> str:
-        """What is wrong with a value of the right type, and what is accepted; empty if nothing."""
+        """Why a value of the right type is refused, and what is accepted; empty if it is fine."""
         ...
 
 
 @dataclass(frozen=True)
 class Range:
-    """Finite numbers between two, which are accepted themselves.
+    """Finite numbers in a closed interval.
 
     Attributes:
-      least, most: the ends. why: what speaks against more.
-      above: whether the lower end itself is refused.
+      least, most: the ends. why: the reason for the upper end.
+      above: whether the lower end itself is excluded.
     """
 
     least: float
@@ -67,7 +67,7 @@ class OneOf:
 
 @dataclass(frozen=True)
 class OneFound:
-    """One of the names that there are when it is asked."""
+    """One of the names that a function returns, called at each check."""
 
     names: Callable[[], Sequence[str]]
 
@@ -77,7 +77,7 @@ class OneFound:
 
 @dataclass(frozen=True)
 class Named:
-    """Any name but the empty one."""
+    """Any non-empty name."""
 
     what: str
 
@@ -87,10 +87,11 @@ class Named:
 
 @dataclass(frozen=True)
 class NumberOrName:
-    """A whole number, or the name of something, which may have more behind a colon.
+    """A whole number, or a name, optionally followed by a colon and more text.
 
     Attributes:
-      number: the range. what: is named, as in "an executor". names: those that there are.
+      number: the range. what: the kind of thing named, as in "an executor".
+      names: returns the existing names.
     """
 
     number: Range
@@ -114,8 +115,8 @@ class Names:
     """A list of names, each once.
 
     Attributes:
-      what: they name. least: how many there are at least. among: the names there are, if any are
-        to be refused here.
+      what: the kind of things named. least: the smallest number of names. among: the accepted
+        names; empty if they are checked elsewhere.
     """
 
     what: str
@@ -138,10 +139,10 @@ class Names:
 
 @dataclass(frozen=True)
 class Rising:
-    """A list of numbers that rise.
+    """A list of increasing numbers.
 
     Attributes:
-      each: the range of them. most: how many.
+      each: the range of each number. most: the largest number of them.
     """
 
     each: Range
@@ -162,10 +163,10 @@ class Rising:
 
 @dataclass(frozen=True)
 class Weights:
-    """A table that says of some names how often each is drawn.
+    """A table from names to relative frequencies.
 
     Attributes:
-      what: they name. names: those that there are.
+      what: the kind of things named. names: returns the existing names.
     """
 
     what: str
@@ -194,7 +195,7 @@ def accepted_by(table: type) -> Mapping[str, Accepted]:
 
 
 def shown(value: Any) -> str:
-    """A value in a message, however long or deep it is."""
+    """A value as text for a message, shortened if it is long or deeply nested."""
     if isinstance(value, int) and not isinstance(value, bool):
         if abs(value) < 10**30:
             return f"{value:,}"

@@ -1,6 +1,6 @@
-"""What a search is told, as frozen dataclasses; `files.py` reads, checks and writes them.
+"""The configuration of a search, as frozen dataclasses; `files.py` reads, checks and writes them.
 
-A field's annotation says what it accepts; the command line's options have the same ranges.
+A field's annotation holds the accepted values, which the command line uses for its options too.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from .ranges import Named, Names, NumberOrName, OneFound, OneOf, Range, Rising, 
 
 @dataclass(frozen=True)
 class Budget:
-    """When to stop searching; whichever comes first. None means no limit.
+    """When to stop searching: at the first limit reached. None means no limit.
 
     Attributes:
-      seconds: of search, over all sessions of a run. Where it stops depends on the machine.
-      candidates: distinct programs trained. Where it stops repeats exactly.
+      seconds: time of search, over all sessions of a run. Not reproducible.
+      candidates: the number of distinct programs trained. Reproducible exactly.
     """
 
     seconds: Annotated[float | None, Range(0, 1e9, "30 years", above=True)] = None
     candidates: Annotated[int | None, Range(1, 10**9, "the ledger would not fit a disk")] = None
 
 
-# The package of what proposes candidates; it imports this module, so it is named and not imported.
+# The package of strategies. Named instead of imported, because it imports this module.
 STRATEGIES = "evoptax.search.strategies.kinds"
 # The strategy that reads traces.
 DISTILLATION = "distillation"
@@ -53,30 +53,30 @@ def _primitive_names() -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Evolution:
-    """Regularized evolution (Real et al. 2019), as in the Lion paper, and what it is compared with.
+    """Regularized evolution (Real et al. 2019), as in the Lion paper, and its alternatives.
 
     Attributes:
-      strategy: what proposes candidates; see `search.strategies.base`.
-      population: how many individuals live; the oldest dies when one is born.
-      tournament: how many are drawn to find a parent, the fittest of them.
-      islands: into how many populations they are divided; after each round the best of each is
+      strategy: the search strategy; see `search.strategies.base`.
+      population: the number of living individuals; each newborn replaces the oldest.
+      tournament: the number of individuals drawn to select a parent, the fittest of them.
+      islands: the number of separate populations; after each round the best individual of each is
         copied to the next.
-      batch: candidates to be trained that are proposed before any of them is scored. Part of what
-        repeats exactly, so it does not depend on the number of workers.
-      round: how many are trained on the same problems before fresh ones are drawn and the best go
-        to validation; 0: the problems stay the same, and nothing is validated before the end.
-      patience: where so many rounds do no better in validation than as many before, the population
-        starts afresh, by turns from the start and from the best; 0: never.
-      survivors: how much of a population, the fittest, survives a round: it is trained again on the
-        next one's problems.
-      mutations: mean number of mutations from parent to child (at least one; geometric).
-      max_size: most primitive calls in a program.
-      max_state: most state variables in a program.
-      inputs: what mutations may read.
-      weights: how often each mutation is drawn, relative to the others; 0: never. A configuration
-        that names some leaves the others as they are.
-      primitives: the same of the primitives that mutations write.
-      cache: whether a candidate that behaves as an earlier one gets its fitness untrained.
+      batch: the number of candidates that are proposed before any of them is scored. It affects the
+        outcome, so it is independent of the number of workers.
+      round: the number of candidates trained on the same problems; then the best are validated and
+        fresh problems are drawn. 0: one set of problems, and validation only at the end.
+      patience: the search restarts if this many rounds are no better in validation than as many
+        before; alternately from the initial rules and from the best candidate. 0: never.
+      survivors: the part of the population, its fittest, that is trained again on the next round's
+        problems and stays.
+      mutations: mean number of mutations from parent to child (geometric, at least 1).
+      max_size: the largest number of primitive calls in a program.
+      max_state: the largest number of state variables in a program.
+      inputs: the inputs that mutations may read.
+      weights: relative frequency of each mutation; 0: never. Those that a configuration does not
+        name keep their defaults.
+      primitives: relative frequency of each primitive in mutations, in the same way.
+      cache: whether a candidate with a known fingerprint gets the known fitness without training.
       gates: whether candidates must descend simple problems before they are trained.
     """
 
@@ -103,12 +103,12 @@ class Evolution:
 
     @cached_property
     def space(self) -> Space:
-        """What mutations may reach."""
+        """The programs that mutations may reach."""
         return Space(self.max_state, self.inputs, self.weights, self.primitives)
 
     @cached_property
     def space_of_constants(self) -> Space:
-        """What mutations may reach where nothing but constants changes."""
+        """The programs that differ only in constants."""
         return replace(self.space, weights={"scale_constant": 1.0})
 
 
@@ -120,14 +120,16 @@ _FINALISTS = Range(1, 1000, "each is trained on every task of its stage")
 
 @dataclass(frozen=True)
 class Stage:
-    """Tasks and how thoroughly rules are tried on them.
+    """Tasks, and how rules are trained on them.
 
     Attributes:
-      tasks: names of built-in tasks, or FILE.py:NAME; in a file, from the folder of that file.
-      learning_rates: the grid that every rule gets, moved until its best rate lies inside; empty
-        for the default grid.
-      seeds: how many seeds of the problem, its initial weights and minibatches.
-      schedule: what all learning rates are multiplied by at each step: constant, cosine or linear.
+      tasks: names of built-in tasks, or FILE.py:NAME. In a configuration file, FILE.py is relative
+      to
+        that file's folder.
+      learning_rates: the grid of learning rates, moved for each rule until its best rate lies
+        inside; empty for the default grid.
+      seeds: the number of seeds; each gives a problem, initial weights and minibatches.
+      schedule: of the learning rate: constant, cosine or linear.
     """
 
     tasks: Annotated[tuple[str, ...], Names("names of tasks")] = ()
@@ -144,23 +146,23 @@ class Funnel:
     """From many cheap trials to few thorough ones.
 
     Attributes:
-      screen: every candidate is trained on these.
-      proxy: only candidates that pass the screen are trained on these too.
-      promote_within: a candidate passes when its mean log-ratio to tuned AdamW on the screen is
-        at most this (0.05: at most about 5 % worse).
-      most_gain: what the gain on a task counts at most, as a log-ratio, so that none carries a rule
-        (0.5: 39 % lower loss; see `evaluators.scores.scoring.bounded`).
-      early_stopping: a candidate's training is stopped where its validation loss is this far behind
-        tuned AdamW's at the same step, as a log-ratio (0.7: twice as high).
-      validation: chooses among the finalists, on tasks that the evolution has not seen, or on
-        seeds that it has not seen of tasks that it has.
-      target: the final comparison; nothing is chosen by these tasks.
-      champions: how many of the best candidates are validated after each round.
-      finalists: how many of the best candidates are compared at the end.
-      confirmed: how many of those that no simpler one beats are trained by the compiled path, at
-        least until one is confirmed; they are the hall of fame.
-      tuned: how many of them have their constants tuned before.
-      pruned: whether what does not change how the best rule trains is removed from it.
+      screen: every candidate is trained on these tasks.
+      proxy: candidates that pass the screen are trained on these too.
+      promote_within: a candidate passes the screen if its mean log-ratio to tuned AdamW is at most
+        this (0.05: at most about 5 % worse).
+      most_gain: the cap on the gain on one task, as a log-ratio, so that no single task decides
+      (0.5:
+        39 % lower loss; see `evaluators.scores.scoring.bounded`).
+      early_stopping: training stops when the validation loss exceeds tuned AdamW's at the same step
+        by this log-ratio (0.7: twice as high).
+      validation: tasks, or seeds, that the evolution has not seen. They rank the finalists.
+      target: tasks of the final comparison; no choice uses them.
+      champions: the number of candidates validated after each round.
+      finalists: the number of candidates compared at the end.
+      confirmed: the number of finalists on the Pareto front that are trained by the compiled path
+        (more if none of them is confirmed). Those confirmed form the hall of fame.
+      tuned: the number of finalists whose constants are tuned before.
+      pruned: whether parts that do not change how the best rule trains are removed.
     """
 
     screen: Stage = Stage(("quadratic", "cancer_logistic"))
@@ -184,19 +186,19 @@ _WORKERS = NumberOrName(
 
 @dataclass(frozen=True)
 class SearchConfig:
-    """Everything that decides the outcome of a search, and how it runs.
+    """The whole configuration of a search.
 
     Attributes:
-      seed: of the whole run; every random draw derives from it.
+      seed: every random draw of the run derives from it.
       start: known rules that the population starts from.
       baseline: the known rule that scores are relative to, tuned on the same grid.
       rivals: further known rules in the final comparison.
-      workers: processes that train candidates, 0 for one per core; or the name of another executor
-        (see `execution.base`). Does not change the outcome.
-      backend: what trains candidates; see `evaluators.backends.base`.
-      traces: file of traces, for the strategy "distillation", which finds a program for them in
-        place of all training; the rest but the seed and the budget means nothing then. In a file,
-        from that file's folder.
+      workers: the number of processes that train, 0 for one per core; or the name of another
+        executor (see `execution.base`). Does not change the outcome.
+      backend: how candidates are trained; see `evaluators.backends.base`.
+      traces: a file of traces, for the strategy "distillation". That strategy trains nothing and
+      uses
+        only this, the seed and the budget. In a configuration file, relative to that file's folder.
     """
 
     seed: Annotated[int, Range(0, 2**63 - 1, "64 bits")] = 0
@@ -212,7 +214,7 @@ class SearchConfig:
 
     @property
     def is_trained(self) -> bool:
-        """Whether the strategy has candidates trained on tasks and compared with a baseline."""
+        """Whether the strategy trains candidates on tasks and compares them with a baseline."""
         name = self.evolution.strategy
         trains: bool = implementation(STRATEGIES, name, "STRATEGY", "strategy").trains
         return trains

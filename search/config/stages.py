@@ -1,4 +1,4 @@
-"""The jobs of a stage: which learning rates and seeds a rule gets on its tasks."""
+"""The jobs of a stage: the learning rates and seeds with which a rule is trained on its tasks."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ...evaluators.tasks.baselines import baselines
 from ..execution.jobs import Job
 from .settings import Stage
 
-# How many learning rates a run tries at once, and how often the grid may move by half its width
-# until the best lies inside. Nine rates that need not move take 1.6 times as long.
+# The number of learning rates in the grid, and how often it may move by half its width until the
+# best rate lies inside. A fixed grid of nine rates takes 1.6 times as long.
 GRID = 5
 MOVES = 6
-# AdamW's, where it was never tuned.
+# AdamW's learning rate on tasks where it was never tuned.
 USUAL_RATE = 1e-2
 
 
@@ -26,9 +26,9 @@ def fidelity(stage: Stage, task: str, first_seed: int = 0, checkpoints: int = 1)
 
 
 def first_grid(task: str) -> tuple[float, ...]:
-    """The learning rates that tuning starts from, for every rule: around AdamW's best on the task.
+    """The initial grid of learning rates, for every rule: centred on AdamW's best on the task.
 
-    Half a decade apart, as those of `evaluators.fidelity`, but few, because they may move.
+    Steps are half a decade, as in `evaluators.fidelity`. It is small because it may move.
     """
     known = baselines().get(task)
     middle = round(2 * math.log10(known.learning_rate if known else USUAL_RATE))

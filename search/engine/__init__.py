@@ -1,1 +1,1 @@
-"""The loop that has a strategy's candidates trained, and the workers' side of it."""
+"""The loops that run a strategy, and the worker's side of them. Start with `loop`."""

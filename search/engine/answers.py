@@ -6,9 +6,9 @@
     {"do": "candidate", ...}        -> see `train_candidate`
     {"do": "question", "strategy": name, ...} -> see that strategy's `answerer`
 
-An answer is {"value": ..., "seconds": what it took, "pieces": {task: seconds of its longest}}; in
-place of a value it has "mistake", the user's, in a sentence, or "error", any other, and with either
-its "traceback".
+An answer is {"value": ..., "seconds": time taken, "pieces": {task: seconds of its longest piece}}.
+If it failed, "value" is replaced by "mistake" (the user's, in a sentence) or "error" (any other),
+and "traceback".
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from ..strategies.base import Asking, strategy
 
 
 class Answers:
-    """Answers requests, and keeps what is compiled for each task.
+    """Answers requests, and keeps the compiled code of each task.
 
     Attributes:
-      busy: whether it is at a request. task: that it is at. pieces: of training that have ended;
-        where they become more, it does not hang.
+      busy: whether a request is being answered. task: the task it is on.
+      pieces: the number of finished pieces of training; while it grows, the process does not hang.
     """
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class Answers:
         self._longest: dict[str, float] = {}
 
     def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """A message with the answer, or with what went wrong."""
+        """A message with the answer or the error."""
         started = self._since = time.perf_counter()
         self.task, self._longest, self.busy = "", {}, True
         message: dict[str, Any] = {}
@@ -83,7 +83,7 @@ class Answers:
         return self._answerers[name]
 
     def _failure(self, error: Exception) -> dict[str, Any]:
-        """Whose mistake it is, in a sentence, and its traceback."""
+        """The error as data: whose mistake it is, in a sentence, and the traceback."""
         text = traceback.format_exc()
         if isinstance(error, UserError):
             return {"mistake": str(error), "traceback": text}
@@ -99,7 +99,7 @@ class Answers:
         self.task = task
 
     def _piece(self) -> None:
-        """Notes that a piece of training has ended."""
+        """Notes that a piece of training has finished."""
         now = time.perf_counter()
         taken, self._since = now - self._since, now
         self._longest[self.task] = max(taken, self._longest.get(self.task, 0.0))
@@ -129,7 +129,7 @@ class Answers:
         return evaluator.score(job.program, job.task, job.fidelity, job.path, early_stopping)
 
     def _load(self, tasks: list[str]) -> dict[str, tuple[int, str]]:
-        """Version and tier of each task. The user's are run, so that mistakes show at once."""
+        """Version and tier of each task. Tasks of the user are built, so that mistakes show now."""
         enable_compilation_cache()
         if tasks:
             devices()

@@ -1,7 +1,7 @@
-"""The loop of a strategy that asks workers questions of its own, without training.
+"""The loop of a strategy that trains nothing: workers answer its own questions.
 
-Resume is replay: all questions are asked again, and the ledger refuses candidates that differ from
-those it has.
+Resume is replay: all questions are asked again, and the ledger raises if a candidate differs from
+the stored one.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from .session import Session
 
 
 class AskingLoop:
-    """Asks until all is found or the budget is spent; the ledger gets what is found."""
+    """Asks until the strategy is done or the budget is spent; stores what is found."""
 
     def __init__(self, strategy: Strategy[Findings], session: Session) -> None:
         self.strategy, self.session = strategy, session
-        self.stored = 0  # how many of the candidates that were found the ledger has
+        self.stored = 0  # the number of found candidates that are in the ledger
 
     def run(self) -> Outcome:
-        """The outcome, which is stored as a fact.
+        """Runs to the end, and returns the outcome, which is also stored as a fact.
 
         Raises:
-          Stopped: when asked to stop before.
+          Stopped: when asked to stop.
         """
         ledger = self.session.ledger
         if (known := read_outcome(ledger)) is not None:
@@ -42,7 +42,7 @@ class AskingLoop:
         return outcome
 
     def _told(self, state: Findings) -> Findings:
-        """The state after all that is pending was answered."""
+        """The state after all pending questions are answered."""
         self.session.report(Progress(*state.phase))
         trials = self.session.trials
         asked = {"do": "question", "strategy": self.session.config.evolution.strategy}
@@ -60,7 +60,7 @@ class AskingLoop:
         return state
 
     def _store(self, state: Findings) -> None:
-        """Stores the candidates that were found since."""
+        """Stores the candidates that are new since the last call."""
         new = state.found[self.stored :]
         self.session.ledger.propose(proposal for proposal, _ in new)
         self.session.ledger.commit_fitness({p.ordinal: fitness for p, fitness in new})

@@ -1,4 +1,4 @@
-"""The engine: the edge where the pure search meets workers, clocks, files and signals."""
+"""The entry of the engine: runs a pure strategy with workers, a clock, a ledger and signals."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def run_search(
     Args:
       run: a folder with a ledger.
       config: what the run was started with.
-      workers: who train; started with (at least) `config.tasks`.
-      report: called now and then with progress.
-      should_stop: asked between candidates; when true, the run saves and returns None. What the
-        workers have begun then, they finish for nothing: close them to end at once.
+      workers: the executor, opened with (at least) `config.tasks`.
+      report: called with progress, often.
+      should_stop: polled between candidates; when true, the run saves and returns None. Workers
+        still finish their current requests, without use; close the executor to end them at once.
 
     Returns:
-      The outcome, or None if it was stopped before there was one.
+      The outcome, or None if the run was stopped before there was one.
 
     Raises:
-      UserError: the ledger cannot be continued, a starter is unknown, traces cannot be read, or
-        workers cannot train.
+      UserError: the ledger cannot be continued, a rule in `config.start` is unknown, traces cannot
+        be read, or workers cannot train.
     """
     with closing(run.write()) as opened:
         keep_versions(opened, workers)

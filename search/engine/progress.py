@@ -1,4 +1,4 @@
-"""What a run is doing, for whoever watches it."""
+"""The progress of a run, as it is reported to the user interface."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ class Progress:
 
     Attributes:
       phase: "compiling", "searching", "validating", "tuning", "pruning", "confirming",
-        "comparing"; or what a strategy that trains nothing says, as in "distilling".
-      detail: what of the phase is done, in words.
+        "comparing"; or the strategy's own, if it trains nothing, as in "distilling".
+      detail: the step within the phase, in words.
       trained, proposed, duplicates, rejected, diverged: numbers of candidates so far.
-      best: lowest fitness so far (mean log-ratio to tuned AdamW); None before the first.
-      validation: the lowest on the validation tasks; None before the first.
+      best: the lowest fitness so far (mean log-ratio to tuned AdamW); None before the first.
+      validation: the same on the validation tasks.
       round: number of the round, from 0.
-      seconds: of this phase. rate: candidates trained per second, replayed ones left out.
-      fraction: of the budget used, if there is one.
+      seconds: while compiling since its start; later since the start of the search.
+      rate: candidates trained per second, without replayed ones.
+      fraction: the part of the budget that is used; None without a budget.
     """
 
     phase: str
@@ -45,8 +46,9 @@ class Counts:
     """Numbers of candidates so far.
 
     Attributes:
-      statuses: proposals by status. diverged, best: of those trained.
-      replayed: those that an earlier session trained.
+      statuses: the number of proposals by status.
+      diverged: how many of the trained ones diverged. best: their lowest fitness.
+      replayed: how many were trained in an earlier session.
     """
 
     statuses: dict[str, int] = field(default_factory=lambda: dict.fromkeys(Status, 0))

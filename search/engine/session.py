@@ -1,4 +1,4 @@
-"""A session of a run: its ledger, who answers requests, who watches, and its clock."""
+"""A session of a run: from its start or a resume until it stops or ends."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ ShouldStop = Callable[[], bool]
 
 
 class Session:
-    """What every search has while it runs.
+    """The ledger, workers and clock of a running search.
 
     Attributes:
-      ledger: of the run, open to be written. config: what it was started with.
+      ledger: the run's, open for writing. config: the run's configuration.
       baseline: the known rule that scores are relative to.
-      trials: has requests answered, and stops when it is asked to.
-      report: is told of progress.
+      trials: trains rules with the workers; raises Stopped when the user asks to stop.
+      report: called with progress.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Session:
         report: Report,
         should_stop: ShouldStop,
     ) -> None:
-        """Begins to count its time. Raises UserError where the baseline is unknown."""
+        """Starts the clock. Raises UserError if the baseline is unknown."""
         self.ledger, self.config, self.report = ledger, config, report
         self.baseline = get_known(config.baseline).program
         self.trials = Trials(workers, ledger, should_stop, self.baseline)
@@ -43,21 +43,21 @@ class Session:
         ledger.start_session()
 
     def start_clock(self) -> None:
-        """Counts the session's time from now on."""
+        """Restarts the clock from zero."""
         self._started = time.monotonic()
 
     @property
     def seconds(self) -> float:
-        """Of this session."""
+        """Duration of this session so far."""
         return time.monotonic() - self._started
 
     @property
     def time_used(self) -> float | None:
-        """The part of the budget's seconds that all sessions have used; None without a limit."""
+        """Seconds used by all sessions as a part of the budget; None without a limit."""
         limit = self.config.budget.seconds
         used = self._earlier + self.seconds
         return None if limit is None else used / limit if limit else 1.0
 
     def store_seconds(self) -> None:
-        """Stores how long this session has taken."""
+        """Stores the duration of this session."""
         self.ledger.add_seconds(self.seconds)

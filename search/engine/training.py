@@ -1,7 +1,7 @@
 """The loop of a strategy whose candidates are trained on tasks and compared with a baseline.
 
-Resume is replay: the evolution is asked and told again from the start, with the ledger's results
-in place of training, until it reaches what was never trained.
+Resume is replay: the strategy is asked and told again from the start. Stored results stand in for
+training, until it proposes a candidate that was never trained.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from .session import Session
 
 
 class TrainingLoop:
-    """Has candidates trained round by round, validates the best, and compares them at the end."""
+    """Trains candidates round by round, validates the best, and compares the finalists."""
 
     def __init__(self, strategy: Strategy[SearchState], session: Session) -> None:
         self.strategy, self.session = strategy, session
         self.ledger, self.config = session.ledger, session.config
         self.baseline, self.trials = session.baseline, session.trials
-        # Proposals of earlier sessions, which are repeated whatever the clock says.
+        # The number of proposals of earlier sessions; replaying them ignores the time budget.
         self.stored = sum(self.ledger.counts().values())
         self.counts = Counts()
-        # By ordinal, of candidates that are pending.
+        # Answers of pending candidates, by ordinal.
         self.answers: dict[int, Future[dict[str, Any]]] = {}
         self.standing = Standing()
         self.rounds: list[Round] = []
@@ -75,9 +75,8 @@ class TrainingLoop:
     def _first_curves(self) -> dict[str, BaselineCurve]:
         """The baseline's curve on the first round's problems, by task.
 
-        Trained afresh even when it is known, because that compiles the machines: each of them
-        once, by whichever worker is free. The other workers read it from JAX's cache when they
-        first meet the task.
+        Trained even if the scores are stored, because that compiles the machine for each task once,
+        in any free worker. The others then load it from JAX's compilation cache.
         """
         jobs = proxy_jobs(self.baseline, self.config, 0)
         futures = {job.task: submit(self.trials.workers, job, essential=True) for job in jobs}
@@ -100,10 +99,10 @@ class TrainingLoop:
         return {score.task: baseline_curve(score) for score in self.trials.run(jobs)}
 
     def _one_round(self, state: SearchState, trainer: CandidateTrainer) -> tuple[SearchState, bool]:
-        """The state at the end of a round, and whether the search goes on after it."""
+        """Runs a round; returns the state at its end, and whether the budget allows another."""
         going = True
         try:
-            for batch in state.pending:  # the starters, which are always trained
+            for batch in state.pending:  # the rules that the search starts from, always trained
                 self._send(batch, trainer)
             while True:
                 while going and self.strategy.should_ask(state):
@@ -111,7 +110,7 @@ class TrainingLoop:
                     if going:
                         batch, state = self.strategy.ask(state, self._left(state))
                         self._send(batch, trainer)
-                        # Where nothing new is found or pending, there is nothing new to be found.
+                        # Only duplicates and rejections are pending: the round can find no more.
                         if not any(p.status.is_trained for b in state.pending for p in b):
                             return self._told(state, trainer), bool(self.config.evolution.round)
                 if not state.pending:
@@ -124,13 +123,13 @@ class TrainingLoop:
         return state, going and not self._spent(state)
 
     def _told(self, state: SearchState, trainer: CandidateTrainer) -> SearchState:
-        """The state after all that is pending was told."""
+        """The state after all pending batches are trained and told."""
         while state.pending:
             state = self._tell(state, trainer)
         return state
 
     def _end_round(self, state: SearchState, *, is_last: bool) -> Population:
-        """Validates the best of a round; what the population starts afresh from, if it does."""
+        """Validates the best of a round; returns the new population if the search restarts."""
         best = champions(state, self.standing, self.config.funnel.champions)
         validated = self._validated(state.round, best) if self.config.evolution.round else []
         self.standing, fresh = after_validation(state, self.standing, validated)
@@ -143,20 +142,20 @@ class TrainingLoop:
                 fresh[0].ordinal if fresh and not is_last else None,
             )
         )
-        # A resumed run repeats the rounds of earlier sessions; the stored ones stay until then.
+        # During replay the stored list may be the longer one: never overwrite it with a shorter.
         if len(self.rounds) > len(read_rounds(self.ledger)):
             self.ledger.set_fact("rounds", [asdict(r) for r in self.rounds])
         return fresh
 
     def _validated(self, number: int, best: Population) -> list[tuple[Individual, float]]:
-        """Individuals with their mean log-ratio to the baseline on the validation tasks."""
+        """Pairs of an individual and its mean log-ratio to the baseline on the validation tasks."""
         stage = self.config.funnel.validation
         if not stage.tasks or not best:
             return []
         self.session.report(self._progress("validating", f"the best of round {number + 1}"))
         programs = [self.baseline, *(i.program for i in best)]
-        # The same seeds in every round, or whoever met the easiest ones would be the best. Nothing
-        # is bred by them, and the finalists are told apart by others.
+        # The same seeds in every round, so that rounds are comparable. Tournaments do not use these
+        # seeds, and finalists are compared on others.
         scores = self.trials.run(
             [j for p in programs for j in jobs_of(p, stage, self.config.backend, CHAMPIONS)]
         )
@@ -165,7 +164,7 @@ class TrainingLoop:
         return [(i, mean_log_ratio(own, base, gain)) for i, own in zip(best, rest, strict=True)]
 
     def _send(self, batch: Batch, trainer: CandidateTrainer) -> None:
-        """Stores a batch, and has workers train what is new in it."""
+        """Stores a batch, and submits its untrained candidates to the workers."""
         stored = self.ledger.propose(batch)
         for proposal in batch:
             ordinal = proposal.ordinal
@@ -179,7 +178,7 @@ class TrainingLoop:
                 self.counts.replayed += 1
 
     def _tell(self, state: SearchState, trainer: CandidateTrainer) -> SearchState:
-        """Waits for the oldest pending batch, and stores what came out."""
+        """Waits for the oldest pending batch, stores its fitness, and tells the strategy."""
         batch = state.pending[0]
         fitness = {
             p.ordinal: self.trials.result(self.answers[p.ordinal])["fitness"]
@@ -188,7 +187,7 @@ class TrainingLoop:
         }
         self._keep(batch, trainer)
         state = self.strategy.tell(state, fitness)
-        # That of a duplicate is its candidate's mean; of what was trained, what came out.
+        # A duplicate gets the mean fitness of its original, a trained candidate its own.
         means = {p.ordinal: p.candidate for p in batch if p.candidate is not None}
         self.ledger.commit_fitness(
             {ordinal: state.fitness(c) for ordinal, c in means.items()} | fitness
@@ -201,7 +200,7 @@ class TrainingLoop:
         return state
 
     def _keep(self, batch: Batch, trainer: CandidateTrainer) -> None:
-        """Stores the scores of those candidates of a batch that have been trained."""
+        """Stores the scores of the candidates of a batch that are trained already."""
         answers = [(p, self.answers.pop(p.ordinal)) for p in batch if p.ordinal in self.answers]
         trained = [(p, answer.result()) for p, answer in answers if succeeded(answer)]
         trainer.keep(trained)

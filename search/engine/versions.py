@@ -1,4 +1,4 @@
-"""What a run's numbers were computed with, and whether that has changed since it was started."""
+"""Versions of libraries and hardware that a run's numbers depend on, stored and compared."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ _LIBRARIES = ("evoptax", "jax", "jaxlib", "numpy")
 
 
 def present_versions(workers: Executor) -> dict[str, str]:
-    """The libraries' versions, the kind of processor, and what JAX trains on, by name."""
+    """Library versions, processor architecture and JAX backend, by name."""
     found = {name: version(name) for name in _LIBRARIES}
     backend = workers.submit({"do": "backend"}, "asking what JAX trains on").result()
     return {**found, "processor": platform.machine(), "backend": backend}
 
 
 def keep_versions(opened: Ledger, workers: Executor) -> None:
-    """Stores them with a run that has not begun, once."""
+    """Stores the present versions with a run that has no candidates yet."""
     if opened.fact(FACT) is None and not any(opened.counts().values()):
         opened.set_fact(FACT, present_versions(workers))
 
 
 def changed_versions(opened: Ledger, workers: Executor) -> str:
-    """What a run was started with and what it goes on with, in a line; empty if all is as it was.
+    """One line with the versions that changed since the run was started; empty if none did.
 
-    What an older version of evoptax did not store counts as unchanged.
+    A version that an older evoptax did not store counts as unchanged.
     """
     stored: Any = opened.fact(FACT)
     if not isinstance(stored, Mapping):
@@ -43,5 +43,5 @@ def changed_versions(opened: Ledger, workers: Executor) -> str:
     before, now = (
         ", ".join(f"{name} {versions[name]}" for name in changed) for versions in (stored, present)
     )
-    line = f"this run was started with {before}, and goes on with {now}"
+    line = f"this run was started with {before}, and continues with {now}"
     return printable(f"{' '.join(line.split())}: its numbers may differ from here on")

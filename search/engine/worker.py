@@ -1,7 +1,7 @@
-"""A worker process: answers requests, a line of JSON each, until its input ends; see `answers`.
+"""The main function of a worker process: answers requests until its input ends; see `answers`.
 
-Before an answer come signs of life, {"at": task}, one each second in which a piece was finished:
-see `patience`.
+Requests and answers are a line of JSON each. During a request the worker sends signs of life,
+{"at": task}: one each second in which a piece of training was finished; see `patience`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import IO, Any
 from ...evaluators.switches import firm_switches
 from .answers import Answers
 
-# Seconds between two signs of life, at least.
+# Minimal seconds between two signs of life.
 BEAT = 1.0
 
 
@@ -27,7 +27,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     requests, replies = _pipes()
     if os.environ.get("EVOPTAX_DEBUG", "") in ("", "0"):
-        # It writes the traceback of what a task raises; the sentence comes from here.
+        # JAX logs the traceback of an error in a task; the user gets one sentence instead.
         logging.getLogger("jax").setLevel(logging.CRITICAL)
     received: SimpleQueue[bytes] = SimpleQueue()
     threading.Thread(target=_receive, args=[requests, received], daemon=True).start()
@@ -42,10 +42,11 @@ def main() -> None:
 
 
 def _pipes() -> tuple[IO[bytes], IO[bytes]]:
-    """Where requests come from and answers go to, out of the reach of tasks.
+    """The pipes for requests and answers, moved away from stdin and stdout.
 
-    What a task prints must not end up among the answers, nor must it read requests. What it forks
-    must not hold the pipes, or nobody would see that this process has ended.
+    So a task that prints does not write among the answers, and one that reads stdin gets no
+    request. Forked children close the pipes; otherwise the coordinator would not notice that this
+    process has ended.
     """
     pipes = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDONLY)
@@ -62,21 +63,21 @@ def _pipes() -> tuple[IO[bytes], IO[bytes]]:
 
 
 def _receive(requests: IO[bytes], received: SimpleQueue[bytes]) -> None:
-    """Passes requests on. When they end, whoever sent them is gone: end too, whatever runs."""
+    """Queues requests. The input ends when the coordinator is gone: then this process ends too."""
     for line in requests:
         received.put(line)
     _end()
 
 
 def _end() -> None:
-    """Ends this process, and what tasks have started."""
+    """Ends this process and all processes that tasks have started."""
     if os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)
     os._exit(0)
 
 
 class _Line:
-    """The way back. Two threads write to it."""
+    """Writes messages to the coordinator. Safe for two threads."""
 
     def __init__(self, answers: IO[bytes]) -> None:
         self._answers, self._lock = answers, threading.Lock()
@@ -91,7 +92,7 @@ class _Line:
 
 
 def _beat(answers: Answers, line: _Line) -> None:
-    """Gives signs of life."""
+    """Sends signs of life, for ever."""
     said = 0
     while True:
         time.sleep(BEAT)

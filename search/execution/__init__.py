@@ -1,1 +1,1 @@
-"""Who trains: jobs, and the processes that do them."""
+"""Where training happens: jobs, and the executors that run them. Start with `base`."""

@@ -1,7 +1,7 @@
-"""What an executor is: who answers requests, on this machine or on others.
+"""The executor protocol: an executor answers requests to train, on this machine or on others.
 
-Each is a module or a folder of `executors/`, whose name is what `--workers` takes. To add one is to
-add a file with an `EXECUTOR` there; the command line and the contract suite find it.
+Each executor is a module or a folder in `executors/`, and its name is accepted by `--workers`. To
+add one, add a file there that defines `EXECUTOR`; the command line and the contract suite find it.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from ...dsl.errors import UserError
 from ...dsl.plugins import implementation, names_in
 
 _EXECUTORS = "evoptax.search.execution.executors"
-# What answers requests where training is done. It imports much that imports this folder, so it is
-# named and not imported; see `answers`.
+# The module that answers requests in the training process. Named instead of imported, because it
+# imports modules that import this folder.
 _ANSWERS = "evoptax.search.engine.answers"
 
 
 class WorkerLost(UserError):
-    """Workers died again and again on the same request, or could not start."""
+    """Workers died repeatedly on the same request, or could not start."""
 
 
 class WorkerHung(UserError):
-    """Workers hung at the same request again and again.
+    """Workers hung repeatedly on the same request.
 
     Attributes:
-      task: that they trained or loaded; empty where that is not known.
+      task: the task that they were training on or loading; empty if unknown.
     """
 
     def __init__(self, message: str, task: str) -> None:
@@ -38,7 +38,7 @@ class WorkerHung(UserError):
 
 
 class WorkerError(RuntimeError):
-    """A mistake of evoptax in a worker; its cause holds the worker's traceback."""
+    """A bug of evoptax that showed in a worker; its cause holds the worker's traceback."""
 
 
 class RemoteTraceback(Exception):
@@ -46,7 +46,7 @@ class RemoteTraceback(Exception):
 
 
 def error_in(message: Mapping[str, Any], what: str) -> Exception | None:
-    """The error in an answer, if there is one. Its cause is the worker's traceback."""
+    """The error that an answer reports, or None. Its cause is the worker's traceback."""
     error: Exception
     if "mistake" in message:
         error = UserError(message["mistake"])
@@ -58,18 +58,18 @@ def error_in(message: Mapping[str, Any], what: str) -> Exception | None:
     return error
 
 
-# What answers a request at which workers hang, in the place of a worker.
+# Called instead of a worker to answer a request on which workers hang.
 OnHang = Callable[[WorkerHung], Any]
 
 
 class Executor(Protocol):
-    """Answers requests, several at a time. A context manager: it ends with it.
+    """Answers requests, several at a time. As a context manager it closes itself at the end.
 
-    A request and its answer are plain data, which JSON can hold; `search.engine.answers` says what
-    there is. What trains holds nothing that is missed: a request that is lost is sent again.
+    A request and its answer are plain data that JSON can hold; `search.engine.answers` lists the
+    requests. Workers keep no state that matters: a lost request is simply sent again.
 
     Attributes:
-      count: how many requests are answered at once.
+      count: the number of requests that are answered at once.
     """
 
     count: int
@@ -87,12 +87,12 @@ class Executor(Protocol):
         """The version of each task, once they are loaded.
 
         Raises:
-          UserError: a task cannot be loaded, or nothing can train.
+          UserError: a task cannot be loaded, or no worker can train.
         """
         ...
 
     def tiers(self) -> Mapping[str, str]:
-        """The tier of each task; as `versions`."""
+        """The tier of each task; waits and raises as `versions` does."""
         ...
 
     def submit(
@@ -103,24 +103,24 @@ class Executor(Protocol):
         ahead: bool = False,
         on_hang: OnHang | None = None,
     ) -> Future[Any]:
-        """Has a request answered, in the order of submission.
+        """Queues a request; requests are begun in the order of submission.
 
         Args:
           request: plain data.
-          what: the request in words, for errors.
-          ahead: whether a worker may be sent this while it is busy, so that it need not wait for
-            it; for short requests only, because it then waits for that worker though another may
-            be idle.
-          on_hang: answers in the place of those that hang at this.
+          what: the request in words, for error messages.
+          ahead: whether the request may be queued at a busy worker, which then starts on it without
+            a round trip. For short requests only: it waits for that worker even if another becomes
+            idle first.
+          on_hang: answers the request if workers hang on it.
 
         Returns:
-          The answer, or an error: UserError where a task is to blame, WorkerLost, WorkerHung, or
-          WorkerError. It is cancelled where the executor was closed or told to cancel.
+          A future of the answer, or of an error: UserError if the task is at fault, WorkerLost,
+          WorkerHung or WorkerError. It is cancelled if the executor is closed or told to cancel.
         """
         ...
 
     def cancel(self) -> None:
-        """Cancels all unanswered requests. Work on them may go on; its results are dropped."""
+        """Cancels all unanswered requests. Some may run on; their results are dropped."""
         ...
 
     def close(self) -> None:
@@ -132,20 +132,20 @@ class Opener(Protocol):
     """Opens an executor: the `EXECUTOR` of its module."""
 
     def __call__(self, tasks: Iterable[str], count: int, where: str) -> Executor:
-        """Starts, and returns at once.
+        """Starts an executor, and returns without waiting for it.
 
         Args:
-          tasks: names of built-in tasks, or FILE.py:NAME, which requests are about.
-          count: how many requests to answer at once; 0 for what suits.
-          where: what `--workers` was given after the name, as in "//HOST:PORT"; else empty.
+          tasks: the tasks that requests will name: built-in ones, or FILE.py:NAME.
+          count: the number of requests to answer at once; 0 lets the executor choose.
+          where: what followed the name in `--workers`, as in "//HOST:PORT"; else empty.
 
         Raises:
-          UserError: it cannot be opened there.
+          UserError: the executor cannot be opened there.
         """
         ...
 
 
-# That of this machine's processes.
+# The default: processes on this machine.
 USUAL = "processes"
 
 
@@ -159,8 +159,8 @@ def open_executor(tasks: Iterable[str], workers: int | str = 0) -> Executor:
 
     Args:
       tasks: names of built-in tasks, or FILE.py:NAME.
-      workers: a number of processes on this machine, 0 for one per core; or an executor's name,
-        with what it needs behind a colon.
+      workers: the number of processes on this machine, 0 for one per core; or an executor's name,
+        followed by a colon and an address if it needs one.
 
     Raises:
       UserError: there is no such executor, or it cannot be opened.
@@ -177,11 +177,11 @@ class Answers(Protocol):
     """Answers requests in this process, one at a time."""
 
     def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """A message with the answer, or with what went wrong; see `error_in`."""
+        """A message with the answer or the error; see `error_in`."""
         ...
 
 
 def new_answers() -> Answers:
-    """What answers requests in this process; holds what is compiled for each task."""
+    """An object that answers requests in this process and keeps the compiled code of each task."""
     found: Answers = importlib.import_module(_ANSWERS).Answers()
     return found

@@ -1,6 +1,6 @@
-"""Jobs: rules to be trained on tasks, by worker processes, each result kept.
+"""Jobs: a rule to be trained on a task by a worker, with every result stored.
 
-Results pass through `Results`, so that a resumed run never trains what it has trained before.
+`Results` is looked up first, so that a resumed run never repeats a training run.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .base import Executor
 T = TypeVar("T")
 Key = tuple[str, str, int, str, str]  # digest, task, version, fidelity, path
 
-# Why a rule at which workers hang has no score.
+# The failure that is recorded for a rule on which workers hang.
 HUNG = "hung"
 
 
@@ -38,12 +38,12 @@ class Results(Protocol):
         ...
 
     def note_hung(self, what: str, task: str) -> None:
-        """Stores that workers hung at something on a task."""
+        """Stores that workers hung on `what` (a rule or a candidate, in words) on a task."""
         ...
 
 
 class Memory:
-    """Results kept for as long as this process runs, for what belongs to no run."""
+    """Results kept in memory, for training that belongs to no run."""
 
     def __init__(self) -> None:
         self._results: dict[Key, str] = {}
@@ -55,7 +55,7 @@ class Memory:
         self._results |= {(*key,): score for *key, score in results}  # type: ignore[misc]
 
     def note_hung(self, what: str, task: str) -> None:
-        """Nobody asks for it."""
+        """Not stored: nothing reads it."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,10 @@ class Job:
 
     Attributes:
       path: name of the backend that trains.
-      shared: whether the score may come from, and go to, the user's cache between runs; for rules
-        that are the same in every run.
-      hyperparameters: by name, a value for each learning rate of a grid that then stays where it
-        is; the others keep their defaults.
+      shared: whether the score is cached for all runs of this user; for rules that are the same in
+        every run.
+      hyperparameters: by name, one value per learning rate of the grid, which is then not widened.
+        Hyperparameters that are not named keep their defaults.
     """
 
     program: Program
@@ -79,7 +79,7 @@ class Job:
 
     @property
     def trial(self) -> str:
-        """What its score depends on besides rule, task and backend, as text."""
+        """The key, as text, of all that the score depends on besides rule, task and backend."""
         return trial_text(self.fidelity, self.hyperparameters)
 
     def plain(self) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def job_from_plain(job: Mapping[str, Any]) -> Job:
 def trial_text(
     fidelity: Fidelity, hyperparameters: Mapping[str, Sequence[float]] | None = None
 ) -> str:
-    """How a rule is trained, as the text that results are kept by."""
+    """Fidelity and hyperparameters as text: part of the key of a stored result."""
     values = {"hyperparameters": hyperparameters} if hyperparameters else {}
     return json.dumps(asdict(fidelity) | values)
 
@@ -117,12 +117,14 @@ def fidelity_from_plain(data: Mapping[str, Any]) -> Fidelity:
 
 
 def submit(workers: Executor, job: Job, *, essential: bool = False) -> Future[str]:
-    """Has a worker train; the score comes as text.
+    """Has a worker run a job.
 
     Args:
-      workers, job: who trains what.
-      essential: whether there is no going on without the score, as with a baseline's. Otherwise a
-        rule at which workers hang counts as diverged.
+      essential: whether the search cannot continue without the score, as with a baseline's. If
+        false, a rule on which workers hang counts as diverged.
+
+    Returns:
+      A future of the score as text.
     """
     request = {"do": "score", "job": job.plain()}
     what = f"{job.program.name} on {job.task}"
@@ -131,7 +133,7 @@ def submit(workers: Executor, job: Job, *, essential: bool = False) -> Future[st
 
 
 def hung_score(task: str, fidelity: Fidelity) -> str:
-    """The score, as text, of a rule at which workers hang on a task."""
+    """The score, as text, of a rule on which workers hang."""
     return score_to_json(failed_score(task, fidelity.learning_rates, fidelity.seeds, HUNG))
 
 
@@ -140,11 +142,11 @@ class Stopped(Exception):
 
 
 class Trials:
-    """Has workers train rules, and keeps every result.
+    """Has workers train rules, and stores every result.
 
     Attributes:
-      workers: who train. results: where scores are kept. should_stop: asked while waiting.
-      baseline: the rule without whose scores nothing can be compared.
+      workers: the executor. results: where scores are stored. should_stop: polled while waiting.
+      baseline: the rule that others are compared with; its scores are essential (see `submit`).
     """
 
     def __init__(
@@ -160,7 +162,7 @@ class Trials:
         self.results = results
 
     def known(self, job: Job) -> str | None:
-        """The score as text, if this run has it already."""
+        """The stored score as text, or None."""
         return self.results.result(*self._key(job))
 
     def keep(self, job: Job, score: str) -> None:
@@ -172,14 +174,14 @@ class Trials:
         return program_digest(job.program), job.task, version, job.trial, job.path
 
     def trial(self, task: str, fidelity: Fidelity, path: str) -> tuple[str, int, str, str]:
-        """What a result depends on besides the rule."""
+        """The key of a stored result without the rule: task, version, fidelity, path."""
         return task, self.workers.versions()[task], trial_text(fidelity), path
 
     def result(self, future: Future[T], waiting: Callable[[], None] = lambda: None) -> T:
-        """What a worker answered; `waiting` is called now and then until it is there.
+        """Waits for a worker's answer; `waiting` is called about twice a second meanwhile.
 
         Raises:
-          Stopped: when asked to stop before.
+          Stopped: when asked to stop.
           UserError, RuntimeError: see `Executor.submit`.
         """
         while not future.done():
@@ -197,11 +199,11 @@ class Trials:
         """Scores all jobs, several at a time, in order.
 
         Args:
-          jobs: what to train; what is known already is not trained again.
-          done: told how many are done, now and then.
+          jobs: what to train; stored results are not trained again.
+          done: called about twice a second with the number of finished jobs.
 
         Raises:
-          Stopped: when asked to stop; what was finished is kept.
+          Stopped: when asked to stop; the finished results are stored.
           UserError, RuntimeError: see `Executor.submit`.
         """
         keys = [self._key(job) for job in jobs]
@@ -230,5 +232,5 @@ class Trials:
 
 
 def succeeded(future: Future[Any]) -> bool:
-    """Whether there is a result already."""
+    """Whether a future is done and holds a result."""
     return future.done() and not future.cancelled() and future.exception() is None

@@ -1,4 +1,4 @@
-"""Has many jobs trained, a seed at a time, in an order that ends soon."""
+"""Trains many jobs, one seed at a time, in an order that keeps all workers busy until the end."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ...evaluators.tasks.baselines import baselines
 from .base import Executor
 from .jobs import Job, Stopped, submit
 
-# Seconds that compiling a training loop takes, about. A worker helps another, and then compiles the
-# same loop, only where more than this is left to train.
+# Approximate seconds to compile a training loop. A worker joins another's group, and compiles the
+# same loop again, only if more training than this is left in the group.
 _COMPILING = 5.0
-# Seconds that one seed of a task of unknown cost takes; such tasks are begun first.
+# Assumed seconds per seed of a task of unknown cost; such tasks are begun first.
 _UNKNOWN = 15.0
 
 
@@ -33,13 +33,13 @@ class Run(NamedTuple):
 
 @dataclass(frozen=True)
 class Training:
-    """How far the training of many jobs is.
+    """Progress of `train`.
 
     Attributes:
-      running: what is being trained.
-      left: how many pairs of a rule and a task have seeds left.
-      seconds_left: about; None where nothing is known yet.
-      finished: what was trained last, if it was the last seed of its rule on its task.
+      running: the runs in progress.
+      left: the number of pairs (rule, task) with seeds left.
+      seconds_left: an estimate; None before the first run is finished.
+      finished: the run that just finished, if it was the last seed of its rule on its task.
     """
 
     running: tuple[Run, ...]
@@ -59,16 +59,16 @@ def train(
 ) -> dict[tuple[str, str], TaskScore]:
     """Scores by rule and task, over all seeds.
 
-    A seed at a time trains no slower than all at once, needs the memory of one, and gives the same
-    numbers however many seeds are asked for.
+    Training one seed at a time is no slower than all at once, needs the memory of one, and makes
+    the numbers independent of how many seeds are requested.
 
     Args:
-      jobs: each with one seed. workers: who train; they have loaded the tasks.
-      report: told whenever something was finished. should_stop: asked while waiting.
+      jobs: each with one seed. workers: an executor that has loaded the tasks.
+      report: called when a run finishes. should_stop: polled while waiting.
 
     Raises:
       UserError, WorkerError: see `Executor.submit`.
-      Stopped: when asked to stop; what was finished is kept in the user's cache.
+      Stopped: when asked to stop; finished scores stay in the user's cache.
     """
     found: dict[Run, TaskScore] = {}
     running: dict[Future[str], Run] = {}
@@ -103,10 +103,10 @@ def train(
 
 
 class _Queue:
-    """Jobs, the longest tasks first, so that nobody waits for one of them at the end.
+    """Jobs, the longest tasks first, so that no worker is left with a long one at the end.
 
-    Jobs that run the same compiled loop are a group: all rules by the machine on one task, or all
-    seeds of a rule compiled for it. One worker does a group, so that a loop is compiled once.
+    Jobs that share a compiled loop are a group: all rules on one task (machine), or all seeds of
+    one rule on one task (fused). A group stays with one worker, so that its loop is compiled once.
     """
 
     def __init__(self, jobs: Mapping[Run, Job]) -> None:
@@ -127,7 +127,7 @@ class _Queue:
 
     @property
     def fraction(self) -> float:
-        """How much of the work is finished."""
+        """The finished part of the work, from 0 to 1."""
         return self._finished / sum(self._cost.values())
 
     def finish(self, run: Run) -> None:
@@ -135,7 +135,7 @@ class _Queue:
         self._finished += self._cost[run]
 
     def take(self, last: Run | None) -> Run | None:
-        """The next run for a worker, given what it did last; None if it has nothing more to do."""
+        """The next run for a worker whose last run was `last`; None if there is none for it."""
         group = None if last is None else self._group[last]
         if group not in self._waiting:
             fresh = [each for each in self._waiting if each not in self._begun]
@@ -155,7 +155,7 @@ class _Queue:
 
 
 def _seconds(job: Job) -> float:
-    """How long a job trains, about."""
+    """Estimated training time of a job."""
     measured = baselines().get(job.task)
     if measured is None:
         return _UNKNOWN

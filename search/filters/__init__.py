@@ -1,1 +1,1 @@
-"""What is known of a candidate before any training."""
+"""Checks of a candidate before any training: `gates` reject, `fingerprints` find duplicates."""

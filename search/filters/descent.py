@@ -1,9 +1,9 @@
-"""Problems that a rule must descend before it is trained: a quadratic and a Rosenbrock valley.
+"""Test problems that a rule must descend before training: a quadratic and a Rosenbrock valley.
 
-Both at several learning rates at once, on nine weights in a matrix and a vector.
+Both are run at several learning rates at once, on nine weights (a matrix and a vector).
 
-The minima are away from zero: weight decay alone would walk to one that is not. Gradients are of
-the order of one, as those of models are; Rosenbrock's own valley is steeper by a factor of 100.
+The minima are not at zero, which weight decay alone would reach. Gradients are of order one, as in
+models; the valley is therefore 100 times less steep than Rosenbrock's.
 """
 
 from __future__ import annotations

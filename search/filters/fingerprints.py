@@ -1,18 +1,18 @@
-"""When do two programs do the same? The fingerprint of what a rule does along the probes.
+"""Fingerprints: a hash of a rule's updates on fixed probes. Equal fingerprints mean duplicates.
 
-The second level of equivalence, after `program_digest`: it finds what no rewriting rule knows of,
-such as sqrt(square(g)) for abs(g), or a threshold that is never reached.
+The second test of equivalence, after `program_digest`: it finds what no rewriting rule covers, such
+as sqrt(square(g)) for abs(g), or a threshold that is never reached.
 
-The updates of each probe are taken relative to their norm, and compared between probes by the
-logarithms of the norms. Where a rule is linear in its learning rate, its overall scale is left out:
-lr * g and 2 * lr * g are the same rule at other rates. Where it is not, the scale counts: no
-learning rate makes 2 * tanh(lr * g) of tanh(lr * g), and lr**2 * g stands apart from lr * g, as the
-rates tuned for one do not suit the other.
+The updates of each probe are divided by their norm, and the logarithm of the norm is a further
+number. If a rule is linear in its learning rate, its overall scale is left out: lr * g and
+2 * lr * g are the same rule at different rates. Otherwise the scale counts: no learning rate turns
+tanh(lr * g) into 2 * tanh(lr * g), and lr**2 * g differs from lr * g, because the rates tuned for
+one do not suit the other.
 
-A fingerprint is a hash of rounded numbers. Two forms of one rule differ by 1e-15 or so, and are
-told apart only where a boundary of rounding lies between them: once in a million pairs. Random
-projections in place of the numbers themselves keep the boundaries away from where numbers like to
-be.
+The hash is over rounded numbers. Two forms of one rule differ by about 1e-15 and get different
+hashes only if a rounding boundary lies between them: once in a million pairs. Random projections
+are rounded instead of the updates, because updates are often round numbers, which may lie on a
+boundary.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from .trial import Trial, try_out
 
 Array = np.ndarray[Any, Any]
 
-# Relative to the norm of a probe's updates. An epsilon of 1e-8 differs from one of 2e-8, of which
-# the tiny probe makes 1e-3 of the update; one of 1e-14 does not differ from one of 1e-30.
+# Rounding step, relative to the norm of a probe's updates. It separates an epsilon of 1e-8 from one
+# of 2e-8 (1e-3 of the update of the tiny probe), but not 1e-14 from 1e-30.
 RESOLUTION = 1e-7
-# Of the updates of each probe, and of the evaluation points.
+# Projections of the updates of each probe, and of its evaluation points.
 _PROJECTIONS = np.random.RandomState(1).standard_normal((2, STEPS * WEIGHTS, 3))
-# In place of the logarithm of zero.
+# Stands for the logarithm of zero.
 _SILENT = -1e6
-# A rule may be used where these are not finite: huge or tiny gradients, and such as are exactly
-# zero, by which many divide.
+# On these probes a rule may be non-finite and still be usable: huge, tiny, and exactly zero
+# gradients (many rules divide by them).
 _EXTREME = (TINY, LARGE, ZEROS)
 _RATES = (PLAIN, SLOW, FAST)
 _LOG_RATES = np.log2([[PROBES[index].rate] for index in _RATES])
@@ -46,11 +46,11 @@ _LOG_RATES = np.log2([[PROBES[index].rate] for index in _RATES])
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """What a rule does, up to a factor of its learning rate.
+    """The fingerprint of a rule, up to a factor of its learning rate.
 
     Attributes:
       digest: hexadecimal, as long as that of `program_digest`.
-      log_scale: log2 of the size of its updates. Of two rules a, b of equal digest, a at a learning
+      log_scale: log2 of the size of its updates. For two rules a, b of equal digest, a at learning
         rate x trains as b does at x * 2**(a.log_scale - b.log_scale).
     """
 
@@ -59,12 +59,16 @@ class Behaviour:
 
 
 def behaviour(program: Program) -> Behaviour | None:
-    """The fingerprint of a program that reads what gates have; None where it has none."""
+    """The fingerprint of a program that needs no inputs beyond those of the gates; or None."""
     return fingerprint(try_out(program))
 
 
 def fingerprint(trial: Trial) -> Behaviour | None:
-    """The fingerprint of what a rule did; None where it did nothing, or was not finite."""
+    """The fingerprint of a trial.
+
+    None if all updates of the plain probe are zero, or some are non-finite on a probe that is not
+    in `_EXTREME`.
+    """
     updates = _by_probe(trial.updates)
     with np.errstate(all="ignore"):
         largest = np.abs(updates).max(1, keepdims=True)
@@ -88,7 +92,7 @@ def fingerprint(trial: Trial) -> Behaviour | None:
         return None
     code = blake2b(digest_size=12)
     for index in np.flatnonzero(~finite):
-        # Where it is not finite says more than the numbers that are left.
+        # The pattern of non-finite entries stands for the numbers of such a probe.
         code.update(np.isfinite(updates[index]).tobytes())
         numbers[index] = 0.0
     # Minus zero is zero.

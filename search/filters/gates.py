@@ -17,7 +17,7 @@ from .trial import Trial, try_out
 
 Array = np.ndarray[Any, Any]
 
-# What is plain from the program; the rest is seen from what it does in its first steps.
+# Rejections that follow from the program text; the others need its first steps.
 STATIC = (
     "too large",
     "ignores the gradient",
@@ -28,11 +28,11 @@ STATIC = (
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What is known of a candidate before any training.
+    """The result of the gates.
 
     Attributes:
-      rejection: why it is not worth training, or None.
-      behaviour: its fingerprint; None where it has none, or the reason is one of `STATIC`.
+      rejection: the reason to reject the candidate, or None.
+      behaviour: its fingerprint; None if it has none, or if the reason is one of `STATIC`.
     """
 
     rejection: str | None
@@ -40,11 +40,11 @@ class Examination:
 
 
 def examine(program: Program, *, max_size: int) -> Examination:
-    """Passes a well-formed program through the gates, the cheapest first.
+    """Runs a well-formed program through the gates, the cheapest first.
 
     Args:
       program: the candidate.
-      max_size: most primitive calls.
+      max_size: the largest accepted number of primitive calls.
     """
     if program.size > max_size:
         return Examination("too large")
@@ -62,7 +62,7 @@ def examine(program: Program, *, max_size: int) -> Examination:
 
 
 def rejection(program: Program, *, max_size: int) -> str | None:
-    """Why a candidate is not worth training, or None; see `examine`."""
+    """The reason to reject a candidate, or None; see `examine`."""
     return examine(program, max_size=max_size).rejection
 
 
@@ -74,7 +74,7 @@ def _fault(program: Program, trial: Trial) -> str | None:
     valleys = trial.descended[descent.VALLEYS]
     if np.isnan(quadratics).all() or np.isnan(valleys).all():
         return "non-finite"
-    # One learning rate is enough, and not the same for both.
+    # One learning rate is enough, and it may differ between the two problems.
     if not np.any(quadratics < 1.0):
         return "does not descend"
     if not np.any(valleys < 1.0):
@@ -82,7 +82,7 @@ def _fault(program: Program, trial: Trial) -> str | None:
     return "unbounded state" if _grows_without_bound(program, trial) else None
 
 
-# What makes it worth looking: a state that would overflow grows by more within half a trial.
+# A growth that triggers the longer test: a state that would overflow grows more in half a trial.
 _SUSPICIOUS = 5.0
 _LONG = 200
 _LARGEST = float(np.finfo(np.float32).max)
@@ -90,11 +90,11 @@ _RATES = np.array([1e-4, 1e-2, 1.0])[:, None]
 
 
 def _grows_without_bound(program: Program, trial: Trial) -> bool:
-    """Whether some state exceeds float32 while gradients stay as they are, at every rate.
+    """Whether some state overflows float32 within 200 steps of repeated gradients, at every rate.
 
-    That is, grows by a factor of 1.56 or more at each step. Sums over the steps and powers of
-    their number stay far below; and a factor of 1.2 is common in rules that score, where another
-    such factor divides it.
+    That means a growth by a factor of at least 1.56 per step. Sums over steps and powers of t stay
+    far below. A factor of 1.2 is common in rules that score well, where another such factor divides
+    it.
     """
     if all(growth <= _SUSPICIOUS for growth in trial.growth):
         return False

@@ -1,7 +1,7 @@
-"""Streams of weights, gradients and losses that rules are shown, whatever they do: open loop.
+"""Probes: fixed streams of weights, gradients and losses, whatever the rule answers (open loop).
 
-A fixed stream shows the rule itself: two rules that answer the same streams in the same way train
-in the same way. Each probe is there for a difference that the others would not show.
+Two rules with the same updates on all streams train in the same way. Each probe reveals a
+difference that the others do not.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class Probe:
 
     Attributes:
       rate: the learning rate.
-      gradient: size of the gradients. weight: of the weights. loss: of the loss.
-      total: what T is.
-      t: what t is at each step; the steps' numbers unless given.
+      gradient, weight, loss: the scale of each.
+      total: the value of T.
+      t: the value of t at each step; by default 1, 2, 3, …
     """
 
     rate: float = 1e-2
@@ -37,28 +37,28 @@ class Probe:
     t: tuple[float, ...] = tuple(range(1, STEPS + 1))
 
 
-# Late steps, for what happens only after a while.
+# Late steps, for effects that appear only after a while.
 _LATE = (1, 2, 3, 5, 10, 30, 100, 250, 500, 1000)
 
 PLAIN, SLOW, FAST, MIRRORED, SMALL, TINY, LARGE, ZEROS, TURNING = range(9)
 PROBES = (
     Probe(),
-    # Other learning rates, all else being equal: the ends of the grid that rules are tuned on.
+    # Other learning rates, all else equal: the ends of the grid that rules are tuned on.
     Probe(rate=1e-4),
     Probe(rate=1.0),
     # All gradients negated.
     Probe(),
-    # As in the midst of training.
+    # As in the middle of training.
     Probe(gradient=1e-3, weight=0.1, loss=0.3, total=1000, t=_LATE),
-    # Where the constants that keep denominators from zero matter.
+    # Tiny gradients, where the epsilons of denominators matter.
     Probe(gradient=1e-5, weight=0.01, loss=0.01),
-    # Where what is clipped or saturates shows.
+    # Large gradients, where clipping and saturation show.
     Probe(gradient=10.0, weight=3.0, loss=5.0, t=_LATE, total=1000),
-    # Exact zeros: weights whose gradient is always zero, as those of a pixel that is always black;
-    # a tensor that starts at zero, as biases do; a step at which a tensor has no gradient.
+    # Exact zeros: weights whose gradient is always zero, as for a pixel that is always black; a
+    # tensor that starts at zero, as biases do; a step at which a whole tensor has zero gradient.
     Probe(loss=0.5, total=300),
-    # After each gradient one of the other sign and smaller, by factors from 1 to 1,000: which of
-    # them turn the sign of an average tells its decay rate.
+    # Each gradient is followed by one of opposite sign, smaller by a factor from 1 to 1,000. Which
+    # of them flip the sign of an average reveals its decay rate.
     Probe(),
 )
 _DEAD, _VECTOR, _NO_STEP = [1, 7], slice(6, 9), STEPS - 2
@@ -68,7 +68,7 @@ LEARNING_RATES = np.array([p.rate for p in PROBES])[:, None]
 
 def _streams() -> tuple[Array, Array, Array]:
     """Weights and gradients, shape (STEPS, probes, WEIGHTS), and losses, (STEPS, probes, 1)."""
-    # The generator whose numbers NumPy promises never to change.
+    # NumPy guarantees that this generator's stream never changes.
     rng = np.random.RandomState(20231205)
     shape = (STEPS, TURNING, WEIGHTS)
     sizes = 10.0 ** rng.uniform(-1.0, 0.5, shape)

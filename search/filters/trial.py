@@ -1,7 +1,7 @@
-"""The first steps of a rule: down two problems and along the probes, all in one pass.
+"""The first ten steps of a rule, on the two problems of `descent` and on the probes.
 
-All rows take each step together, so that ten steps of a rule cost about what ten steps on a single
-problem would.
+All are rows of one array and step together, so this costs about as much as ten steps on a single
+problem.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from .probes import STEPS
 
 Array = np.ndarray[Any, Any]
 
-_FREE = slice(0, len(descent.START))  # rows whose weights go where the rule leads them
-_SHOWN = slice(len(descent.START), None)  # probes
+_FREE = slice(0, len(descent.START))  # rows whose weights the rule updates
+_SHOWN = slice(len(descent.START), None)  # the probes, whose weights are given
 _PLAIN = len(descent.START) + probes.PLAIN
 _START = np.concatenate([descent.START, probes.W[0]])
 _RATES = np.concatenate([descent.LEARNING_RATES, probes.LEARNING_RATES])
@@ -28,15 +28,14 @@ _HALF = STEPS // 2
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What a rule did.
+    """The result of the first steps.
 
     Attributes:
       descended: final over initial loss for each row of `descent`; NaN where not finite.
-      updates: to each probe, shape (STEPS, probes, WEIGHTS).
-      offsets: of the evaluation point from the new weights, of the same shape; None where it is
-        always there.
-      growth: for each state variable, how much its largest number grew from half of the plain probe
-        to its end.
+      updates: the updates on each probe, shape (STEPS, probes, WEIGHTS).
+      offsets: evaluation point minus new weights, same shape; None if the rule has no `eval_w`.
+      growth: for each state variable, the ratio of its largest entry at the end of the plain probe
+        to that at half of it.
     """
 
     descended: Array
@@ -51,7 +50,7 @@ class Trial:
 
 
 def try_out(program: Program) -> Trial:
-    """Runs a well-formed program that reads what gates have."""
+    """Runs a well-formed program that needs no inputs beyond w, g, t, T and loss."""
     rule = bind_in_place(program, descent.SHAPES, _START, _RATES)
     compute, advance, update, at = rule.compute, rule.advance, rule.update, rule.eval_w
     w, g = rule.inputs["w"], rule.inputs["g"]
@@ -91,5 +90,5 @@ def try_out(program: Program) -> Trial:
 
 
 def _ratio(now: Array, then: Array) -> float:
-    """Of the largest numbers; NaN for 0 / 0 and where not finite."""
+    """The ratio of the largest entries; NaN for 0 / 0 and for non-finite entries."""
     return float(np.abs(now).max() / np.abs(then).max())

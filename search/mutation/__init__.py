@@ -1,1 +1,1 @@
-"""How a program becomes another."""
+"""Mutations of programs. Start with `base`, then `mutate`."""

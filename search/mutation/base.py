@@ -1,7 +1,7 @@
-"""What a mutation is, and what mutations are made of.
+"""The mutation protocol, and the pieces that mutations share.
 
-Each module of `operators/` holds some. To add one is to add a file there with `MUTATIONS`: the
-search, its configuration and the contract suite find it. How often each is drawn is configuration.
+Each module in `operators/` defines `MUTATIONS`. To add a mutation, add a file there: the search,
+its configuration and the contract suite find it. How often each is drawn is configuration.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from .weights import PRIMITIVE_WEIGHTS
 _OPERATORS = "evoptax.search.mutation.operators"
 
 READABLE = tuple(name for name, row in INPUTS.items() if row.searched)
-# How often a variable is drawn that holds what the rule computes or carries on, or the gradient,
-# for once that others are: weights, hyperparameters and what is the same for all weights.
+# The gradient, state and intermediate variables are drawn this many times as often as the others:
+# weights, hyperparameters, and inputs that are the same for all weights.
 _OFTEN = 3
-# What a random interpolation starts from.
+# Initial decay rates of random interpolations.
 SHARES = (0.1, 0.5, 0.9, 0.99)
 
 
@@ -48,9 +48,9 @@ class Mutation:
 
     Attributes:
       name: in the configuration.
-      weight: how often it is drawn, relative to others, unless the configuration says otherwise.
-      apply: draws a child; None where this draw gives none. It may give one that is not well
-        formed, or beyond the space, which is then drawn again.
+      weight: the default relative frequency.
+      apply: draws a child, or returns None. The child may be ill-formed or outside the space; then
+        the caller draws again.
     """
 
     name: str
@@ -65,20 +65,20 @@ def mutations() -> tuple[Mutation, ...]:
 
 
 def usual_weights() -> dict[str, float]:
-    """How often each mutation is drawn where nothing else is said."""
+    """The default relative frequency of each mutation."""
     weights = {mutation.name: mutation.weight for mutation in mutations()}
     return dict(sorted(weights.items()))
 
 
 @dataclass(frozen=True)
 class Space:
-    """What mutations may reach. Equal spaces draw alike.
+    """The programs that mutations may reach. With equal spaces, equal seeds give equal draws.
 
     Attributes:
-      max_state: most state variables in a program.
-      inputs: those that may be read; a program's own may be read in any case.
-      weights: of mutations, how often each is drawn; those that are missing are not.
-      primitives: the same of primitives.
+      max_state: the largest number of state variables.
+      inputs: inputs that may be read, besides those that the program reads already.
+      weights: relative frequency of each mutation; missing ones are never drawn.
+      primitives: relative frequency of each primitive; missing ones are never drawn.
     """
 
     max_state: int = 4
@@ -114,12 +114,12 @@ class Space:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A child that may not be well formed.
+    """A child that may be ill-formed.
 
     Attributes:
       program: the child.
-      describe: what changed, in words; asked only of a child that is kept.
-      written: the expression that the parent does not have, if there is one.
+      describe: returns the change in words; called only if the child is kept.
+      written: the new expression, if there is one.
     """
 
     program: Program
@@ -128,7 +128,7 @@ class Draft:
 
 
 def random_call(names: list[str], rng: random.Random, space: Space) -> Call:
-    """A random primitive of random arguments."""
+    """A random primitive with random arguments."""
     rows, weights = space.drawn_primitives
     (row,) = rng.choices(rows, cum_weights=weights)
     args = [random_leaf(names, rng) for _ in range(row.arity)]
@@ -154,7 +154,7 @@ def random_leaf(names: list[str], rng: random.Random) -> Expr:
 
 
 def names_before(program: Program, position: int, space: Space) -> list[str]:
-    """The variables that have a value before statement `position`, each as often as it is drawn."""
+    """Variables with a value before statement `position`, repeated by their relative frequency."""
     others = dict.fromkeys((*space.inputs, *program.inputs))
     others |= dict.fromkeys([h.name for h in program.hyperparameters])
     often = dict.fromkeys(["g"] if "g" in others else [])
@@ -172,7 +172,7 @@ def changed(
     body: tuple[Statement, ...] | None = None,
     result: Expr | None = None,
 ) -> Program:
-    """A program with changes, its signature naming every input that what was written reads."""
+    """The program with some parts replaced; inputs that `written` reads join the signature."""
     inputs = program.inputs
     parts = [] if written is None else subexpressions(written)
     read = {e.id for e in parts if type(e) is Name and e.id in INPUTS and e.id not in inputs}
@@ -209,7 +209,7 @@ def with_value(program: Program, position: int, value: Expr) -> Draft:
 
 
 def fresh(program: Program, letter: str) -> str:
-    """A name that the program has not, beginning with a letter."""
+    """An unused variable name: the letter and a number."""
     taken = {s.target for s in program.body} | {s.name for s in program.state}
     taken |= set(program.defaults) | set(INPUTS)
     return next(name for i in range(1, 10_000) if (name := f"{letter}{i}") not in taken)

@@ -1,6 +1,6 @@
-"""One random mutation of a program.
+"""Draws a random mutation of a program, again if the child is ill-formed.
 
-One that breaks the program (an unassigned name, a reduction of a scalar) is drawn again.
+Ill-formed is, for example, a read before assignment or a reduction of a scalar.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def mutate(program: Program, rng: random.Random, space: Space = _USUAL) -> Mutat
     """One random mutation that gives a well-formed program; None if none was found.
 
     Args:
-      program: the parent, which is well formed.
+      program: the parent, well-formed.
       rng: consumed.
-      space: what may be reached.
+      space: the programs that may be reached.
     """
     drawn, weights = space.drawn_mutations
     for _ in range(ATTEMPTS):

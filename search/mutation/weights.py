@@ -1,8 +1,8 @@
-"""How often mutations draw each primitive where the configuration says nothing else.
+"""Default relative frequency of each primitive in mutations.
 
-Once, and once more for each of the documented rules of rows 1 to 34 that uses it. Drawn alike, two
-in three of all calls would be of functions that no optimizer is made of, and those that are would
-hardly ever meet. The numbers are written down, so that a further documented rule changes no search.
+It is 1 plus the number of documented rules (rows 1 to 34) that use the primitive. With equal
+frequencies, two in three calls would be of functions that no optimizer uses. The numbers are
+written down, so that documenting another rule does not change any search.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The report's section on the best rule: its program, what was done to it, how to train with it."""
+"""The report's section on the best rule: its program, how it was changed, how to train with it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..store.runs import BEST_OPTAX, BEST_RULE
 from .facts import Facts
 from .html.page import bullets, code_block, paragraph, section, text
 
-# A rule carries few constants; what is longer than this is folded.
+# Longer lists are folded.
 _MOST_LISTED = 12
 
 
@@ -40,14 +40,13 @@ def best_rule(facts: Facts) -> str:
         paragraph(words),
         code_block(source),
         paragraph(f"Kinship: {kinship}.") if kinship else "",
-        *_changes("Constants that were tuned, on the proxies alone", tuned_of(facts)),
+        *_changes("Constants tuned on the proxies", tuned_of(facts)),
         *_changes(
-            "Removed, because training goes the same without it; in brackets what it does to the"
-            " loss",
+            "Removed, because training does not need it (in brackets: effect on the loss)",
             facts.outcome["pruned"],
         ),
-        f"<p>To train with it, copy <code>{text(BEST_OPTAX)}</code> from the run's folder, which"
-        " needs optax and jax alone:</p>",
+        f"<p>To train with it, copy <code>{text(BEST_OPTAX)}</code> from the run's folder. It needs"
+        " only optax and jax:</p>",
         code_block(f"from {module} import {rule}\n\noptimizer = {rule}()"),
         "<p>Or export it, as Optax code or as LaTeX:</p>",
         code_block(f"evoptax export {name}:best --to optax\nevoptax export {name}:best --to latex"),

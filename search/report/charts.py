@@ -1,4 +1,4 @@
-"""The report's picture of a search, trial by trial, and its small interval bars."""
+"""The report's chart of all trials of a search, and the small bars for intervals."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ CHART_STYLE = """
 
 @dataclass(frozen=True)
 class _Plot:
-    """What is drawn where.
+    """The data of the chart and its axis.
 
     Attributes:
       points: (place from 1, percent, ordinal) of each trial with a finite score.
-      best: (place, percent) of each that was better than all before.
-      count: of trials. axis: for the scores.
+      best: (place, percent) of each trial that was better than all before it.
+      count: the number of trials. axis: for the scores.
     """
 
     points: Sequence[tuple[int, float, int]]
@@ -45,7 +45,7 @@ class _Plot:
 
     @property
     def drawn(self) -> Sequence[tuple[int, float, int]]:
-        """The points, or an even choice of them where they are too many."""
+        """The points, thinned evenly to at most `MOST_DOTS`."""
         return evenly(self.points, MOST_DOTS)
 
 
@@ -55,7 +55,7 @@ def score_chart(trials: Sequence[tuple[int, float]], kin: Collection[int], basel
     Args:
       trials: (ordinal, fitness) in the order of training; inf where it diverged.
       kin: ordinals of the best rule and its ancestors, which are marked.
-      baseline: its name in print.
+      baseline: the baseline's printed name.
 
     Returns:
       A figure, or an empty string if every candidate diverged.
@@ -116,8 +116,8 @@ def _caption(plot: _Plot) -> str:
     above = sum(value > plot.axis.high for _, value, _ in plot.points)
     if above:
         words.append(
-            f"{above:,} lie above the axis, over {signed(plot.axis.high)} %; those that failed the"
-            " first, cheap tasks are ranked there and trained no further."
+            f"{above:,} lie above the axis, over {signed(plot.axis.high)} %, such as those that"
+            " failed the first, cheap tasks and were trained no further."
         )
     if plot.count > len(plot.points):
         diverged = plural(plot.count - len(plot.points), "candidate")
@@ -128,11 +128,11 @@ def _caption(plot: _Plot) -> str:
 
 
 def interval_bar(mean: float | None, low: float | None, high: float | None, reach: float) -> str:
-    """A 95 % interval around zero: green below, red above, neutral where it holds zero.
+    """A 95 % interval as a bar: green below zero, red above, neutral if it contains zero.
 
     Args:
-      mean, low, high: log-ratios; None where there is none.
-      reach: the log-ratio at the right end; what lies beyond is cut off.
+      mean, low, high: log-ratios; None if unknown.
+      reach: the log-ratio at the right end; longer bars are cut off.
     """
     if mean is None or not math.isfinite(mean):
         return ""
@@ -160,7 +160,7 @@ def _best_so_far(points: Iterable[tuple[int, float, int]]) -> Iterator[tuple[int
 
 
 def _axis(best: Sequence[tuple[int, float]], values: Iterable[float]) -> Axis:
-    """An axis for the best: it leaves out what is far worse, or gains of a few percent vanish."""
+    """An axis that shows the best scores; far worse ones are cut off, so that gains are visible."""
     first, last = best[0][1], best[-1][1]
     high = max(10.0, 1.5 * abs(last), min(1.1 * first, MOST_PERCENT))
     return axis(last, high, values)
@@ -168,5 +168,5 @@ def _axis(best: Sequence[tuple[int, float]], values: Iterable[float]) -> Axis:
 
 def _x_ticks(count: int) -> list[int]:
     step = max(1, round(round_step(count / 4)))
-    # The last tick says how many there were; one close to it would overlap.
+    # The last tick is the number of trials; a tick close to it would overlap.
     return [*(t for t in range(0, count, step) if count - t > step / 2), count]

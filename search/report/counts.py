@@ -1,6 +1,4 @@
-"""What became of a run's candidates, counted from its ledger: at the gates, as duplicates, and in
-training, task by task.
-"""
+"""Counts of a run's candidates: rejected by gate, duplicates, and trained by task."""
 
 from __future__ import annotations
 
@@ -22,9 +20,9 @@ from ..store.records import ALIKE, Status
 
 # Chen et al. 2023, appendix: the cache of their search had this hit rate.
 LION_HIT_RATE = "89 %"
-# The fact that holds the counts of a trimmed ledger, which can no longer be counted.
+# The fact that stores the counts of a trimmed ledger, whose rows are gone.
 COUNTS = "tally"
-# What reading one as a score raises, where a result is none.
+# Errors that mean that a stored result is not a score.
 _NO_SCORE = (
     *(ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError),
 )
@@ -34,12 +32,12 @@ PASSED, STOPPED, DIVERGED = "passed", "stopped", "diverged"
 
 @dataclass(frozen=True)
 class Reached:
-    """How far trials came on one task.
+    """The outcomes of trials on one task.
 
     Attributes:
       task: its name. stage: "screen" or "proxy".
-      trials: how many were trained on it. stopped: of these, by early stopping; diverged: at every
-        learning rate.
+      trials: how many candidates were trained on it. stopped: how many of them by early stopping.
+      diverged: how many of them at every learning rate.
     """
 
     task: str
@@ -55,14 +53,15 @@ class SearchCounts:
 
     Attributes:
       rejected: by gate, the strictest first.
-      same_program, same_behaviour: duplicates, by what they have in common with what they repeat.
-      trials: ordinal and fitness of each proposal that was trained, in order; inf diverged.
-      new, again: of these, candidates trained first, and trained again on a later round's problems.
-      waiting: to be trained, and not yet.
-      reached: the tasks in the order of training.
-      exploits: training runs that scored below what their task allows, which never counts.
-      floors: what losses are measured from, by task, where that is not 0.
-      unpromoted: trials that passed each task of the screen, and were too far behind for the rest.
+      same_program, same_behaviour: duplicates with an equal program, or an equal fingerprint.
+      trials: ordinal and fitness of each trained proposal, in order; inf if it diverged.
+      new, again: how many of the trials were a candidate's first, and how many a re-evaluation on a
+        later round's problems.
+      waiting: proposals that are not trained yet.
+      reached: outcomes by task, in the order of training.
+      exploits: training runs that scored below the lowest possible loss; they do not count.
+      floors: the lowest possible loss by task, where that is not 0.
+      unpromoted: trials that passed each task of the screen, but were too far behind overall.
     """
 
     rejected: Mapping[str, int]
@@ -79,17 +78,17 @@ class SearchCounts:
 
     @property
     def all_rejected(self) -> int:
-        """Proposals that a gate stopped."""
+        """Proposals that a gate rejected."""
         return sum(self.rejected.values())
 
     @property
     def duplicates(self) -> int:
-        """Proposals that got the fitness of an earlier one."""
+        """Proposals that got the fitness of an earlier candidate."""
         return self.same_program + self.same_behaviour
 
     @property
     def looked_up(self) -> int:
-        """Proposals that no gate stopped, so that they were looked up among the earlier ones."""
+        """Proposals that passed the gates and were looked up in the cache."""
         return self.duplicates + self.new + self.again + self.waiting
 
     @property
@@ -104,16 +103,16 @@ class SearchCounts:
 
     @property
     def whole(self) -> int:
-        """Trials that went through every task of screen and proxy."""
+        """Trials that passed every task of screen and proxy."""
         last = self.reached[-1] if self.reached else None
         return last.trials - last.stopped - last.diverged if last else len(self.trials)
 
 
 def read_counts(opened: Ledger, config: SearchConfig, rounds: Sequence[Round]) -> SearchCounts:
-    """Counts what a ledger holds.
+    """Counts the candidates in a ledger.
 
     Args:
-      opened: the run's. config: what it was started with. rounds: those that have ended.
+      opened: the run's ledger. config: its configuration. rounds: its finished rounds.
     """
     stored: SearchCounts | None = opened.fact_as(COUNTS, SearchCounts)
     if stored is not None:
@@ -156,7 +155,7 @@ def read_counts(opened: Ledger, config: SearchConfig, rounds: Sequence[Round]) -
 
 
 def funnel_words(counts: SearchCounts) -> str:
-    """What became of the candidates, in a sentence."""
+    """The counts in a sentence."""
     gates = ", ".join(f"{reason} {count:,}" for reason, count in counts.rejected.items())
     rejected = f"{counts.all_rejected:,} rejected" + (f" ({gates})" if gates else "")
     again = f" ({counts.new:,} first, {counts.again:,} again)" if counts.again else ""
@@ -168,8 +167,8 @@ def funnel_words(counts: SearchCounts) -> str:
     )
     if counts.exploits:
         whole += (
-            f"; {plural(counts.exploits, 'training run')} scored below what the task allows, and"
-            " did not count"
+            f"; {plural(counts.exploits, 'training run')} scored below the task's lowest possible"
+            " loss and did not count"
         )
     return (
         f"{counts.proposed:,} proposed: {rejected}, {plural(counts.duplicates, 'duplicate')},"
@@ -178,13 +177,13 @@ def funnel_words(counts: SearchCounts) -> str:
 
 
 def floor_words(counts: SearchCounts) -> str:
-    """How losses are compared on tasks that allow some below 0; empty where none does."""
+    """How losses are compared on tasks whose lowest possible loss is not 0; empty if none is."""
     if not counts.floors:
         return ""
     floors = ", ".join(
         f"{number(floor)} on {task}" for task, floor in sorted(counts.floors.items())
     )
-    return f"Losses are compared by how far they are above the lowest that is allowed: {floors}."
+    return f"Losses are compared by their distance from the lowest possible one: {floors}."
 
 
 def cache_words(counts: SearchCounts) -> str:
@@ -209,8 +208,8 @@ def _endings(opened: Ledger) -> tuple[dict[tuple[str, int, str], str], int, dict
     numbers: dict[str, int | None] = {}
     found = {}
     for digest, task, fidelity, _, scores in opened.results():
-        # By hand, because the checked reading of `plain` takes ten times as long, and a long run
-        # has a hundred thousand of them.
+        # Parsed by hand: the checked parser of `plain` takes ten times as long, and a long run has
+        # a hundred thousand results.
         try:
             score = json.loads(scores)
             exploits += score.get("exploits", 0)
@@ -235,12 +234,12 @@ def _endings(opened: Ledger) -> tuple[dict[tuple[str, int, str], str], int, dict
 
 
 def _round_of(seeds: Sequence[int]) -> int | None:
-    """The round that these seeds are of; None if of a later stage."""
+    """The round that used these seeds; None for later stages."""
     return seeds[0] // len(seeds) if seeds and seeds[0] < ROUNDS_END else None
 
 
 def _ending(score: Mapping[str, Any]) -> str:
-    """As `TaskScore` has it, without NumPy: a long run has a hundred thousand of them."""
+    """How a score ended, as `TaskScore` defines it; without NumPy, which is slower here."""
     if not any(map(math.isfinite, (sum(rate) for rate in zip(*score["scores"], strict=True)))):
         return DIVERGED
     return PASSED if score.get("stopped_at") is None else STOPPED
@@ -249,7 +248,7 @@ def _ending(score: Mapping[str, Any]) -> str:
 def _reached(
     keys: Iterable[tuple[str, int]], endings: Mapping[tuple[str, int, str], str], funnel: Funnel
 ) -> tuple[tuple[Reached, ...], int]:
-    """Task by task, and how many passed the screen's tasks without being promoted."""
+    """The outcomes by task, and how many passed the screen's tasks without being promoted."""
     stages = {task: "proxy" for task in funnel.proxy.tasks}
     stages = {task: "screen" for task in funnel.screen.tasks} | stages
     by_task: dict[str, Counter[str]] = {task: Counter() for task in stages}

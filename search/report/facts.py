@@ -1,4 +1,4 @@
-"""What a run's report is made of, read from the ledger at once."""
+"""The data of a run's report, read from the ledger in one go."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Facts:
     """A run, finished or not.
 
     Attributes:
-      outcome: `dataclasses.asdict` of the `Outcome`; None before there is one.
-      counts, rounds: of the search. seconds: that it has taken.
-      finalists: of the outcome; before there is one, the best that held-out tasks have tried.
-      best: the best rule's ordinal; before there is an outcome the best on held-out tasks, or
-        where none was tried on them, the fittest. None before anything was trained.
-      line: its ancestry.
-      hung: at what workers hung, with the task.
+      outcome: `dataclasses.asdict` of the `Outcome`; None if the run is unfinished.
+      counts, rounds: of the search. seconds: duration of the search.
+      finalists: of the outcome; if unfinished, the best candidates validated so far.
+      best: the ordinal of the best rule; if unfinished, the best candidate on validation tasks, or
+        the fittest if none was validated. None before anything was trained.
+      line: the ancestry of `best`.
+      hung: what workers hung on, with the task.
     """
 
     run: Run
@@ -45,12 +45,12 @@ class Facts:
 
     @property
     def baseline(self) -> str:
-        """Its name in print."""
+        """The baseline's printed name."""
         return printed_name(self.config.baseline)
 
     @property
     def evolved(self) -> bool:
-        """Whether the best rule has a parent, so is no starter."""
+        """Whether the best rule has a parent, so is not one that the search started from."""
         return len(self.line) > 1
 
 
@@ -97,7 +97,7 @@ def _best_so_far(counts: SearchCounts, rounds: tuple[Round, ...]) -> int | None:
 def _validated(
     config: SearchConfig, opened: Ledger, rounds: tuple[Round, ...]
 ) -> tuple[Finalist, ...]:
-    """Who would be finalists if the run ended now, as far as held-out tasks have tried them."""
+    """The validated candidates among those that would be finalists if the run ended now."""
     tried = {c.ordinal: c.validation for r in rounds for c in r.champions}
     return tuple(
         replace(f, validation=tried[f.ordinal])

@@ -1,4 +1,4 @@
-"""The report's section on the funnel: how many candidates came how far, and what stopped them."""
+"""The report's section on the funnel: the number of candidates at each stage."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NUMERIC = (1, 3)
 
 
 def funnel_section(facts: Facts) -> str:
-    """What became of the candidates; empty before anything was proposed."""
+    """The section; empty before anything was proposed."""
     counts = facts.counts
     if not counts.proposed:
         return ""
@@ -98,13 +98,13 @@ def _lost(reached: Reached, place: int, counts: SearchCounts) -> str:
 def _after(facts: Facts) -> Iterator[str]:
     champions = {c.ordinal for r in facts.rounds for c in r.champions}
     yield row_group("Chosen", len(_HEAD))
-    yield _line("tried on held-out tasks after a round", len(champions))
+    yield _line("validated on held-out tasks after a round", len(champions))
     if facts.outcome is None:
         yield row(["finalists", "–", "", "", "the run is not finished"], _NUMERIC)
         return
     yield _line("finalists", len(facts.finalists))
     tried = sum(f.confirmation is not None for f in facts.finalists)
-    yield _line("tried by the compiled path on fresh seeds", tried)
+    yield _line("tested by the compiled path on fresh seeds", tried)
     yield _line("confirmed there", sum(map(is_confirmed, facts.finalists)))
     yield _line("in the hall of fame", len(hall_of_fame(facts.finalists)))
     best = f"candidate {facts.best}" if facts.outcome["confirmed"] else "none was better"

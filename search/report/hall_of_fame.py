@@ -1,4 +1,4 @@
-"""The hall of fame: confirmed rules that no other confirmed one beats in every respect."""
+"""The hall of fame: the Pareto front of confirmed rules."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from ..selection.finalists import is_on_front
 from ..store.outcome import Finalist
 
-# Who gets there, for readers.
+# The criteria of membership, for readers of the report.
 FAME_RULES = (
-    "A member was confirmed: trained by an independent path (each rule compiled by itself) on fresh"
-    " seeds of the proxies, it was no worse than the baseline. And no other confirmed rule is as"
-    " good on held-out tasks, as short and as lean in state, and better in one of the three."
+    "Members are confirmed: trained by an independent path (each rule compiled by itself) on fresh"
+    " seeds of the proxies, they were no worse than the baseline. And they are on the Pareto"
+    " front of confirmed rules: loss on held-out tasks, number of operations, number of state"
+    " variables."
 )
 
 
@@ -27,7 +28,7 @@ def hall_of_fame(finalists: Sequence[Finalist]) -> tuple[Finalist, ...]:
 
 
 def standing(finalist: Finalist, finalists: Sequence[Finalist]) -> str:
-    """Why a finalist is no member of the hall of fame, in words."""
+    """Why a finalist is not in the hall of fame, in words."""
     if finalist.confirmation is None:
         beaten = not is_on_front(finalist, finalists)
         return "a simpler one is as good" if beaten else "not tried on fresh seeds"

@@ -1,4 +1,4 @@
-"""The report's section on the finalists: the hall of fame, and who did not get there."""
+"""The report's section on the hall of fame and the other finalists."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def fame_section(facts: Facts) -> str:
     validated = bool(facts.config.funnel.validation.tasks)
     if not facts.outcome:
         words = (
-            "No rule has been confirmed yet; that comes when the budget is spent. These did best"
+            "No rule has been confirmed yet; that happens at the end of the run. These are the best"
             " on held-out tasks so far."
         )
         lines = _rules(facts, facts.finalists, validated, {})
@@ -41,9 +41,9 @@ def fame_section(facts: Facts) -> str:
         lines = _rules(facts, others, validated, reasons)
         parts += ["<h3>Other finalists</h3>", table(_HEAD, lines, _NUMERIC)]
     words = (
-        "Loss relative to the tuned baseline: on held-out tasks, by the compiled path on fresh"
-        " seeds, and on the problems it was evolved on. A lead that shrinks from the last to the"
-        " first was fitted to those."
+        "Loss relative to the tuned baseline: on held-out tasks; on the proxies with fresh seeds,"
+        " by the compiled path; and on the proxies during the search. A lead in the last column"
+        " that shrinks in the first is overfitting to the proxies."
     )
     return section("Hall of fame", *parts, paragraph(words, "note"))
 
@@ -51,7 +51,7 @@ def fame_section(facts: Facts) -> str:
 def _rules(
     facts: Facts, finalists: Sequence[Finalist], validated: bool, reasons: dict[int, str]
 ) -> Iterator[str]:
-    """Two rows for each: its numbers, and its program to unfold."""
+    """Two rows per finalist: its numbers, and its folded program."""
     for f in finalists:
         taken = bool(facts.outcome and facts.outcome["confirmed"] and f.ordinal == facts.best)
         cells = [

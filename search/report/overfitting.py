@@ -1,8 +1,8 @@
-"""Meta-overfitting: whether a search improves at training, or only on the problems it evolves on.
+"""Meta-overfitting (Chen et al. 2023): fitness still improves, but held-out tasks do not.
 
-After each round its best candidates, the champions, are tried on held-out tasks. A search fits its
-own problems where champions go on improving on those, and no longer on the held-out tasks; Chen et
-al. 2023 call that meta-overfitting.
+After each round the champions, its best candidates, are validated on held-out tasks. The search
+meta-overfits if later champions improve on the problems they were evolved on, but no longer on the
+held-out tasks.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from ...evaluators.formatting import percent, plural
 from ..store.outcome import Champion, Round, best_champion
 from .conclusions import Conclusion
 
-# A change of the log-ratio below this, half a percent, is within what fresh problems alone do.
+# Smaller changes of the log-ratio (half a percent) may come from fresh problems alone.
 TOLERANCE = 0.005
-# With fewer, nothing can be said.
+# Fewest rounds, and champions, that allow a conclusion.
 FEWEST_ROUNDS = 3
 FEWEST_CHAMPIONS = 8
 
 
 def stretches(rounds: Sequence[Round]) -> list[list[Round]]:
-    """The rounds between fresh starts."""
+    """The rounds in groups, split at restarts."""
     found: list[list[Round]] = [[]]
     for r in rounds:
         found[-1].append(r)
@@ -34,10 +34,10 @@ def stretches(rounds: Sequence[Round]) -> list[list[Round]]:
 
 
 def judge_rounds(rounds: Sequence[Round]) -> Conclusion:
-    """What the meta-overfitting curve of a run says.
+    """The conclusion from the meta-overfitting curve of a run.
 
     Args:
-      rounds: that have ended, oldest first.
+      rounds: the finished rounds, oldest first.
     """
     best = best_champion(rounds)
     if best is None:
@@ -47,27 +47,29 @@ def judge_rounds(rounds: Sequence[Round]) -> Conclusion:
     agreement = _agreement([c for r in rounds for c in r.champions])
     validated = sum(bool(r.champions) for r in rounds)
     if validated < FEWEST_ROUNDS:
-        few = f"{plural(validated, 'round')} are too few to tell whether the search meta-overfits."
-        few = few if validated > 1 else "One round cannot tell whether the search meta-overfits."
+        few = f"{plural(validated, 'round')} are too few to detect meta-overfitting."
+        few = few if validated > 1 else "One round is too few to detect meta-overfitting."
         return Conclusion(few, (f"The best on held-out tasks came in {where}.", *agreement))
     own = next(s for s in stretches(rounds) if r in s)
     later = own[own.index(r) + 1 :]
     champions = [c for s in later for c in s.champions]
     since = sum(fresh.fresh is not None for fresh in rounds[rounds.index(r) :])
     restarts = (
-        (f"The population has started afresh {_times(since)} since; nothing better came of it.",)
+        (f"The search has restarted {_times(since)} since, without a better result.",)
         if since and rounds[-1] not in own
         else ()
     )
     if not champions:
         sentence = f"No sign of meta-overfitting: the best on held-out tasks came in {where}"
-        last = ", the last round." if r is rounds[-1] else "; its population went no further."
+        last = (
+            ", the last round." if r is rounds[-1] else "; its population had no champion after it."
+        )
         return Conclusion(sentence + last, (*restarts, *agreement))
     return Conclusion(_after_the_best(r, champion, later), (*restarts, *agreement))
 
 
 def _after_the_best(r: Round, champion: Champion, later: Sequence[Round]) -> str:
-    """What the rounds did that followed the best on held-out tasks, in a sentence."""
+    """The conclusion, in a sentence, from the rounds after the best one on held-out tasks."""
     champions = [c for s in later for c in s.champions]
     proxies = median(c.fitness for c in champions)
     held_out = median(c.validation for c in champions)
@@ -93,26 +95,26 @@ def _after_the_best(r: Round, champion: Champion, later: Sequence[Round]) -> str
 
 
 def _agreement(champions: Sequence[Champion]) -> tuple[str, ...]:
-    """Whether who does better on the proxies also does on held-out tasks, in a sentence."""
+    """A sentence on the rank correlation between proxies and held-out tasks; or nothing."""
     pairs = [(c.fitness, c.validation) for c in champions]
     if len(pairs) < FEWEST_CHAMPIONS:
         return ()
     found = rank_correlation(pairs)
     if math.isnan(found):
         return ()
-    # Two standard errors of a rank correlation where there is none.
+    # Two standard errors of the rank correlation of independent values.
     if abs(found) < 2 / math.sqrt(len(pairs) - 1):
         meaning = "doing better on the proxies says little about the held-out tasks"
     elif found > 0:
-        meaning = "who does better on the proxies does better on the held-out tasks too, as a rule"
+        meaning = "rules that are better on the proxies tend to be better on the held-out tasks too"
     else:
-        meaning = "who does better on the proxies does worse on the held-out tasks, as a rule"
+        meaning = "rules that are better on the proxies tend to be worse on the held-out tasks"
     words = f"{found:+.2f}".replace("-", "−")
     return (f"Over {len(pairs)} champions, the rank correlation is {words}: {meaning}.",)
 
 
 def rank_correlation(pairs: Sequence[tuple[float, float]]) -> float:
-    """Spearman's; ties share their mean rank, and infinity is the highest. NaN where constant.
+    """Spearman's rank correlation; ties share their mean rank. NaN if one side is constant.
 
     >>> rank_correlation([(1.0, 10.0), (2.0, 20.0), (3.0, float("inf"))])
     1.0

@@ -1,4 +1,4 @@
-"""A run's report: one self-contained page that says what was found and how sure that is."""
+"""Writes a run's report: one self-contained page with the results and their uncertainty."""
 
 from __future__ import annotations
 
@@ -76,14 +76,14 @@ def _of_training(facts: Facts) -> Sequence[str]:
 
 
 def conclusion_of(facts: Facts) -> Conclusion:
-    """The conclusion on a run, finished or not, and what workers hung at."""
+    """The conclusion on a run, finished or not, with a caveat if workers hung."""
     conclusion = _conclusion_of(facts)
     if not facts.hung:
         return conclusion
     what = ", ".join(f"{what} on {task or 'a task'}" for what, task in facts.hung.items())
     words = (
-        f"Workers hung at {what}, which counts as diverged; where they do not hang, this search"
-        " may end otherwise."
+        f"Workers hung on {what}, which counts as diverged. On a machine where they do not hang,"
+        " this search may end differently."
     )
     return replace(conclusion, caveats=(*conclusion.caveats, words))
 
@@ -108,14 +108,17 @@ def _conclusion_of(facts: Facts) -> Conclusion:
         return Conclusion(
             f"{so_far} on held-out tasks has {percent(tried[facts.best])} {relative} there.",
             (
-                "It is the best of many there, so that score flatters it: it was not confirmed on"
-                " fresh seeds, nor compared on unseen tasks.",
+                "That score is optimistic, because it is the best of many: the rule was neither"
+                " confirmed on fresh seeds nor compared on unseen tasks.",
                 resume,
             ),
         )
     return Conclusion(
         f"{so_far} has {percent(facts.line[-1].fitness)} {relative} on the tasks it is evolved on.",
-        ("That proves nothing yet: it was not tried on unseen tasks or with fresh seeds.", resume),
+        (
+            "That proves nothing yet: the rule was not tested on unseen tasks or fresh seeds.",
+            resume,
+        ),
     )
 
 
@@ -123,9 +126,9 @@ def _comparison(facts: Facts) -> str:
     if not facts.outcome or not facts.outcome["comparison"]:
         return ""
     words = (
-        "Tasks and seeds that nothing was chosen by. Every rule gets the same learning rates and"
-        f" is shown at its best one. Percent: how much higher its loss is than {facts.baseline}'s,"
-        " with a 95 % interval from a paired t-test over seeds; negative is better."
+        "No choice used these tasks and seeds. Every rule is shown at its best learning rate of the"
+        f" same grid. Percent: loss relative to {facts.baseline}'s, with a 95 % interval from a"
+        " paired t-test over seeds; negative is better."
     )
     return section(
         f"Compared with tuned {facts.baseline} on unseen tasks",
@@ -139,11 +142,10 @@ def _overall(outcome: Mapping[str, Any]) -> Sequence[str]:
     if not (found := overall_table(outcome)):
         return ()
     words = (
-        "All of these tasks together, and those of each tier where there are several: the geometric"
-        " mean of the ratios of losses, best rule over rival, paired by task and seed; with a 95 %"
-        " bootstrap interval over seeds, and the two-sided p-value of a sign-flip test that there"
-        " is no difference on these tasks. Each p-value stands alone: it is not corrected for the"
-        " number of rivals."
+        "All of these tasks together, then each tier that has several: the geometric mean of the"
+        " loss ratios, best rule over rival, paired by task and seed. Intervals: 95 % bootstrap"
+        " over seeds. p: two-sided sign-flip test against no difference on these tasks, not"
+        " corrected for the number of rivals."
     )
     return ("<h3>Over all unseen tasks</h3>", found, paragraph(words, "note"))
 
@@ -154,7 +156,7 @@ def _scores(facts: Facts) -> str:
     kin = {step.candidate.ordinal for step in facts.line}
     chart = score_chart(facts.counts.trials, kin, facts.baseline)
     note = (
-        "Each round has problems of its own, so a score is of the round that it was measured in."
+        "Each round has its own problems, so scores of different rounds are not exactly comparable."
         if facts.config.evolution.round
         else ""
     )
@@ -170,9 +172,9 @@ def _ancestry(facts: Facts) -> str:
         return ""
     steps = plural(len(facts.line) - 1, "step")
     words = (
-        f"{steps} from {facts.line[0].change.removeprefix('start: ')}. Beside each: loss relative"
-        f" to tuned {facts.baseline} on the proxies, and what the mutation did to it. Where parent"
-        " and child were trained in different rounds, their problems differ too."
+        f"{steps} from {facts.line[0].change.removeprefix('start: ')}. Each shows the loss relative"
+        f" to tuned {facts.baseline} on the proxies, and its change from the parent. A parent and"
+        " child of different rounds were trained on different problems."
     )
     command = f"evoptax lineage {shlex.quote(facts.run.name)} {facts.best} --format graphml"
     return section(
@@ -190,13 +192,13 @@ def _reproduction(facts: Facts) -> str:
         repeats = "The same configuration and versions repeat this run exactly."
     elif facts.config.is_trained:
         repeats = (
-            "A budget in seconds ends elsewhere on another machine; to repeat this run exactly,"
-            f" leave it out and set budget.candidates to {len(facts.counts.trials)}."
+            "A budget in seconds is not reproducible. To repeat this run exactly, remove it and set"
+            f" budget.candidates to {len(facts.counts.trials)}."
         )
     else:
         repeats = (
-            "A budget in seconds ends elsewhere on another machine; with budget.candidates in its"
-            " place, a run repeats exactly."
+            "A budget in seconds is not reproducible; a run with budget.candidates instead repeats"
+            " exactly."
         )
     return section(
         "Configuration",
@@ -212,5 +214,5 @@ def _versions() -> list[str]:
         try:
             found.append(f"{name} {metadata.version(name)}")
         except metadata.PackageNotFoundError:
-            continue  # a reader's machine need not have what training needs
+            continue  # a report can be written without the libraries that training needs
     return found

@@ -1,4 +1,4 @@
-"""The picture of a run's meta-overfitting curve: its champions, round by round."""
+"""The chart of a run's meta-overfitting curve: its champions, round by round."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..store.outcome import Champion, Round, best_champion
 from .html.plot import MOST_PERCENT, SIZE, Axis, axis, evenly, figure, path, round_step, signed
 from .overfitting import stretches
 
-# Champions with a mark of their own, and of these, those that a pointer names.
+# The largest number of champions drawn, and of those with a tooltip.
 MOST_MARKS = 1000
 MOST_NAMED = 200
 
@@ -30,7 +30,7 @@ class _Series:
     """One of the two scores of a champion.
 
     Attributes:
-      css: its class. key: the score's name. words: what it is on.
+      css: its CSS class. key: the field of `Champion`. words: the tasks it is measured on.
     """
 
     css: str
@@ -48,14 +48,14 @@ _HELD_OUT = _Series("held", "validation", "on the held-out tasks")
 
 
 def round_chart(rounds: Sequence[Round], baseline: str) -> str:
-    """What the champions of each round do on their own problems and on the held-out tasks.
+    """The champions' scores on the problems they were evolved on, and on the held-out tasks.
 
     Args:
-      rounds: that have ended, oldest first.
-      baseline: its name in print.
+      rounds: the finished rounds, oldest first.
+      baseline: the baseline's printed name.
 
     Returns:
-      A figure, or an empty string where no champion has a finite score on the held-out tasks.
+      A figure, or an empty string if no champion has a finite score on the held-out tasks.
     """
     best = best_champion(rounds)
     if best is None:
@@ -69,7 +69,7 @@ def round_chart(rounds: Sequence[Round], baseline: str) -> str:
     if any(len(r.champions) > 1 for r in rounds):
         legend.append(("dot", "", "the round's other champions, smaller"))
     if any(r.fresh is not None for r in rounds):
-        legend.append(("paper", "mark", "the population starts afresh"))
+        legend.append(("paper", "mark", "the search restarts"))
     r, champion = best
     return figure(
         legend=legend,
@@ -87,7 +87,7 @@ def round_chart(rounds: Sequence[Round], baseline: str) -> str:
 
 
 def _axis(proxies: Sequence[float], held_out: Sequence[float]) -> Axis:
-    """For the held-out scores; of the proxies it leaves out what was ranked there for failing."""
+    """An axis for the held-out scores; it cuts off candidates that failed on the proxies."""
     finite = [value for value in (*proxies, *held_out) if math.isfinite(value)]
     most = max(10.0, 1.5 * abs(min(finite)))
     inside = [value for value in proxies if value <= most]
@@ -105,7 +105,7 @@ def _shapes(rounds: Sequence[Round], scale: Axis) -> Iterator[str]:
     place = {r.number: _x(index + 0.5, count) for index, r in enumerate(rounds)}
     for index, r in enumerate(rounds):
         if r.fresh is not None:
-            title = f"after round {r.number + 1} the population starts afresh from {r.fresh}"
+            title = f"after round {r.number + 1} the search restarts from {r.fresh}"
             yield path("fresh", f"M{_x(index + 1, count)} 0V{SIZE}", title)
     for series in (_PROXIES, _HELD_OUT):
         lines = "".join(_line(s, place, series, scale) for s in stretches(rounds))
@@ -115,7 +115,7 @@ def _shapes(rounds: Sequence[Round], scale: Axis) -> Iterator[str]:
 
 
 def _line(stretch: Sequence[Round], place: dict[int, int], series: _Series, scale: Axis) -> str:
-    """Through the fittest of each round that has one, between two fresh starts."""
+    """A line through the fittest champion of each round, from one restart to the next."""
     ends = [
         (place[r.number], scale.y(series.value(r.champions[0])))
         for r in stretch
@@ -164,7 +164,7 @@ def _x_ticks(count: int) -> Iterable[int]:
     step = max(1, round(round_step(count / 8)))
     if step == 1:
         return range(count)
-    # One next to the first would overlap on a phone.
+    # A label next to the first would overlap on a phone.
     return [0, *range(max(step, 2) - 1, count, step)]
 
 
@@ -176,7 +176,7 @@ def _caption(rounds: Sequence[Round], scale: Axis) -> str:
         words.append(f"{diverged:,} diverged on a held-out task and cannot be drawn there.")
     if scale.over:
         words.append(
-            f"What lies over {signed(scale.high)} % is drawn at the edge: a candidate that a"
-            " round's problems stopped early is ranked there."
+            f"Values over {signed(scale.high)} % are drawn at the edge; candidates that were"
+            " stopped early are among them."
         )
     return " ".join(words)

@@ -1,6 +1,4 @@
-"""The report's section on meta-overfitting: the champions of each round, on what they were evolved
-on and on held-out tasks.
-"""
+"""The report's section on meta-overfitting: champions on proxies and on held-out tasks."""
 
 from __future__ import annotations
 
@@ -14,35 +12,35 @@ from .html.plot import evenly
 from .overfitting import judge_rounds
 from .round_chart import round_chart
 
-# A table longer than this is thinned out.
+# Longer tables are thinned evenly.
 MOST_ROWS = 400
 
 _MEANING = (
-    "Each round draws fresh problems of the tasks that candidates are evolved on (the proxies), and"
-    " at its end the best that were not tried before are trained on held-out tasks that decide"
-    " nothing while they evolve. Where the first go on falling and the second rise, the search fits"
-    " its own problems and no longer learns to train: meta-overfitting."
+    "Each round draws fresh problems of the proxies, the tasks that candidates are evolved on. At"
+    " its end the best new candidates are trained on held-out tasks, which do not affect the"
+    " evolution except at a restart. If losses keep falling on the proxies and rise on the"
+    " held-out tasks, the search overfits its proxies: meta-overfitting."
 )
 _HEAD = ("round", "candidate", "on its problems", "held-out", "candidates trained by then", "")
 _NUMERIC = (0, 1, 2, 3, 4)
 
 
 def rounds_section(facts: Facts) -> str:
-    """The run's meta-overfitting curve, or why there is none."""
+    """The section with the run's meta-overfitting curve, or with the reason why there is none."""
     if not facts.counts.proposed:
         return ""
     title = "Does it carry over to held-out tasks?"
     funnel, held_out = facts.config.funnel, ", ".join(facts.config.funnel.validation.tasks)
     if not held_out:
-        return section(title, paragraph("This run has no validation tasks, so nobody knows."))
+        return section(title, paragraph("Unknown, because this run has no validation tasks."))
     if not facts.config.evolution.round:
         words = (
-            "This search kept its problems from beginning to end and tried nothing on held-out"
-            " tasks before that, so there is no curve."
+            "There is no curve: this search had no rounds (evolution.round is 0), so it validated"
+            " nothing before its end."
         )
         return section(title, paragraph(words))
     if not any(r.champions for r in facts.rounds):
-        words = "No round has ended with a candidate to try on held-out tasks yet."
+        words = "No candidate has been validated on held-out tasks yet."
         return section(title, paragraph(words))
     proxies = ", ".join((*funnel.screen.tasks, *funnel.proxy.tasks))
     conclusion = judge_rounds(facts.rounds)
@@ -63,7 +61,7 @@ def _rows(rounds: Sequence[Round]) -> Iterator[str]:
     for r, place in evenly(champions, MOST_ROWS):
         champion = r.champions[place] if r.champions else None
         last = place >= len(r.champions) - 1
-        restart = f"then afresh from {r.fresh}" if last and r.fresh is not None else ""
+        restart = f"then restart from {r.fresh}" if last and r.fresh is not None else ""
         yield row([f"{r.number + 1:,}", *_scores(champion), f"{r.trained:,}", restart], _NUMERIC)
 
 

@@ -1,4 +1,4 @@
-"""The report's tables of the final comparison: task by task, and over all of them."""
+"""The report's tables of the final comparison: by task, and over all tasks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def comparison_table(outcome: Outcome, baseline: str) -> str:
     comparison = outcome["comparison"]
     best = best_rows(outcome)
     if best[0]["rule"] == baseline:
-        # Where nothing better was found, the best rule is the baseline, which has its own lines.
+        # If nothing better was found, the best rule is the baseline, which has its own lines.
         comparison, best = comparison[len(best) :], ()
     reach = _reach(comparison)
     lines = []
@@ -69,7 +69,7 @@ def _comparison_row(r: Mapping[str, Any], baseline: str, reach: float, chosen: b
 
 
 def _reach(rows: Iterable[Mapping[str, Any]]) -> float:
-    """How far the interval bars reach: wide enough for estimates, not for the widest interval."""
+    """The scale of the interval bars: wide enough for all estimates, not for all intervals."""
     means = [abs(r["log_ratio"]) for r in rows if r["log_ratio"] is not None]
     bounds = [abs(r[key]) for r in rows for key in ("low", "high") if r[key] is not None]
     finite = [m for m in means if math.isfinite(m)]
@@ -77,11 +77,10 @@ def _reach(rows: Iterable[Mapping[str, Any]]) -> float:
 
 
 def overall_table(outcome: Outcome) -> str:
-    """The best rule against each other one over all unseen tasks, and over each tier of them; empty
-    where it was not done.
+    """The best rule against each rival, over all unseen tasks and over each tier.
 
     Args:
-      outcome: as above; its "overall" has a line for each rival.
+      outcome: as above; its "overall" has a line for each rival. Empty if it has none.
     """
     lines = overall_of(outcome)
     if not lines:

@@ -1,8 +1,8 @@
-"""A small copy of a finished run: what explains its rules, without all that came to nothing.
+"""Makes a small copy of a finished run: its outcome, report, counts and the important ancestries.
 
-A ledger has a row for every candidate and every training run, tens of megabytes for an hour. What
-a reader asks of a finished run is the outcome, the report, and the ancestry of those that came far:
-that is kept, as it was, and so are the numbers of all the others. Single training runs are not.
+A ledger has a row for every candidate and every training run: tens of megabytes for an hour. The
+copy keeps validated candidates with their ancestors, and the counts of all others. It drops the
+results of single training runs.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from .lineage.ancestry import ancestry
 
 
 def trimmed(run: Run, folder: Path) -> Run:
-    """Copies a finished run, its ledger trimmed to the ancestry of what was validated.
+    """Copies a finished run, its ledger trimmed to validated candidates and their ancestors.
 
-    The copy shows, exports and reports as the whole run does. It cannot be repeated from: its
-    configuration can.
+    `show`, `export` and `report` work on the copy as on the original. The copy cannot be resumed; a
+    new run with its configuration repeats the original.
 
     Args:
-      run: finished.
-      folder: of the copy, which does not exist yet.
+      run: a finished run.
+      folder: the folder of the copy, which must not exist.
 
     Raises:
       UserError: the run is not finished, or the folder exists or cannot be written.
@@ -54,7 +54,7 @@ def trimmed(run: Run, folder: Path) -> Run:
 
 
 def _kept(opened: Ledger) -> set[int]:
-    """Candidates that were validated, their ancestors, and what those are duplicates of."""
+    """Validated candidates, their ancestors, and the originals of duplicates among them."""
     outcome = read_outcome(opened)
     assert outcome is not None
     far = {outcome.ordinal, *(f.ordinal for f in outcome.finalists)}

@@ -1,1 +1,1 @@
-"""What chooses among candidates: the funnel, rounds, finalists and the final comparison."""
+"""Selection among candidates: the funnel, rounds, finalists and the final comparison."""

@@ -1,4 +1,4 @@
-"""Rules compared on tasks, each with its learning rate tuned in the same way."""
+"""`evaluate`: compares rules on tasks, each with its learning rate tuned in the same way."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ Pair = tuple[str, str]  # a rule and a task
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Rules compared on tasks.
+    """The result of `evaluate`.
 
     Attributes:
       baseline: the rule that the others are compared with.
       tasks: names.
-      seeds: how many runs of each rule on each task.
-      schedule: what all learning rates were multiplied by at each step.
+      seeds: the number of training runs of each rule on each task.
+      schedule: name of the learning-rate schedule.
       results: one per rule, best first.
       scores: by rule and task.
       tuned: the rules that have a learning rate.
@@ -47,7 +47,7 @@ class Evaluation:
 
     @property
     def unusable(self) -> list[str]:
-        """Tasks on which the baseline diverged, so that nothing can be compared with it."""
+        """Tasks on which the baseline diverged, which no comparison uses."""
         return [task for task in self.tasks if self.scores[self.baseline, task].diverged]
 
     @property
@@ -72,16 +72,16 @@ def evaluate(
     Args:
       programs: by name, the baseline among them.
       baseline: the rule that the others are compared with.
-      workers: who train.
+      workers: the executor.
       seeds: training runs of each rule on each task.
-      schedule: of all learning rates; see `evaluators.schedules`.
-      backend: what trains; unless given, the machine for short runs and the compiled path for long
-        ones, which repay a compilation of their own.
+      schedule: name of the learning-rate schedule; see `evaluators.schedules`.
+      backend: name of the backend. Default: on proxy tasks the machine, if the restricted one
+        suffices; else the fused path, because there training takes longer than compiling.
       report, should_stop: see `scheduling.train`.
 
     Raises:
       UserError: a task cannot be loaded or trained.
-      Stopped: when asked to stop; what was finished is in the user's cache.
+      Stopped: when asked to stop; finished scores stay in the user's cache.
     """
     tiers = workers.tiers()
     fits = {name: _fits_the_plain_machine(program) for name, program in programs.items()}
@@ -117,13 +117,13 @@ def evaluate(
 def trainable(
     programs: Mapping[str, Program], asked: Sequence[str], baseline: str
 ) -> tuple[dict[str, Program], tuple[str, ...]]:
-    """Leaves out what no task can train.
+    """Leaves out rules that need inputs which training does not provide.
 
     Returns:
-      The rest, and a sentence for each that is left out.
+      The other rules, and a sentence for each rule that is left out.
 
     Raises:
-      UserError: it is the baseline, or all that was asked for.
+      UserError: the baseline, or every requested rule, would be left out.
     """
     lacks = {name: refusal(program, Source.TRAINING) for name, program in programs.items()}
     left_out = {name: f"{name} {lack}" for name, lack in lacks.items() if lack}
@@ -135,7 +135,7 @@ def trainable(
 
 
 def _fits_the_plain_machine(program: Program) -> bool:
-    """Whether the machine runs it faster than it compiles; the full machine does not."""
+    """Whether a program runs in the restricted machine; the full one is slower than compiling."""
     try:
         return not assemble(program).full
     except TooLarge:

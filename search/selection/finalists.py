@@ -1,4 +1,4 @@
-"""Who is compared at the end of a search, and who of them is in the hall of fame."""
+"""The finalists of a search, and the Pareto front that decides the hall of fame."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..store.records import Candidate
 
 
 def finalists(config: SearchConfig, ledger: Ledger, rounds: Sequence[Round]) -> list[Finalist]:
-    """The best distinct candidates, simplified: by validation, and then by fitness."""
+    """The best distinct candidates, simplified: first champions by validation, then by fitness."""
     seen: set[str] = set()
     found: list[Finalist] = []
     for candidate, fitness in _best(ledger, rounds):
@@ -59,7 +59,7 @@ def _best(ledger: Ledger, rounds: Sequence[Round]) -> Iterator[tuple[Candidate, 
 
 
 def is_on_front(finalist: Finalist, finalists: Sequence[Finalist]) -> bool:
-    """Whether none is as good, as short and as lean, and better in one of the three."""
+    """Whether a finalist is on the Pareto front of validation score, size and state variables."""
     own = (finalist.validation, finalist.size, finalist.state)
     others = ((f.validation, f.size, f.state) for f in finalists)
     return not any(

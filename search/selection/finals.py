@@ -1,9 +1,10 @@
-"""Choosing the best rule: validation, confirmation by an independent path, final comparison.
+"""Chooses the best rule: validation, confirmation by an independent path, final comparison.
 
-What the evolution optimized proves nothing: it fits its proxies. So the finalists, those that did
-best on validation tasks during the run, have their constants tuned and are ranked on those tasks
-once more, all on the same seeds; none is believed before the fused path has confirmed it on fresh
-seeds; and target tasks, by which nothing is chosen, say how good the best of them is.
+Fitness is no evidence, because the evolution overfits its proxies. So:
+1. The constants of the finalists (the best on validation tasks during the run) are tuned.
+2. They are ranked on the validation tasks again, all on the same new seeds.
+3. A rule counts only if the fused path confirms it on fresh seeds.
+4. The target tasks, which no choice uses, measure how good the best rule is.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ from .finalists import finalists, is_on_front
 from .pruning import MOST_COST, prune, tasks_for
 from .tuning.tune import Tuned, tune
 
-# At least so many seeds confirm a rule; it was chosen by fewer.
+# The minimal number of seeds that confirm a rule; it was selected on fewer.
 FRESH_SEEDS = 5
-# Finalists are told apart by so many times the seeds that made them champions.
+# Finalists are compared on this many times as many seeds as champions.
 FINAL = 4
 
 Say = Callable[[str, str], None]
@@ -46,7 +47,7 @@ def decide(
     """Chooses the best rule of a finished evolution and stores the outcome as a fact.
 
     Raises:
-      Stopped: when asked to stop before; a resumed run goes on from there.
+      Stopped: when asked to stop; a resumed run continues from there.
     """
     if (stored := read_outcome(ledger)) is not None:
         return stored
@@ -54,7 +55,7 @@ def decide(
     found = finals.validated(finals.with_tuned(finalists(config, ledger, rounds)))
     found, winner, scores = finals.confirmed(found)
     if winner is None:
-        # Nothing was better than the baseline where it counts: say so by keeping the starter.
+        # Nothing was confirmed: the result is the rule that the search started from.
         starter = ledger.candidate(0)
         assert starter is not None
         ordinal, fitness = 0, starter.fitness or 0.0
@@ -87,7 +88,7 @@ def decide(
 
 @dataclass(frozen=True)
 class _TunedFact:
-    """A finalist with tuned constants, and what changed, in words."""
+    """A finalist with tuned constants, as stored: its text, and the changes in words."""
 
     program: str
     changes: tuple[str, ...]
@@ -95,7 +96,7 @@ class _TunedFact:
 
 @dataclass(frozen=True)
 class _PrunedFact:
-    """The best rule without what training does not need, and the steps in words."""
+    """The best rule after pruning, as stored: its text, and the steps in words."""
 
     program: str
     steps: tuple[str, ...]
@@ -117,7 +118,7 @@ class _Finals:
         self.say = say
 
     def with_tuned(self, finalists: list[Finalist]) -> list[Finalist]:
-        """Finalists, and beside the first of them the same with tuned constants."""
+        """The finalists, and the first `funnel.tuned` of them once more with tuned constants."""
         proxies = dict.fromkeys((*self.funnel.screen.tasks, *self.funnel.proxy.tasks))
         tuned = [self._tuned(f, proxies) for f in finalists[: self.funnel.tuned]]
         return [*finalists, *(f for f in tuned if f.tuned)]
@@ -163,10 +164,14 @@ class _Finals:
     def confirmed(
         self, finalists: list[Finalist]
     ) -> tuple[list[Finalist], Finalist | None, list[TaskScore]]:
-        """Tries the finalists that no simpler one beats, by the fused path on fresh seeds.
+        """Trains finalists by the fused path on fresh seeds, until enough are tried.
+
+        The first are tried until one is confirmed, then those on the Pareto front (`is_on_front`)
+        until `funnel.confirmed` were tried.
 
         Returns:
-          The finalists; the best that was confirmed, and its scores.
+          All finalists, with the confirmation of those tried; the first that was confirmed or None;
+          its scores.
         """
         winner, scores = None, []
         found = list(finalists)
@@ -200,13 +205,13 @@ class _Finals:
         return jobs_of(program, stage, "fused", FRESH, shared=shared)
 
     def pruned(self, program: Program, winner: Finalist) -> tuple[Program, tuple[str, ...]]:
-        """The rule without what does not change how it trains, and the steps in words.
+        """The best rule without parts that training does not need, and the steps in words.
 
-        The rule as it was, where the shorter one does not hold on the held-out tasks too, or is not
+        Returns the rule unchanged if the shorter one is worse on the validation tasks, or is not
         confirmed.
         """
         whole = program
-        # Of this rule: a run that goes on may take another.
+        # The key names the rule, because a continued run may choose another one.
         key = f"pruned {program_digest(program)}"
         stored = self.ledger.fact_as(key, _PrunedFact)
         if stored is None:
@@ -234,12 +239,16 @@ class _Finals:
         return with_tuned_rate(smaller, scores), stored.steps
 
     def comparison(self, program: Program) -> tuple[tuple[Row, ...], tuple[Overall, ...]]:
-        """The best rule, the baseline and its rivals on the target tasks: by task, and overall."""
+        """Compares the best rule, the baseline and the rivals on the target tasks.
+
+        Returns:
+          A row per task and rule, and the overall result per rule.
+        """
         stage = self.funnel.target
         if not stage.tasks:
             return (), ()
         rules = [program, self.baseline, *self.rivals]
-        # The known rules' scores are the same in every run, so they are kept between runs.
+        # Known rules score the same in every run, so their scores go to the user's cache.
         shared = [False, *[True] * (len(rules) - 1)]
         jobs = [
             job
@@ -259,7 +268,7 @@ class _Finals:
 
 
 def with_tuned_rate(program: Program, scores: list[TaskScore]) -> Program:
-    """The rule with a default learning rate that suits: the median of its tuned ones."""
+    """The rule with the median of its tuned learning rates as default."""
     rates = [s.learning_rate for s in scores if not s.diverged]
     if not rates or LEARNING_RATE not in program.defaults:
         return program

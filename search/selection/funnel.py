@@ -1,8 +1,8 @@
 """The funnel: many cheap trials, few thorough ones, and an independent path for the winner.
 
-screen → proxy (every candidate, each round on fresh problems) → validation (the best of each round,
-then the finalists) → confirmation (fused path, fresh seeds) → target (the final comparison, by
-which nothing is chosen).
+screen → proxy (all candidates, fresh problems each round) → validation (the best of each round,
+then the finalists) → confirmation (fused path, fresh seeds) → target (the final comparison, which
+no choice uses).
 """
 
 from __future__ import annotations
@@ -25,21 +25,20 @@ from ..execution.base import WorkerHung
 from ..execution.jobs import HUNG, Job, Trials, fidelity_from_plain, hung_score
 from ..store.records import Proposal
 
-# A candidate that fails the screen or is stopped early ranks behind one that passed and did this
-# much worse.
+# Added to the fitness (a log-ratio) of candidates that fail the screen or are stopped early.
 UNPROMOTED_PENALTY = 0.5
-# How many times during a candidate's training run it is compared with the baseline; what that
-# saves, and whom it stops in error, is printed by benchmarks/early_stopping.py.
+# The number of early-stopping checks in a training run. benchmarks/early_stopping.py prints the
+# compute saved, and how many good candidates are stopped in error.
 CHECKPOINTS = 5
 
 
 def round_fidelity(stage: Stage, task: str, number: int) -> Fidelity:
-    """How thoroughly rules are tried on a task in a round, whose seeds no other round has."""
+    """The fidelity for a task in a round. Each round has its own seeds."""
     return fidelity(stage, task, number * stage.seeds, CHECKPOINTS)
 
 
 def proxy_jobs(program: Program, config: SearchConfig, number: int) -> list[Job]:
-    """A rule on all that candidates are trained on in a round."""
+    """The jobs of one rule on the screen and proxy tasks of a round."""
     stages = (config.funnel.screen, config.funnel.proxy)
     return [
         Job(program, task, round_fidelity(stage, task, number), config.backend)
@@ -49,18 +48,18 @@ def proxy_jobs(program: Program, config: SearchConfig, number: int) -> list[Job]
 
 
 class CandidateTrainer:
-    """Screen, then proxies for those that pass; a worker does both in one go."""
+    """Sends the candidates of one round to workers, each for screen and proxies in one request."""
 
     def __init__(
         self, trials: Trials, config: SearchConfig, number: int, curves: Mapping[str, BaselineCurve]
     ) -> None:
-        """For one round.
+        """Prepares a round.
 
         Args:
-          trials: who train, and where results are kept.
-          config: of the search.
-          number: the round's, from 0; each has seeds of its own.
-          curves: the baseline's on the round's problems, by task.
+          trials: the workers and the store of results.
+          config: the search's.
+          number: the round's number, from 0.
+          curves: the baseline's curves on the round's problems, by task.
         """
         self._trials = trials
         stages = [
@@ -72,7 +71,7 @@ class CandidateTrainer:
             task: trials.trial(task, f, config.backend) for task, f in self._tried.items()
         }
         funnel = config.funnel
-        # What is the same for every candidate.
+        # The part of the request that all candidates share.
         self._request = {
             "do": "candidate",
             "stages": [[(task, vars(f)) for task, f in stage] for stage in stages],
@@ -88,11 +87,11 @@ class CandidateTrainer:
 
         Args:
           candidate: to be trained.
-          is_new: whether no earlier session can have trained it on any task.
+          is_new: whether it has no stored scores from an earlier session.
 
         Returns:
-          What `train_candidate` returns; where workers hang at it, that it diverged, and HUNG with
-          the task.
+          A future of what `train_candidate` returns. If workers hang on it, the fitness is
+          infinite, and HUNG holds the task.
         """
         known = {}
         for task, key in self._keys.items() if not is_new else ():
@@ -103,13 +102,13 @@ class CandidateTrainer:
         return self._trials.workers.submit(request, what, ahead=True, on_hang=self._hung)
 
     def _hung(self, error: WorkerHung) -> dict[str, Any]:
-        """What a candidate gets at which workers hang. Resumed, a run finds it in the ledger."""
+        """The answer for a candidate on which workers hang; it is stored like any other."""
         task = error.task
         scores = {task: hung_score(task, self._tried[task])} if task in self._tried else {}
         return {"fitness": math.inf, "scores": scores, HUNG: task}
 
     def keep(self, trained: Iterable[tuple[Proposal, Mapping[str, Any]]]) -> None:
-        """Stores the new scores of candidates, given with what `train_candidate` returned."""
+        """Stores the new scores in the answers of `train_candidate`."""
         self._trials.results.record(
             (candidate.digest, *self._keys[task], score)
             for candidate, answer in trained
@@ -128,32 +127,32 @@ def train_candidate(
     known: Mapping[str, str],
     score: Callable[[Job, EarlyStopping], TaskScore],
 ) -> dict[str, Any]:
-    """Trains a candidate. This is what a worker runs, so all but `score` is plain data.
+    """Trains a candidate, in a worker; so all arguments but `score` are plain data.
 
     Args:
       program: the candidate's text.
       stages: screen and proxy: tasks, each with its fidelity.
       path: name of the backend.
       promote_within, early_stopping, most_gain: see `Funnel`.
-      curves: by task, the baseline's `BaselineCurve`. known: the candidate's scores that are known.
+      curves: the baseline's `BaselineCurve` by task. known: stored scores of the candidate by task.
       score: trains one job, unless early stopping ends it.
 
     Returns:
-      "fitness", and by task the "scores" that were not known.
+      "fitness", and the new "scores" by task.
     """
     parsed = parse(program)
     ratios: list[float] = []
     new: dict[str, str] = {}
 
     def train_on(stage: Sequence[tuple[str, dict[str, Any]]]) -> float | None:
-        """Its log-ratio on the task of a stage where it was stopped early; None if it was not."""
+        """The log-ratio on the task where it diverged or was stopped early; None if it passed."""
         for task, tried in stage:
             curve = curve_from_plain(curves[task])
             if task in known:
                 found = score_from_json(known[task])
             else:
                 job = Job(parsed, task, fidelity_from_plain(tried), path)
-                # Nobody looks at a candidate's curve again.
+                # Curves of candidates are not needed later.
                 found = replace(
                     score(job, EarlyStopping(curve, early_stopping)), curve=(), curve_steps=()
                 )

@@ -1,8 +1,8 @@
-"""Simplification by effect: what does not change how a rule trains goes.
+"""Pruning: removes from a rule what does not change how it trains.
 
-The cheapest of all programs that lack one call or hold a rounder constant is trained beside the
-rule, on tasks that nothing was selected on, with the same seeds and learning rates; where it is not
-worse, it takes the rule's place, and so on until nothing more can go.
+Candidates are all programs with one call less or one constant rounded, the simplest first. Each is
+trained beside the rule, on tasks that no selection used, with the same seeds and learning rates. If
+it is not worse it replaces the rule, and the search starts again, until no candidate is accepted.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from ..config.stages import MOVES
 from ..execution.jobs import Job, Trials
 from ..filters.trial import try_out
 
-# Cheap tasks of several families, the validation tier first. Those that a rule was selected on, or
-# is to be judged by, are passed over, and the first three of the rest are used.
+# Cheap tasks of several families, the validation tier first. Used are the first three on which the
+# rule was neither selected nor will be compared.
 _TASKS = (
     "cancer_mlp",
     "photo_siren",
@@ -42,12 +42,13 @@ _TASKS = (
     "text_transformer",
 )
 _TASK_COUNT = 3
-# Training is cut here: an effect that shows only later is out of reach anyway.
+# Training stops after this many steps; effects that need longer are not detected.
 MOST_STEPS = 200
 SEEDS = 6
-# A change may cost this much, as a log-ratio, if its interval has zero within.
+# The largest accepted cost of a change, as a log-ratio, provided that its interval contains zero.
 MOST_COST = 0.01
-# On the first seeds of the first task, one that is so much worse is not tried any further.
+# A change that costs more than `_HOPELESS` on the first seeds of the first task is rejected at
+# once.
 _SCREEN_SEEDS = 2
 _HOPELESS = 0.05
 
@@ -56,12 +57,12 @@ Rates = Mapping[str, Grid]  # by task
 
 @dataclass(frozen=True)
 class Pruned:
-    """One step.
+    """One accepted step.
 
     Attributes:
-      name: what was done. after: the program then.
-      effect: on the validation loss, relative to the program before, as a log-ratio; None for what
-        changes only the learning rate's unit.
+      name: the change in words. after: the program after it.
+      effect: the log-ratio of validation losses, after over before; None if only the unit of the
+        learning rate changed.
     """
 
     name: str
@@ -70,7 +71,7 @@ class Pruned:
 
 
 def tasks_for(taken: Sequence[str] = ()) -> tuple[str, ...]:
-    """The tasks to judge steps by, for a rule that was selected on, or is compared on, others."""
+    """The tasks for pruning, without those in `taken` (used for selection or comparison)."""
     return tuple(name for name in _TASKS if name not in taken)[:_TASK_COUNT]
 
 
@@ -87,11 +88,11 @@ def prune(
     """Steps towards a simpler program that trains as well.
 
     Args:
-      program: simplified already.
+      program: the rule, already simplified exactly.
       tasks: names of tasks that the rule was not selected on.
-      trials: who train, on these tasks, and where results are kept.
-      say: told what is being tried.
-      seeds: of every task. most_steps: of training.
+      trials: the workers, with these tasks loaded, and the store of results.
+      say: called with each change before it is tried.
+      seeds: the number of seeds per task. most_steps: the longest training.
       schedule: of the learning rate; see `evaluators.schedules`.
 
     Raises:
@@ -131,7 +132,8 @@ def _candidates(program: Program) -> list[tuple[str, Program]]:
             check_fits(smaller)
         except TooLarge:
             continue
-        # The tasks to judge by need not have what divides zero by zero: weights without a gradient.
+        # Rejected if newly non-finite on some probe. Pruning tasks may lack what reveals a division
+        # of zero by zero, such as weights without a gradient.
         if (finite & ~try_out(smaller).finite).any():
             continue
         simple = simplify(smaller)
@@ -167,7 +169,7 @@ class _Judge:
         return {task: score.learning_rates for task, score in found.items()}
 
     def effect(self, program: Program, current: Program, rates: Rates) -> Estimate | None:
-        """What it costs to have one program in the place of another; None if too much."""
+        """The effect of replacing `current` by `program`; None if that costs too much."""
         one = {task: rates[task] for task in self._tasks[:1]}
         first = self._differences(program, current, one, self._seeds[:_SCREEN_SEEDS])
         if not first.mean() <= _HOPELESS:
@@ -187,7 +189,7 @@ class _Judge:
         self, program: Program, rates: Rates, seeds: tuple[int, ...]
     ) -> dict[str, TaskScore]:
         """A program's scores by task, each on its grid."""
-        # A seed at a time, so that all workers have something to do.
+        # One job per seed, so that all workers are busy.
         jobs = [
             Job(program, task, self._fidelity(grid, seed, task), "machine")
             for task, grid in rates.items()

@@ -1,6 +1,6 @@
-"""What happens between rounds: the best go to validation, and a search that is stuck starts afresh.
+"""Between rounds: which candidates are validated, and whether the search restarts.
 
-Pure, as the evolution is: who trains is told what to validate, and tells what came out.
+Pure functions: the caller trains the champions and passes their validation scores back.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from ..strategies.state import Individual, Population, SearchState
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What validation has said so far.
+    """The results of validation so far.
 
     Attributes:
       seen: candidates that were validated.
       best, value: the best of them, and its mean log-ratio to the baseline.
-      values: of each round since the population last started afresh, its best value.
-      restarts: how often the population has started afresh.
+      values: the best value of each round since the last restart.
+      restarts: the number of restarts.
     """
 
     seen: frozenset[int] = frozenset()
@@ -33,9 +33,10 @@ class Standing:
 
 
 def champions(state: SearchState, standing: Standing, most: int) -> Population:
-    """The fittest candidates that are alive and were not validated yet.
+    """The fittest living candidates that were not validated yet.
 
-    Those that were tried more than once come first.
+    Those trained in more than one round come first, because the fitness of the others is a single
+    lucky draw more often.
     """
     found: dict[int, Individual] = {}
 
@@ -55,16 +56,16 @@ def champions(state: SearchState, standing: Standing, most: int) -> Population:
 def after_validation(
     state: SearchState, standing: Standing, validated: Sequence[tuple[Individual, float]]
 ) -> tuple[Standing, Population]:
-    """What follows from a round's validation.
+    """Updates the standing with a round's validation, and restarts a search that is stuck.
 
     Args:
       state: at the end of the round.
-      standing: before it.
+      standing: before the round's validation.
       validated: champions with their mean log-ratio to the baseline on the validation tasks.
 
     Returns:
-      The standing after it, and what the population starts from afresh: the start or the best, by
-      turns; empty where it goes on.
+      The new standing, and the population to restart from: alternately the initial rules and the
+      best validated candidate; empty if the search goes on.
     """
     best, value = standing.best, standing.value
     for individual, found in validated:
@@ -82,9 +83,9 @@ def after_validation(
 
 
 def _is_stuck(values: Sequence[float], patience: int) -> bool:
-    """Whether so many rounds did no better than as many before, by the median.
+    """Whether the last `patience` rounds have no lower median than the `patience` before them.
 
-    By the best, a search would seem stuck for long after a round that was lucky.
+    The median, because after one lucky round the minimum would not improve for long.
     """
     if not patience or len(values) < 2 * patience or len(values) % patience:
         return False

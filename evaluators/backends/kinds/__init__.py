@@ -1,1 +1,1 @@
-"""What trains rules, a module each; see `backends.base`."""
+"""The backends, one per module; see `backends.base`."""

@@ -1,7 +1,7 @@
-"""The fused path: each rule is compiled into a loop of its own.
+"""The fused path: each rule is compiled into its own training loop.
 
-It pays where a run takes longer than its compilation, and it confirms what the machine reports:
-the two share nothing between rule and loop but the table of primitives.
+It is faster if a run takes longer than its compilation. It also confirms the machine's results: the
+two implementations of a rule share only the table of primitives.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Array = jax.Array
 class _Fused:
     def __init__(self, problems: Problems, progress: Callable[[], None]) -> None:
         self._problems, self._progress = problems, progress
-        # The rule trained last, whose grid may move.
+        # The last rule, cached because its grid may move.
         self._last: tuple[Program, TrainingLoop] | None = None
 
     def refusal(self, program: Program) -> str:

@@ -1,4 +1,4 @@
-"""The machine: a rule is data for one compiled loop, so that it costs no compilation."""
+"""The machine as a backend: rules are data for one compiled loop, so they need no compilation."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from ..stepper import Stepper
 
 Array = jax.Array
 
-# Schedules are computed for a multiple of so many steps, because each number compiles anew.
+# Schedules are padded to a multiple of this many steps, because each length is compiled separately.
 SCHEDULED = 128
 
 
 class _Machine:
     def __init__(self, problems: Problems, progress: Callable[[], None]) -> None:
-        # The full machine compiles only when a program needs it.
+        # The full machine is compiled only when a program needs it.
         self._loops = {
             full: TrainingLoop(problems, partial(_stepper, problems, full), progress)
             for full in (False, True)
@@ -50,7 +50,7 @@ class _Machine:
         stop: Stop | None = None,
         hyperparameters: Hyperparameters | None = None,
     ) -> list[TrainingResult]:
-        """Values of hyperparameters need a little more of the machine's room."""
+        """As in `Backend`; with `hyperparameters` a program takes slightly more room."""
         return [self._train(program, fidelity, stop, hyperparameters) for program in programs]
 
     def _train(
@@ -62,7 +62,8 @@ class _Machine:
     ) -> TrainingResult:
         bytecode = assemble(program, bound_hyperparameters=hyperparameters is None)
         tables = bytecode.arrays()
-        # Every replicate has constants of its own, equal or not: one compilation serves both.
+        # Constants are stored per replicate even if equal, so that one compilation serves both
+        # cases.
         values = {**program.defaults, **(hyperparameters or {})}
         tables["constants"] = bytecode.constants_for(values, len(fidelity.learning_rates))
 

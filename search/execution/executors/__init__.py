@@ -1,1 +1,1 @@
-"""Who trains: an executor each; see `execution.base`."""
+"""The executors, one per file or folder; see `execution.base`."""

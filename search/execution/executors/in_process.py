@@ -1,6 +1,6 @@
-"""This process itself: each request is answered as it is submitted, for debuggers and notebooks.
+"""Trains in this process: `submit` returns when the answer is there. For debuggers and notebooks.
 
-A task that hangs or dies takes the search with it; the ledger holds what was finished.
+A task that hangs or crashes takes the search with it; the ledger holds all finished results.
 """
 
 from __future__ import annotations

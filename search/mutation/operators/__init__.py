@@ -1,1 +1,1 @@
-"""Mutations; see `mutation.base`."""
+"""The mutations, by theme; see `mutation.base`."""

@@ -1,7 +1,7 @@
 """Small edits, as in the Lion paper's section on search.
 
-Insert a statement, delete one, or modify one; multiply a constant by 2**N(0, 1); and what the paper
-does not have, a further running average.
+Insert, delete or modify a statement; multiply a constant by 2**N(0, 1). Not in the paper: add a
+running average.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ from ..base import (
     with_value,
 )
 
-# Nothing is learned from their average.
+# Inputs whose values are known in advance; a running average of them is pointless.
 _KNOWN_AHEAD = {name for name in READABLE if INPUTS[name].known_ahead}
 
 
 def insert(program: Program, rng: random.Random, space: Space) -> Draft | None:
-    """A new statement at a random place: a random primitive of random arguments.
+    """Inserts a statement at a random place: a random primitive with random arguments.
 
-    Mostly it changes a variable, and reads what that was: one that only overwrites it throws away
-    what the program has computed, and hardly ever trains.
+    Usually it assigns to an existing variable and also reads it. Without that, the insertion would
+    discard what the program has computed, and the child would hardly ever train.
     """
     position = rng.randint(0, len(program.body))
     names = names_before(program, position, space)
@@ -69,7 +69,7 @@ def insert(program: Program, rng: random.Random, space: Space) -> Draft | None:
 
 
 def delete(program: Program, rng: random.Random, space: Space) -> Draft | None:
-    """One statement less."""
+    """Deletes a random statement."""
     if not program.body:
         return None
     position = rng.randrange(len(program.body))
@@ -79,7 +79,7 @@ def delete(program: Program, rng: random.Random, space: Space) -> Draft | None:
 
 
 def modify(program: Program, rng: random.Random, space: Space) -> Draft | None:
-    """Another primitive or another argument somewhere in one statement."""
+    """Replaces a primitive or an argument somewhere in one statement."""
     position = rng.randint(0, len(program.body))
     old = program.result if position == len(program.body) else program.body[position].value
     nodes = subexpressions(old)
@@ -98,7 +98,7 @@ def modify(program: Program, rng: random.Random, space: Space) -> Draft | None:
 
 
 def scale_constant(program: Program, rng: random.Random, space: Space) -> Draft | None:
-    """One literal or hyperparameter times 2**N(0, 1); the learning rate is tuned instead."""
+    """Multiplies a literal or hyperparameter by 2**N(0, 1); never lr, which is tuned instead."""
     places = [
         (position, index, node)
         for position, expr in enumerate(program.expressions())
@@ -118,7 +118,7 @@ def scale_constant(program: Program, rng: random.Random, space: Space) -> Draft 
 
 
 def add_state(program: Program, rng: random.Random, space: Space) -> Draft | None:
-    """A new running average of something, read in place of it in one statement."""
+    """Adds a running average of an expression in one statement, which then reads the average."""
     position = rng.randint(0, len(program.body))
     old = program.result if position == len(program.body) else program.body[position].value
     unaveraged = {h.name for h in program.hyperparameters} | _KNOWN_AHEAD
@@ -179,7 +179,9 @@ def _with_default(
 
 
 def _scaled(value: float, rng: random.Random) -> float:
-    """Times 2**N(0, 1), to three digits. A decay rate near one moves in its distance from one."""
+    """Multiplies by 2**N(0, 1) and rounds to five digits. For a value between 0.5 and 1, half of
+    the time its distance from 1 is multiplied instead, as suits a decay rate.
+    """
     factor = 2.0 ** rng.gauss(0.0, 1.0)
     scaled = 1 - (1 - value) * factor if 0.5 < value < 1 and rng.random() < 0.5 else value * factor
     if not math.isfinite(scaled) or abs(scaled) > 1e12:

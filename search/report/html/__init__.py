@@ -1,1 +1,1 @@
-"""The parts that pages are made of."""
+"""Building blocks of the report's pages: `page` for text and tables, `plot` for charts."""

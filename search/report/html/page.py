@@ -51,7 +51,7 @@ dd small{font-size:.85rem;color:var(--soft)}
 
 
 def text(value: object) -> str:
-    """Text made safe to stand in a page, also within a quoted attribute."""
+    """Text escaped for HTML, also within a quoted attribute."""
     return escape(printable(str(value)))
 
 
@@ -82,12 +82,12 @@ def page(title: str, body: Iterable[str], style: str = "") -> str:
 
 
 def section(title: str, *body: str) -> str:
-    """A heading and what stands under it, which is HTML that is safe already."""
+    """A heading and a body of HTML that is safe already."""
     return "\n".join(["<section>", f"<h2>{text(title)}</h2>", *body, "</section>"])
 
 
 def paragraph(words: str, css: str = "") -> str:
-    """A paragraph of plain words, with `commands` set apart; numbers keep their percent sign."""
+    """A paragraph of plain text; `commands` become code, and " %" does not wrap."""
     inner = re.sub("`([^`]+)`", r"<code>\1</code>", text(words))
     inner = inner.replace(" %", "\N{NO-BREAK SPACE}%")
     return f'<p class="{css}">{inner}</p>' if css else f"<p>{inner}</p>"
@@ -99,21 +99,21 @@ def code_block(source: str) -> str:
 
 
 def bullets(items: Sequence[str], most: int) -> str:
-    """A list of plain words; folded where it is longer than `most`."""
+    """A list of plain text; folded if it is longer than `most`."""
     inner = "".join(f"<li>{text(item)}</li>" for item in items)
     listed = f"<ul>{inner}</ul>"
     return listed if len(items) <= most else folded(f"all {len(items):,}", listed)
 
 
 def folded(title: str, inner: str, *, open: bool = False) -> str:
-    """HTML that is safe already, under a title that unfolds it."""
+    """A title that unfolds HTML, which is safe already."""
     return (
         f"<details{' open' if open else ''}><summary>{text(title)}</summary>\n{inner}\n</details>"
     )
 
 
 def table(head: Sequence[str], rows: Iterable[str], numeric: Iterable[int] = ()) -> str:
-    """A table that scrolls sideways where the screen is narrow.
+    """A table that scrolls sideways on a narrow screen.
 
     Args:
       head: column titles, plain text. rows: `row(...)`s. numeric: columns aligned to the right.
@@ -139,7 +139,7 @@ def wide_row(cell: str, columns: int, css: str = "") -> str:
 
 
 def row_group(title: str, columns: int) -> str:
-    """A row that names the rows under it."""
+    """A row with a title for the rows below it."""
     return f'<tr><th scope="rowgroup" colspan="{columns}">{text(title)}</th></tr>'
 
 

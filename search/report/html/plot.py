@@ -17,7 +17,7 @@ from .page import text
 T = TypeVar("T")
 
 SIZE = 1000  # the plot's own units, both ways
-# Above the axis, a strip for what is off it.
+# The height of the strip above the axis for values that are off it.
 _STRIP = 90
 # What fails the screen or is stopped early is ranked behind by 0.5, so nothing beyond this is a
 # loss that was measured on all proxies.
@@ -61,7 +61,7 @@ class Axis:
     over: bool
 
     def y(self, value: float) -> int:
-        """Where a value is drawn; what is above the axis ends at its edge."""
+        """The vertical position of a value, clipped at the upper end of the axis."""
         share = (self.high - min(value, self.high)) / (self.high - self.low)
         return round(_STRIP + (SIZE - _STRIP) * share)
 
@@ -72,12 +72,12 @@ class Axis:
         return [self.step * i for i in range(first, last + 1)]
 
     def back(self) -> Iterator[str]:
-        """The paths behind all others: the grid, and the baseline at zero."""
+        """The background: the grid, and the baseline at zero."""
         yield path("grid", "".join(f"M0 {self.y(tick)}H{SIZE}" for tick in self.ticks))
         yield path("base", f"M0 {self.y(0)}H{SIZE}")
 
     def labels(self, baseline: str) -> Iterator[str]:
-        """What stands beside the axis, placed in percent of the plot."""
+        """The labels beside the axis, positioned in percent of the plot."""
 
         def beside(tick: float) -> str:
             return f'style="top:{100 * self.y(tick) / SIZE:g}%"'
@@ -90,10 +90,10 @@ class Axis:
 
 
 def axis(low: float, high: float, values: Iterable[float]) -> Axis:
-    """An axis of round numbers that holds zero and reaches from `low` to `high`, in percent.
+    """An axis of round numbers, in percent, that contains zero, `low` and `high`.
 
     Args:
-      low, high: what it must hold. values: all that there are, some perhaps above.
+      low, high: the range to show. values: all values; some may be above `high`.
     """
     low, high = min(low, 0.0), max(high, 0.0)
     step = round_step(max(high - low, 0.1) / 8)
@@ -113,14 +113,14 @@ def figure(
     below: str,
     caption: str,
 ) -> str:
-    """A plot with what stands around it.
+    """A plot with legend, axis titles, labels and caption.
 
     Args:
-      legend: colour, shape ("", "rule", "square" or "mark") and words of each kind of thing.
+      legend: (colour, shape, words) of each series; shapes are "", "rule", "square" and "mark".
       title: of the vertical axis. below: of the horizontal one.
-      summary: what the plot shows, in words, for who cannot see it.
+      summary: the content in words, for screen readers.
       shapes: SVG. labels: HTML, safe already.
-      caption: plain words.
+      caption: plain text.
     """
     kinds = "".join(
         f'<span><i class="{shape}" style="background:var(--{colour})"></i>{text(words)}</span>'
@@ -146,24 +146,24 @@ def figure(
 
 
 def path(css: str, d: str, title: str = "") -> str:
-    """An SVG path, with words that a pointer brings up."""
+    """An SVG path with an optional tooltip."""
     inner = f"><title>{text(title)}</title></path>" if title else "/>"
     return f'<path class="{css}" d="{d}"{inner}'
 
 
 def round_step(width: float) -> float:
-    """The next 1, 2 or 5 times a power of ten."""
+    """The smallest 1, 2 or 5 times a power of ten that is at least `width`."""
     power = 10.0 ** math.floor(math.log10(width))
     return next(power * m for m in (1, 2, 5, 10) if power * m >= width * 0.999)
 
 
 def evenly(items: Sequence[T], most: int) -> Sequence[T]:
-    """All of them, or an even choice that ends with the last."""
+    """The items, thinned evenly to at most `most`, with the last one kept."""
     if len(items) <= most:
         return items
     return [items[(i + 1) * len(items) // most - 1] for i in range(most)]
 
 
 def signed(value: float) -> str:
-    """A number of percent: "+5", "−2.5", "0"."""
+    """A percentage with its sign: "+5", "−2.5", "0"."""
     return "0" if value == 0 else f"{value:+,.3g}".replace("-", MINUS)

@@ -1,1 +1,1 @@
-"""Who descends from whom."""
+"""The lineage of a run: `ancestry` of one candidate, `graph` of all, and file formats."""

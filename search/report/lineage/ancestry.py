@@ -1,4 +1,4 @@
-"""The ancestry of a candidate: from a starter to it, and what each mutation did."""
+"""The ancestry of a candidate, and what each mutation changed."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Ancestor:
 
     Attributes:
       candidate: as in the ledger.
-      difference: its fitness minus its parent's; None where either has none or diverged.
-      diff: what changed in the program's text against the parent's, as lines that start with
-        "+", "-" or " "; empty for a starter.
+      difference: its fitness minus its parent's; None if either is missing or infinite.
+      diff: the difference between the program texts of parent and child, as lines that start with
+        "+", "-" or " "; empty for the root.
     """
 
     candidate: Candidate
@@ -42,13 +42,13 @@ def ancestry(ledger: Ledger, ordinal: int) -> tuple[Ancestor, ...]:
     """The ancestors of a candidate and itself, root first.
 
     Raises:
-      UserError: there is no such candidate, or its line is broken.
+      UserError: there is no such candidate, or an ancestor is missing from the ledger.
     """
     return as_steps(reversed(list(_upwards(ledger, ordinal))))
 
 
 def as_steps(line: Iterable[Candidate]) -> tuple[Ancestor, ...]:
-    """Candidates, each the parent of the next, with what changed between them."""
+    """Ancestors from candidates, each of which is the parent of the next."""
     steps: list[Ancestor] = []
     parent: Candidate | None = None
     for candidate in line:
@@ -69,7 +69,7 @@ def difference(parent: Candidate | None, child: Candidate) -> float | None:
 def text_diff(old: str, new: str) -> tuple[str, ...]:
     """The lines that differ, with "-" or "+" before them, and a line of context around them."""
     lines = difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=1)
-    # The first two lines name files, and there are none.
+    # The first two lines are file names, which do not apply.
     return tuple(line for i, line in enumerate(lines) if i > 1 and not line.startswith("@@"))
 
 
@@ -81,7 +81,7 @@ def _upwards(ledger: Ledger, ordinal: int) -> Iterator[Candidate]:
         raise UserError(f"this run has no candidate {ordinal}; its candidates: {numbers}")
     yield candidate
     while (parent := candidate.parent) is not None:
-        # A parent is an earlier candidate, or the ledger refuses to read it: this ends.
+        # This loop ends: the ledger refuses a parent that is not an earlier candidate.
         found = ledger.candidate(parent)
         if found is None:
             raise ledger.damaged(

@@ -1,6 +1,6 @@
 """A lineage graph in the formats of other programs: JSON, GraphML, GEXF and DOT.
 
-Program text and changes are data. Whatever is in them, the file stays well-formed.
+Files are well-formed whatever characters program texts and changes contain.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import networkx as nx
 from ....evaluators.formatting import clipped, percent, printable
 from .text import repeats
 
-# Keys that every node of the JSON has, null where there is nothing.
+# Keys that every node has in JSON; null if there is no value.
 _OPTIONAL = {"fitness": None, "reason": None, "duplicate_of": None}
 
 
@@ -41,7 +41,7 @@ def to_graphml(graph: nx.DiGraph) -> str:
 def to_gexf(graph: nx.DiGraph) -> str:
     """GEXF 1.2, for Gephi and networkx."""
     text = "\n".join(nx.generate_gexf(_for_xml(graph), version="1.2draft"))
-    # networkx writes today's date; the same run is to give the same file.
+    # Without networkx's date of today, so that the same run gives the same file.
     return re.sub(r' lastmodifieddate="[^"]*"', "", text, count=1) + "\n"
 
 
@@ -77,7 +77,7 @@ def _quoted(text: str) -> str:
 
 
 def _for_xml(graph: nx.DiGraph) -> nx.DiGraph:
-    """A copy whose text XML can hold."""
+    """A copy without characters that XML forbids."""
     copy = nx.DiGraph(**graph.graph)
     copy.add_nodes_from((n, _cleaned(attributes)) for n, attributes in graph.nodes(data=True))
     copy.add_edges_from((a, b, _cleaned(attributes)) for a, b, attributes in graph.edges(data=True))

@@ -1,4 +1,4 @@
-"""Who descends from whom: the lineage of a run as a graph, and its file formats.
+"""The lineage of a run as a networkx graph, and its file formats.
 
 graph = lineage_graph(ledger)                 # the whole run
 graph = lineage_graph(ledger, ordinal=412)    # one candidate and its ancestors
@@ -51,7 +51,7 @@ def write(graph: nx.DiGraph, format: str) -> str:
     """The graph in one of `FORMATS`.
 
     Raises:
-      UserError: naming the formats that there are.
+      UserError: there is no such format; names those that there are.
     """
     if format not in FORMATS:
         raise UserError(
@@ -69,12 +69,12 @@ def lineage_graph(ledger: Ledger, *, ordinal: int | None = None) -> nx.DiGraph:
       ordinal: only this candidate and its ancestors; None for the whole run.
 
     Returns:
-      A graph whose nodes are ordinals. Nodes carry `change`, `program`, `digest`, `status`,
-      `statements` (the size in lines) and `diverged`; `fitness` (mean log-ratio to the baseline,
-      finite), `reason` (of a rejection, or how a candidate repeats another) and `duplicate_of`
-      (whom it repeats, as a duplicate or trained again) only where there is one. Edges carry
-      `change`, and `difference` (child's fitness minus parent's) where both are finite. The
-      graph's own attribute `candidate` is the ordinal that was asked for.
+      A graph whose nodes are ordinals. Every node has `change`, `program`, `digest`, `status`,
+      `statements` (the size in lines) and `diverged`. Some have `fitness` (mean log-ratio to the
+      baseline, finite), `reason` (of a rejection, or the kind of duplicate) and `duplicate_of` (the
+      original of a duplicate or of a re-evaluation). Edges have `change`, and `difference` (child's
+      fitness minus parent's) if both are finite. The graph attribute `candidate` is `ordinal`, if
+      given.
 
     Raises:
       UserError: there is no such candidate.
@@ -108,11 +108,11 @@ def _attributes(candidate: Candidate) -> dict[str, str | int | float | bool]:
         "program": candidate.program,
         "digest": candidate.digest,
         "status": candidate.status,
-        # Lines after the signature; parsing 20,000 programs to count calls would take seconds.
+        # Counted in lines, because parsing 20,000 programs to count calls would take seconds.
         "statements": candidate.program.rpartition('"""')[2].count("\n") - 1,
         "diverged": fitness is not None and not math.isfinite(fitness),
     }
-    # The file formats have no null and no infinity, so what does not exist is left out.
+    # Missing and infinite values are left out, because not all file formats have null and infinity.
     if fitness is not None and math.isfinite(fitness):
         attributes["fitness"] = fitness
     if candidate.reason:

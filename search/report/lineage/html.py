@@ -1,4 +1,4 @@
-"""The ancestry of a rule as HTML: what each mutation did to the program and to its score."""
+"""The ancestry of a rule as HTML: how each mutation changed the program and its score."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from .text import best_candidates, to_text
 if TYPE_CHECKING:
     import networkx as nx  # takes longer to import than all else here
 
-# Of a long ancestry, this many steps from either end.
+# The steps shown of a long ancestry, from its start and from its end.
 FIRST_STEPS, LAST_STEPS = 20, 100
-# Up to this many steps the program's changes are unfolded.
+# Up to this many steps, the changes of the program are unfolded.
 _UNFOLDED = 25
 
 STEPS_STYLE = """
@@ -56,8 +56,8 @@ def steps_html(steps: tuple[Ancestor, ...], simplified: str | None = None) -> st
         diff = text_diff(steps[-1].candidate.program, simplified)
         head = '<div class="step"><b>simplified</b></div>'
         words = (
-            "the same rule in fewer words, with a name and a learning rate that suits the proxies;"
-            " its constants may be tuned, and what training does not need removed"
+            "the rule simplified, with a name and the learning rate tuned on the proxies; its"
+            " constants may be tuned too, and parts that training does not need removed"
         )
         items.append(
             f'<li>{head}<p class="change">{words}</p>{_diff(diff, unfolded=True)}</li>'
@@ -85,8 +85,8 @@ def to_html(graph: nx.DiGraph) -> str:
         line = ancestors(graph, ordinal) | {ordinal}
         steps = as_steps(_candidate(graph, node) for node in sorted(line))
         note = (
-            "Loss is relative to the baseline on the proxies; lower is better. Where parent and"
-            " child were trained in different rounds, their problems differ too."
+            "Loss is relative to the baseline on the proxies; lower is better. A parent and child"
+            " of different rounds were trained on different problems."
         )
         body.append(
             section(
@@ -110,7 +110,7 @@ def _step(step: Ancestor, unfolded: bool) -> str:
 
 
 def _effect(step: Ancestor) -> str:
-    gain, same = step.difference, _twin(step.candidate)
+    gain, same = step.difference, _duplicate_words(step.candidate)
     if step.candidate.parent is None:
         return '<span class="soft">starter</span>'
     if step.candidate.status == "rejected":
@@ -126,8 +126,8 @@ def _effect(step: Ancestor) -> str:
     )
 
 
-def _twin(candidate: Candidate) -> str:
-    """Whom a candidate repeats, to follow other words; empty if nobody."""
+def _duplicate_words(candidate: Candidate) -> str:
+    """Which candidate this one is a duplicate of, as a clause; empty if of none."""
     if candidate.duplicate_of is None:
         return ""
     words = f", the same as candidate {candidate.duplicate_of}"

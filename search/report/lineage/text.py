@@ -1,4 +1,4 @@
-"""A lineage as plain text, of bounded length however long the run was."""
+"""A lineage as plain text, at most a few hundred lines however long the run was."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ...store.records import ALIKE
 if TYPE_CHECKING:
     import networkx as nx  # takes longer to import than all else here
 
-# Of one candidate's ancestry, this many steps from either end.
+# The steps shown of one candidate's ancestry, from its start and from its end.
 FIRST_STEPS, LAST_STEPS = 10, 40
-# Of a whole run, the lines that lead to this many of its best candidates.
+# The number of best candidates whose ancestry is shown of a whole run.
 BEST = 20
 _CHANGE_WIDTH = 100
 _PROGRAM_LINES = 80
@@ -22,15 +22,15 @@ _PROGRAM_LINES = 80
 def to_text(graph: nx.DiGraph) -> str:
     """The ancestry of one candidate step by step, or the family tree of a run's best candidates.
 
-    A run's tree shows starters, the best candidates, and where the lines to them part; what lies
-    between is counted. So the text has at most a few hundred lines.
+    The tree shows its roots, the best candidates, and their last common ancestors. Other candidates
+    between them are only counted.
     """
     lines = _ancestry(graph) if "candidate" in graph.graph else _tree(graph)
     return "\n".join(lines) + "\n"
 
 
 def best_candidates(graph: nx.DiGraph, most: int = BEST) -> list[int]:
-    """The trained candidates of lowest fitness, best first; each counts once."""
+    """The trained candidates of lowest fitness, best first, without re-evaluations."""
     trained = [
         (attributes["fitness"], node)
         for node, attributes in graph.nodes(data=True)
@@ -40,7 +40,7 @@ def best_candidates(graph: nx.DiGraph, most: int = BEST) -> list[int]:
 
 
 def repeats(attributes: Mapping[str, Any]) -> str:
-    """Whom a candidate repeats, and how, in words; empty if nobody."""
+    """Which candidate this one is a duplicate of, and how, in words; empty if of none."""
     duplicate_of = attributes.get("duplicate_of")
     if duplicate_of is None:
         return ""
@@ -55,7 +55,7 @@ def _ancestry(graph: nx.DiGraph) -> Iterator[str]:
     nodes = sorted(graph)
     yield f"ancestry of candidate {nodes[-1]}: {plural(len(nodes) - 1, 'step')} from its starter"
     yield "loss is relative to the baseline on the proxies, then to the parent; lower is better"
-    yield "(each round of a search has problems of its own; a parent's may be another's)"
+    yield "(a parent and child of different rounds were trained on different problems)"
     yield ""
     yield f"{'candidate':>9}  {'loss':>10}  {'to parent':>10}  change"
     hidden = len(nodes) - FIRST_STEPS - LAST_STEPS
@@ -110,7 +110,7 @@ def _tree(graph: nx.DiGraph) -> Iterator[str]:
 
 
 def _spanned(graph: nx.DiGraph, best: list[int]) -> dict[int, list[int]]:
-    """The ancestors of the best, with those children that lead to one of the best."""
+    """The best and their ancestors, each with its children in this set."""
     children: dict[int, list[int]] = {}
     for node in best:
         child: int | None = None
@@ -127,7 +127,7 @@ def _spanned(graph: nx.DiGraph, best: list[int]) -> dict[int, list[int]]:
 
 
 def _brackets(attributes: Mapping[str, Any]) -> str:
-    """Whom a candidate repeats, and whether it was trained all the same."""
+    """A note in brackets if the candidate is a duplicate, or was trained again."""
     if not (words := repeats(attributes)):
         return ""
     return f" ({words}{', trained again' if attributes['status'] == 'again' else ''})"

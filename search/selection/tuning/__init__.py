@@ -1,1 +1,1 @@
-"""Constants of a rule, tuned by an evolution strategy."""
+"""Tunes the constants of a rule with an evolution strategy. Start with `tune`."""

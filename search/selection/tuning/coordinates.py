@@ -1,4 +1,4 @@
-"""The space in which constants are tuned: equal steps are equal changes of scale."""
+"""The coordinates in which constants are tuned: logarithmic, or logit for decay rates."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from dataclasses import dataclass
 
 from ....dsl.machine.constants import Tunable
 
-# Constants move by at most this factor, and a share keeps at least this distance from 0 and 1.
+# Constants change by at most this factor; shares keep at least this distance from 0 and 1.
 MOST_FACTOR = 1e4
 LEAST_SHARE = 1e-6
-# Further digits of a tuned constant say nothing.
+# Significant digits of a tuned constant; further ones are noise.
 DIGITS = 4
 
 
 @dataclass(frozen=True)
 class Coordinate:
-    """One constant on a logarithmic scale, 0 where it starts.
+    """One constant; its coordinate is 0 at the initial value.
 
-    A share (a decay rate, above all) moves on the scale of log(a / (1 − a)): near 1 in its distance
-    from 1, near 0 in itself. Any other number keeps its sign and moves by a factor.
+    A share (mostly a decay rate) uses the logit log(a / (1 − a)), so that near 1 its distance from
+    1 changes by a factor. Any other number keeps its sign and changes by a factor.
 
     Attributes:
       name: of the hyperparameter.
-      start: its value at 0, which is not 0.
-      is_share: whether it lies between 0 and 1.
+      start: the initial value, not 0.
+      is_share: whether it stays between 0 and 1.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Coordinate:
     is_share: bool
 
     def value(self, at: float) -> float:
-        """The constant at a place, to `DIGITS` digits."""
+        """The constant at a coordinate, to `DIGITS` digits."""
         if self.is_share:
             place = math.log(self.start) - math.log1p(-self.start) + at
             most = math.log1p(-LEAST_SHARE) - math.log(LEAST_SHARE)
@@ -53,7 +53,7 @@ def coordinates_of(rule: Tunable) -> tuple[Coordinate, ...]:
 
 
 def rounded(value: float, digits: int, *, is_share: bool) -> float:
-    """A number to some digits; of a share above 1/2, what it lacks to 1: 0.98713 → 0.987.
+    """Rounds to some significant digits; for a share above 1/2, those of its distance from 1.
 
     >>> rounded(0.98713, 1, is_share=True), rounded(0.98713, 1, is_share=False)
     (0.99, 1.0)

@@ -1,8 +1,7 @@
-"""Points: one program with several values for its constants, trained side by side.
+"""Points: values for the constants of one program, trained side by side.
 
-Points are replicates of one program in the machine, so that they need no compilation. A point is as
-good as it is at its best learning rate on each task, as every rule is judged; only the rates next
-to the best one so far are tried.
+Points are replicates in the machine and need no compilation. As for every rule, the loss of a point
+on a task is that at its best learning rate; only the best rate so far and its neighbours are tried.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from ...config.seeds import TUNED, TUNING
 from ...config.stages import MOVES
 from ...execution.jobs import Job, Trials
 
-# Points take turns on so many problems of each task, so that no constant is fitted to one alone.
+# Generations alternate between this many problems of each task, so that no constant overfits one.
 PROBLEMS = 4
 # Learning rates that a point is tried at: the best one so far and its neighbours.
 _RATES = 3
@@ -32,7 +31,7 @@ Tasks = Mapping[str, int | None]  # with the number of steps; None for the task'
 
 @dataclass(frozen=True)
 class Losses:
-    """What P points gave on T tasks.
+    """The losses of P points on T tasks.
 
     Attributes:
       best: index of the best learning rate, (T, P).
@@ -52,7 +51,7 @@ class Points:
     """Trains points and programs.
 
     Attributes:
-      runs: how many training runs have been asked for.
+      runs: the number of training runs so far.
     """
 
     def __init__(
@@ -63,25 +62,25 @@ class Points:
         tried: Fidelity,
         most_gain: float,
     ) -> None:
-        """Nothing is trained yet.
+        """Trains nothing yet.
 
         Args:
-          rule: what points are of. tasks: that they are trained on.
+          rule: the rule whose constants are tuned. tasks: to train on.
           trials, most_gain: see `tune`.
-          tried: learning rates, their schedule, and how far the grid may move; the rest is unused.
+          tried: the learning rates, their schedule, and `moves`; its other fields are ignored.
         """
         self.runs = 0
         self._rule, self._tasks, self._trials = rule, tasks, trials
         self._tried, self._most_gain = tried, most_gain
         self._rates = tried.learning_rates
         self._width = min(_RATES, len(self._rates))
-        # By task, the rung of the best learning rate so far; see `_rate`.
+        # The index of the best learning rate so far, by task; see `_rate`.
         self._best: dict[str, int] = {}
-        # By task, what losses are measured from.
+        # The lowest possible loss, by task; losses are compared by their distance from it.
         self._floor: dict[str, float] = {}
 
     def look_around(self) -> None:
-        """Finds the best learning rates of the rule as it is."""
+        """Finds the best learning rates of the rule with its initial constants."""
         scores = self._scored(self._rule.original, self._tasks, (TUNING,))
         for task, score in scores.items():
             self._floor[task] = score.floor
@@ -90,7 +89,7 @@ class Points:
             self._best[task] = min(away, key=lambda i: (away[i], abs(i)))
 
     def _rate(self, rung: int) -> float:
-        """A rung of the grid, which goes on at both ends: 0 is its lowest rate."""
+        """The learning rate at an index of the grid, extended at both ends; 0 is the lowest."""
         rates = self._rates
         if len(rates) == 1:
             return rates[0]
@@ -98,7 +97,7 @@ class Points:
         return float(f"{rates[place] * (rates[-1] / rates[0]) ** times:.3g}")
 
     def follow(self, losses: Losses) -> None:
-        """Moves to the learning rates that the better half of some points do best at."""
+        """Moves to the median of the best learning rates of the better half of the points."""
         for task, best, ratios in zip(self._tasks, losses.best, losses.ratios, strict=True):
             better = np.argsort(ratios, kind="stable")[: (len(best) + 1) // 2]
             self._best[task] = int(np.median(best[better]))
@@ -121,7 +120,7 @@ class Points:
         return Losses(np.stack(best), np.stack(ratios))
 
     def costs(self, points: Sequence[Point], found: Point) -> tuple[np.ndarray, np.ndarray]:
-        """How much worse each of P points is than another, over all problems.
+        """How much worse each of P points is than the point `found`, over all problems.
 
         Returns:
           Mean difference, (P,), and its standard error over problems, (P,); NaN where a point
@@ -133,7 +132,7 @@ class Points:
             return worse.mean(axis=0), worse.std(axis=0, ddof=1) / math.sqrt(PROBLEMS)
 
     def _jobs(self, points: Sequence[Point], task: str, seed: int) -> list[Job]:
-        """Every point at every rate that is tried: runs of as many replicates as a grid has."""
+        """Jobs for every point at every tried rate, each with as many replicates as the grid."""
         lowest = self._best[task] - self._width // 2
         rates = [self._rate(rung) for rung in range(lowest, lowest + self._width)]
         replicates = [(rate, point) for point in points for rate in rates]
@@ -142,14 +141,14 @@ class Points:
         found = []
         for start in range(0, len(replicates), size):
             part = replicates[start : start + size]
-            part += part[-1:] * (size - len(part))  # another number would compile anew
+            part += part[-1:] * (size - len(part))  # padding: another size would recompile
             on = replace(tried, learning_rates=tuple(rate for rate, _ in part))
             values = {name: tuple(point[name] for _, point in part) for name in self._rule.names}
             found.append(Job(self._rule.program, task, on, "machine", hyperparameters=values))
         return found
 
     def differences(self, after: Program, before: Program, tasks: Tasks, seeds: int) -> np.ndarray:
-        """How much worse a program is than another on unseen seeds: log-ratios, (T, S)."""
+        """Log-ratios of losses on unseen seeds, `after` over `before`, (T, S)."""
         if after == before:
             return np.zeros((0, 0))
         judging = tuple(range(TUNED, TUNED + seeds))
@@ -165,7 +164,7 @@ class Points:
 
     def _bases(self, tasks: Tasks, seeds: tuple[int, ...]) -> dict[str, np.ndarray]:
         """Logarithms of the baseline's losses by task, one per seed."""
-        if math.isinf(self._most_gain):  # then they make no difference
+        if math.isinf(self._most_gain):  # unbounded gains: the baseline cancels out
             return {task: np.zeros(len(seeds)) for task in tasks}
         assert self._trials.baseline is not None, "gains are measured from the baseline"
         scores = self._scored(self._trials.baseline, tasks, seeds, shared=True)
@@ -174,7 +173,7 @@ class Points:
     def _scored(
         self, program: Program, tasks: Tasks, seeds: tuple[int, ...], *, shared: bool = False
     ) -> dict[str, TaskScore]:
-        """A program's scores by task, as every rule is scored."""
+        """A program's scores by task, with its learning rate tuned as for every rule."""
         jobs = [
             Job(program, task, replace(self._tried, seeds=seeds, steps=steps), "machine", shared)
             for task, steps in tasks.items()

@@ -1,4 +1,4 @@
-"""An evolution strategy by evosax, with ask and tell over NumPy arrays."""
+"""evosax's SNES behind ask and tell with NumPy arrays."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ import numpy as np
 class Strategy:
     """SNES (Wierstra et al. 2014): a normal distribution with a width for each coordinate.
 
-    It starts at 0. Draws derive from the seed and the generation alone, and all is computed on the
-    CPU, whatever JAX's switches say, so that it repeats exactly.
+    Its mean starts at 0. It repeats exactly: draws depend only on the seed and the generation, and
+    everything is computed on the CPU, whatever JAX's configuration is.
     """
 
     def __init__(self, dimensions: int, population: int, spread: float, seed: int) -> None:
-        """Compiles once for each number of dimensions and points, in half a second.
+        """Compiles once per pair (dimensions, population), in half a second.
 
         Args:
           dimensions: D. population: P, points in a generation.
           spread: standard deviation of the first generation, the same in each coordinate.
           seed: of all draws.
         """
-        # Where there is a GPU, its memory is for those who train.
+        # Leave the memory of a GPU to the workers.
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
         import jax
         import jax.numpy as jnp
@@ -52,7 +52,7 @@ class Strategy:
             return np.asarray(places)
 
     def tell(self, places: np.ndarray, values: np.ndarray) -> None:
-        """What the points are worth, (P,); lower is better, inf is worst."""
+        """Updates the distribution with the points' values, (P,); lower is better, inf is worst."""
         told = places.astype(np.float32), values.astype(np.float32)
         with self._firmly():
             state, _ = self._algorithm.tell(self._key, *told, self._state, self._params)
@@ -75,7 +75,7 @@ class Strategy:
 
 @cache
 def _algorithm(dimensions: int, population: int) -> Any:
-    # Every instance compiles anew.
+    # Cached, because every instance compiles anew.
     import jax.numpy as jnp
     from evosax.algorithms import SNES
 
@@ -83,7 +83,7 @@ def _algorithm(dimensions: int, population: int) -> Any:
 
 
 def _settled(state: Any) -> Any:
-    """A state of firm types: what evosax starts with are weak ones, which compile a second time."""
+    """The state without JAX's weak types, in which evosax starts; they would compile twice."""
     import jax
     import jax.numpy as jnp
     from jax import lax

@@ -1,7 +1,7 @@
-"""Tuning the constants of a rule: an evolution strategy over what the machine takes as data.
+"""Tunes the constants of a rule with an evolution strategy.
 
-A point is a value for every constant of a program; a whole generation of them trains without a
-compilation. What the strategy ends with has to prove itself on seeds that it has not seen.
+A point has a value for every constant. Constants are data for the machine, so a generation of
+points trains without compilation. The result is kept only if it is better on unseen seeds.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from .strategy import Strategy
 
 POPULATION = 9
 GENERATIONS = 12
-# Seeds that tuned and untuned constants are compared on in the end.
+# Seeds of the final comparison between tuned and initial constants.
 SEEDS = 6
-# The first generation spreads by this much, in units of `Coordinate`: a factor of two.
+# Standard deviation of the first generation, in units of `Coordinate`: a factor of two.
 _SPREAD = 0.7
-# What costs less than this, as a log-ratio of validation losses, costs nothing.
+# Log-ratios of validation losses below this count as no difference.
 _NOTHING = 1e-3
 
 
@@ -38,7 +38,7 @@ class Change:
     """One tuned constant.
 
     Attributes:
-      name: of the hyperparameter, or where the literal is, in words.
+      name: of the hyperparameter; for a literal, its place in words.
       before, after: its values.
     """
 
@@ -49,14 +49,15 @@ class Change:
 
 @dataclass(frozen=True)
 class Tuned:
-    """What tuning found.
+    """The result of tuning.
 
     Attributes:
-      program: the rule with its new constants, or as it was if they are no better.
-      changes: the constants that differ; none if it is as it was.
-      effect: of the constants found, kept or not, on seeds that tuning has not seen: log-ratios of
-        validation losses, new over old. NaN where nothing was found to compare.
-      runs: how many training runs it took, each of as many replicates as there are learning rates.
+      program: the rule with its new constants; unchanged if they are not better.
+      changes: the constants that differ; none if the program is unchanged.
+      effect: log-ratios of validation losses on unseen seeds, new over old constants, whether or
+      not
+        the new ones are kept. NaN if there was nothing to tune.
+      runs: the number of training runs, each with as many replicates as learning rates.
     """
 
     program: Program
@@ -78,32 +79,32 @@ def tune(
     schedule: str = "cosine",
     most_gain: float = math.inf,
 ) -> Tuned:
-    """Tunes a rule's constants; its structure stays as it is, and so does its learning rate.
+    """Tunes a rule's constants, without its learning rate; the structure stays as it is.
 
-    The outcome depends on the arguments alone, not on how many workers there are.
+    The result depends only on the arguments, not on the number of workers.
 
     Args:
       program: the rule.
       tasks: to train on, each with its number of steps (None: the task's own).
-      trials: who train, on all tasks, and where results are kept; `most_gain` is measured from its
-        baseline.
-      judged_on: the tasks of the comparison that decides whether the rule keeps what was found;
-        unless given, those that it is tuned on.
+      trials: the workers, with all tasks loaded, and the store of results; `most_gain` is relative
+        to its baseline.
+      judged_on: tasks of the comparison that decides whether the new constants are kept; default:
+        `tasks`.
       seed: of the evolution strategy.
       generations: of `POPULATION` points each.
-      seeds: of every task, for that comparison.
-      learning_rates: the grid that every rule gets, that of `first_grid` unless given.
-      schedule: what they are multiplied by at each step; see `evaluators/schedules.py`.
-      most_gain: a task's gain over the baseline counts at most so much, see `bounded`, so that
-        a gain on one task does not make up for losses on the others.
+      seeds: the number of seeds per task in that comparison.
+      learning_rates: the grid of learning rates; default: `first_grid`.
+      schedule: name of the learning-rate schedule; see `evaluators/schedules.py`.
+      most_gain: the cap on a task's gain over the baseline, so that a gain on one task does not
+        make up for losses on others; see `bounded`.
 
     Raises:
-      Stopped: when asked to stop; what was finished is kept.
+      Stopped: when asked to stop; finished results are stored.
     """
     rule = tunable(program)
     try:
         assemble(rule.program, bound_hyperparameters=False)
-    except TooLarge:  # constants with names need a little more of the machine's room
+    except TooLarge:  # named constants take more room in the machine than literals
         return Tuned(program, (), Estimate(math.nan), 0)
     if not rule.names:
         return Tuned(program, (), Estimate(math.nan), 0)
@@ -129,7 +130,7 @@ def tune(
 def _searched(
     points: Points, coordinates: Sequence[Coordinate], generations: int, seed: int
 ) -> Point:
-    """Where the evolution strategy ends: its mean, which is surer than any one point."""
+    """The final mean of the evolution strategy, which is less noisy than its best point."""
     strategy = Strategy(len(coordinates), POPULATION, _SPREAD, seed)
 
     def point(place: np.ndarray) -> Point:
@@ -144,10 +145,10 @@ def _searched(
 
 
 def _plain(points: Points, before: Point, found: Point, coordinates: Sequence[Coordinate]) -> Point:
-    """The constants without what makes no difference: changes first, then digits."""
+    """Undoes changes that make no difference, then drops digits that make none."""
     single = [{**found, name: before[name]} for name in found]
     cost, error = points.costs(single, found)
-    # A constant stays what it was unless that is worse by more than chance alone would make it.
+    # A constant keeps its old value unless that is worse by more than one standard error.
     kept = cost <= np.maximum(error, _NOTHING)
     found = {name: before[name] if k else found[name] for name, k in zip(found, kept, strict=True)}
     shorter = [

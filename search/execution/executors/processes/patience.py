@@ -1,7 +1,7 @@
-"""How long a worker may give no sign of life before it is taken to hang.
+"""How long a worker may be silent before it is considered hung.
 
-A worker gives one whenever it finishes a piece of training: one seed's run up to its next
-checkpoint, for all learning rates at once. So the limit does not grow with what a request asks for.
+A worker gives a sign of life after each piece of training: one seed up to the next checkpoint, for
+all learning rates at once. So the limit is independent of the size of a request.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from .....dsl.errors import UserError
 VARIABLE = "EVOPTAX_WORKER_DEADLINE"
 SECONDS = 300.0
 
-# What a piece is: what is asked for, the path that trains, the task.
+# The kind of a piece: the request's name, the backend, the task.
 Kind = tuple[str, str, str]
 
 
 @dataclass
 class Patience:
-    """What is learned about how long pieces take, and the limit that follows.
+    """Time limits for pieces of training, learned from how long earlier ones took.
 
     Attributes:
-      least: seconds that any piece is given.
-      times: a piece is given so many times as long as the longest of its kind so far took.
-      first: the first piece of a kind, which may compile, and loading a task, which may fetch its
-        data, are given so many times `least`.
-      start: seconds that a process is given until it runs.
+      least: the lower bound of every limit, in seconds.
+      times: the limit is this multiple of the longest piece of the same kind so far.
+      first: the limit is this multiple of `least` for the first piece of a kind, which may compile,
+        and for loading a task, which may fetch its data.
+      start: the limit for starting a process, in seconds.
     """
 
     least: float = SECONDS
@@ -43,17 +43,17 @@ class Patience:
         self._longest[kind] = max(seconds, self._longest.get(kind, 0.0))
 
     def limit(self, kind: Kind) -> float:
-        """Seconds that a piece is given."""
+        """The limit for a piece, in seconds."""
         longest = self._longest.get(kind)
-        # What others of its kind took holds their compilation too.
+        # The longest piece of a kind usually includes its compilation.
         return self.least * self.first if longest is None else max(self.least, self.times * longest)
 
 
 def chosen_patience(environment: Mapping[str, str] = os.environ) -> Patience:
-    """With the seconds that the environment gives, if it does.
+    """Patience with `least` from the environment variable EVOPTAX_WORKER_DEADLINE, if it is set.
 
     Raises:
-      UserError: they are no positive number.
+      UserError: the variable is not a positive number.
     """
     text = environment.get(VARIABLE, "")
     try:

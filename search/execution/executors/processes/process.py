@@ -1,7 +1,7 @@
-"""A worker process: lines go to it, lines come back, and it ends with all that it has started.
+"""A worker process, seen from the coordinator: lines in, lines out, and a clean end.
 
-It leads a session of its own, so that Ctrl-C is not for it, and so that its whole process group can
-be killed: what a task has forked would otherwise hold pipes open, and live on.
+It leads its own session, so that Ctrl-C does not reach it and its whole process group can be
+killed. Processes that a task forked would otherwise survive and keep the pipes open.
 """
 
 from __future__ import annotations
@@ -15,27 +15,29 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 
-# Seconds between two looks at whether it is still there.
+# Seconds between two checks that the process still exists.
 TICK = 0.5
 
-# One thread of linear algebra per worker. PJRT_NPROC is what sizes the thread pool of XLA's CPU
-# client (JAX 0.10); XLA_FLAGS=--xla_cpu_multi_thread_eigen=false leaves it at one thread per core
-# (a convolution took 8.5 s of processor time in 5.1 s). Binding the process to a core would size
-# the pool too, but would keep it there when another program takes that core. The numbers are the
-# same to the last bit either way, and differ from those of several threads.
+# One thread of linear algebra per worker. PJRT_NPROC sets the thread pool of XLA's CPU client (JAX
+# 0.10); XLA_FLAGS=--xla_cpu_multi_thread_eigen=false leaves it at one thread per core (a
+# convolution took 8.5 s of processor time in 5.1 s). Binding the process to one core would also
+# work, but it could not move when another program takes that core. Both give the same bits, which
+# differ from those of several threads.
 _ENVIRONMENT = {
     "PJRT_NPROC": "1",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
 }
-# The machine trains on the processor even where there is a GPU, on which it is 2 to 50 times slower
-# than on one core (docs/performance.md). Who wants it there has several processes share its memory.
+# The machine trains on the CPU even if there is a GPU, where it is 2 to 50 times slower than one
+# core (docs/performance.md). If the user sets JAX_PLATFORMS to the GPU, several processes share its
+# memory.
 _UNLESS_SET = {"JAX_PLATFORMS": "cpu", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
-# What a process runs. It imports much that imports this folder, so it is named and not imported.
+# The module that a process runs. Named instead of imported, because it imports modules that import
+# this folder.
 _MODULE = "evoptax.search.engine.worker"
-# The same modules as here, and none from the folder that the user happens to be in.
+# The same import path as here, so that nothing is imported from the current folder.
 _COMMAND = (
     f"import json, sys; sys.path[:] = json.loads(sys.argv[1]);from {_MODULE} import main; main()"
 )
@@ -45,7 +47,7 @@ class WorkerProcess:
     """A running worker process."""
 
     def __init__(self) -> None:
-        """Starts it. Raises OSError where that cannot be."""
+        """Starts the process. Raises OSError if that fails."""
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", _COMMAND, json.dumps(sys.path)],
             stdin=subprocess.PIPE,
@@ -57,18 +59,18 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int:
-        """Its number, which is also that of its process group."""
+        """The process id, which is also the id of its process group."""
         return self._process.pid
 
     def send(self, line: bytes) -> None:
-        """Sends a line. If it has died, who reads its lines finds out."""
+        """Sends a line. If the process has died, nothing is raised: `lines` ends."""
         assert self._process.stdin is not None
         with suppress(OSError):
             self._process.stdin.write(line)
             self._process.stdin.flush()
 
     def lines(self) -> Iterator[bytes]:
-        """Its lines until it has ended, and an empty one at least every `TICK` seconds."""
+        """Yields its lines until it ends, and an empty line at least every `TICK` seconds."""
         assert self._process.stdout is not None
         answers = self._process.stdout.fileno()
         poll = select.poll()
@@ -81,23 +83,23 @@ class WorkerProcess:
                 *whole, begun = (begun + data).split(b"\n")
                 yield from whole
             elif self._process.poll() is not None:
-                return  # and the pipe is held open by a process that it has started
+                return  # it has ended, but a process that it started keeps the pipe open
             yield b""
 
     def kill(self) -> None:
-        """Kills it and all that it has started."""
+        """Kills the process and everything in its process group."""
         if not self._ended:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
 
     def end(self) -> str:
-        """Kills what is left of it and frees what it held; how it ended, in words."""
+        """Kills the process group, frees its pipes, and returns how the process ended, in words."""
         self.kill()
         status = self._process.wait()
         self._ended = True
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdout.close()
-        with suppress(OSError):  # what it was sent last may be there still
+        with suppress(OSError):  # unsent bytes may be left in the buffer
             self._process.stdin.close()
         if status >= 0:
             return f"ended with status {status}"

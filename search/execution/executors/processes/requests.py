@@ -1,4 +1,4 @@
-"""What workers were asked, where each of them is, and what can go wrong with it."""
+"""The bookkeeping of `workers`: requests, and one `Place` per worker process."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 from ...base import OnHang
 from .process import WorkerProcess
 
-# Seconds without a sign of life until it is said what is waited for: while tasks are loaded, when
-# nothing else shows, and otherwise. Then again after twice as long.
+# Seconds of silence after which the user is told what a worker is doing: while it loads tasks, and
+# otherwise. Told again each time the silence has doubled.
 QUIET_LOADING, QUIET = 10.0, 60.0
 
 
@@ -31,14 +31,14 @@ class Request:
 
 @dataclass(eq=False)
 class Place:
-    """A place for a worker process.
+    """A slot for a worker process, which is restarted if it dies.
 
     Attributes:
-      sent: the requests that it has not answered yet; it is at the first.
+      sent: its unanswered requests; it works on the first.
       ready: whether it has loaded the tasks. runs: whether it has given a sign of life.
-      heard: when it gave the last one. task: what it was at then.
-      quiet: seconds of silence after which it is said. hung: seconds that it was silent when it was
-        killed for it; 0 where it was not.
+      heard: the time of the last sign of life. task: the task that it named then.
+      quiet: seconds of silence after which the user is told.
+      hung: seconds of silence after which it was killed as hung; 0 if it was not.
     """
 
     process: WorkerProcess | None = None
@@ -58,7 +58,7 @@ class Place:
             self.begin()
 
     def begin(self) -> None:
-        """Notes that it turns to the first request that it was sent."""
+        """Notes that the worker starts on its first unanswered request."""
         self.hear(self.sent[0].task if self.sent else "")
 
     def hear(self, task: str) -> None:
@@ -68,13 +68,13 @@ class Place:
 
 
 def at(request: Request, worker: Place) -> str:
-    """What a worker is at, in words."""
+    """What a worker is doing, in words, with the task if the request does not name it."""
     known = not worker.task or worker.task in request.what
     return request.what if known else f"{request.what} on {worker.task}"
 
 
 def loading(worker: Place) -> str:
-    """What a worker is at that has not loaded its tasks yet, in words."""
+    """What a worker is doing that has not loaded its tasks yet, in words."""
     if worker.runs:
         return f"loading the task {worker.task}" if worker.task else "loading the tasks"
     return "starting a worker process"

@@ -1,9 +1,9 @@
 """Worker processes: programs go out as text, numbers come back, and any process may die or hang.
 
-A request and its answer are one line of JSON each, through the worker's standard input and output.
-Nothing is pickled, and no thread or lock of JAX is inherited, because workers are started afresh
-and never forked. A worker holds nothing that is missed: when one dies, or hangs and is killed, what
-it was sent goes to the next.
+A request and its answer are one line of JSON each, over the worker's standard input and output.
+Nothing is pickled. Workers are spawned, never forked, so that they inherit no thread or lock of
+JAX. They keep no state that matters: if one dies, or hangs and is killed, its requests go to
+another.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from .patience import VARIABLE, Patience, chosen_patience
 from .process import WorkerProcess
 from .requests import Place, Request, at, loading
 
-# How many workers one request, or one start, may cost before it is given up.
+# A request is given up after this many workers died on it; so is a worker that fails to start.
 MOST_DEATHS = 3
-# How many workers may hang at one request, or while they load the tasks.
+# A request is given up after this many workers hung on it; so is loading the tasks.
 MOST_HANGS = 2
 
 
 class Workers:
     """Worker processes that train on some tasks: an `Executor`.
 
-    They also end when this process does, however it ends, because their input does. Ctrl-C does
+    They end when this process ends for any reason, because their standard input closes. Ctrl-C does
     not reach them.
     """
 
@@ -49,12 +49,12 @@ class Workers:
 
         Args:
           tasks: names of built-in tasks, or FILE.py:NAME.
-          count: how many processes; 0 for one per core.
-          patience: with those that give no sign of life; what the environment says unless given.
-          say: told, from any thread, what is waited for long and who hung; printed unless given.
+          count: the number of processes; 0 for one per core.
+          patience: time limits for silent workers; default: `chosen_patience()`.
+          say: receives messages about slow and hung workers, from any thread; default: printed.
 
         Raises:
-          UserError: the environment asks for no number of seconds.
+          UserError: EVOPTAX_WORKER_DEADLINE is not a positive number.
         """
         self.count = count or _cores()
         self._hello = _line({"do": "load", "tasks": [*tasks]})
@@ -114,19 +114,19 @@ class Workers:
 
     @property
     def pids(self) -> list[int]:
-        """Process numbers of the workers that can take requests."""
+        """Process ids of the workers that are ready for requests."""
         with self._lock:
             return [w.process.pid for w in self._workers if w.process is not None and w.ready]
 
     def cancel(self) -> None:
-        """Cancels all requests without an answer. Those begun are finished, for nothing."""
+        """Cancels all unanswered requests. Those in progress run on; their results are dropped."""
         with self._lock:
             for request in self._unanswered():
                 request.answer.cancel()
             self._waiting.clear()
 
     def close(self) -> None:
-        """Ends all workers at once, whatever they are at; unanswered requests are cancelled."""
+        """Kills all workers; unanswered requests are cancelled."""
         with self._lock:
             self._closed = True
             self._loaded.cancel()
@@ -160,7 +160,7 @@ class Workers:
                 self._fail(self._hung(Request(b"", loading(worker)), worker, hung))
 
     def _start(self, worker: Place) -> bool:
-        """Starts the process, unless there is nothing more to do."""
+        """Starts the process; False if this executor is closed or has failed."""
         with self._lock:
             if self._closed or self._failure is not None:
                 return False
@@ -174,7 +174,7 @@ class Workers:
         return True
 
     def _take(self, worker: Place, message: dict[str, Any]) -> None:
-        """Passes an answer on, and sends the next request."""
+        """Handles a sign of life or an answer from a worker; after an answer, sends more work."""
         with self._lock:
             if "at" in message:
                 worker.runs = True
@@ -209,14 +209,14 @@ class Workers:
             self._fail(UserError(f"task '{changed[0]}' has changed since this search loaded it"))
 
     def _lost(self, worker: Place, ended: str) -> None:
-        """Puts what a dead worker was sent back where it was, first in line."""
+        """Puts a dead worker's requests back at the front of the queue, or gives them up."""
         with self._lock:
             lost = [*worker.sent]
             was_ready, worker.ready = worker.ready, False
             worker.sent.clear()
             if self._closed or self._failure is not None or not was_ready:
                 return
-            if lost:  # the others were not begun
+            if lost:  # only the first was begun
                 lost[0].deaths += not worker.hung
                 lost[0].hangs += bool(worker.hung)
             for request in reversed(lost):
@@ -233,7 +233,10 @@ class Workers:
             self._dispatch()
 
     def _dispatch(self) -> None:
-        """Sends what waits to idle workers, then one more to busy ones. Holds the lock."""
+        """Sends waiting requests to idle workers, then one each to busy ones if it may go ahead.
+
+        The caller holds the lock.
+        """
         for depth in (0, 1):
             for worker in self._workers:
                 if not self._waiting or (depth and not self._waiting[0].ahead):
@@ -242,7 +245,7 @@ class Workers:
                     worker.send(self._waiting.popleft())
 
     def _fail(self, error: Exception) -> None:
-        """Nothing can be trained any more: every answer is this error."""
+        """Stops everything: from now on every answer is this error."""
         with self._lock:
             if self._failure is not None or self._closed:
                 return
@@ -254,7 +257,7 @@ class Workers:
             self._kill()
 
     def _unanswered(self) -> list[Request]:
-        """All requests without an answer. Holds the lock."""
+        """All unanswered requests. The caller holds the lock."""
         sent = [request for worker in self._workers if worker.ready for request in worker.sent]
         return [request for request in (*self._waiting, *sent) if not request.answer.cancelled()]
 
@@ -266,7 +269,7 @@ class Workers:
     # --- workers that give no sign of life ---
 
     def _watch(self, worker: Place) -> None:
-        """Says what a worker has been at for long, and kills it where that is too long."""
+        """Tells the user if a worker has been silent for long, and kills it if for too long."""
         with self._lock:
             if not worker.sent or worker.hung or self._closed or self._failure is not None:
                 return
@@ -287,7 +290,7 @@ class Workers:
                 self._say(f"{what}: no sign of life for {silent:.0f} s; it gets {limit:.0f} s")
 
     def _hung(self, request: Request, worker: Place, seconds: float) -> WorkerHung:
-        """The error where workers hung at the same request for the last time."""
+        """The error for a request, or a start, on which `MOST_HANGS` workers hung."""
         what = at(request, worker) if request.line else request.what
         return WorkerHung(
             f"{what} was given up: {MOST_HANGS} workers gave no sign of life for {seconds:.0f} s;"
