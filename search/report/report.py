@@ -127,8 +127,8 @@ def _comparison(facts: Facts) -> str:
         return ""
     words = (
         "No choice used these tasks and seeds. Every rule is shown at its best learning rate of the"
-        f" same grid. Percent: loss relative to {facts.baseline}'s, with a 95 % interval from a"
-        " paired t-test over seeds; negative is better."
+        f" same grid. Percent: loss relative to {facts.baseline}'s, with a paired 95 %"
+        " interval over seeds; negative is better."
     )
     return section(
         f"Compared with tuned {facts.baseline} on unseen tasks",
