@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..expressions import parse_expression
 from ..program import Call, Expr, Name, subexpressions
-from .laws import FACTS, IDENTITIES
+from .laws import EXACT, FACTS, IDENTITIES
 
 CONSTANTS = frozenset("CD")
 
@@ -23,6 +23,7 @@ class Identity:
       left, right: patterns.
       conditions: facts such as positive(x), or comparisons of constants.
       safe: whether both sides have a value at the same points and of the same kind.
+      exact: whether it changes no result in IEEE arithmetic, so that rewriting may apply it.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Identity:
     right: Expr
     conditions: tuple[Expr, ...]
     safe: bool
+    exact: bool = False
 
     @property
     def shrinks(self) -> bool:
@@ -53,6 +55,12 @@ def _exchanged(expr: Expr) -> Expr:
 def identities() -> tuple[Identity, ...]:
     """All identities, those of one family together."""
     return _TABLE
+
+
+def exact_laws() -> Iterator[Identity]:
+    """The laws that rewriting applies, in the order of `laws`."""
+    yield from (identity for identity in _TABLE if identity.exact)
+    yield from (law for line in EXACT.strip().splitlines() for law in _read("exact", line.strip()))
 
 
 def facts() -> Iterator[tuple[str, Expr, tuple[Expr, ...]]]:
@@ -83,12 +91,14 @@ def _conditions(text: str) -> tuple[Expr, ...]:
 
 def _read(family: str, line: str) -> Iterator[Identity]:
     body, _, conditions = line.partition(" if ")
-    left, arrow, right = re.split(r" (<->|->|~>) ", body)
+    left, arrow, right = re.split(r" (<->|<=>|->|=>|~>) ", body)
     sides = parse_pattern(left), parse_pattern(right)
-    text = f"{left} {'=' if arrow == '<->' else '→'} {right}"
-    for way in (sides, sides[::-1])[: 2 if arrow == "<->" else 1]:
+    both = arrow in ("<->", "<=>")
+    text = f"{left} {'=' if both else '→'} {right}"
+    for place, way in enumerate((sides, sides[::-1])[: 2 if both else 1]):
         safe = arrow != "~>" and variables(way[0]) <= variables(way[1]) | CONSTANTS
-        yield Identity(text, family, *way, _conditions(conditions), safe)
+        exact = arrow in ("=>", "<=>") and place == 0
+        yield Identity(text, family, *way, _conditions(conditions), safe, exact)
 
 
 _TABLE = tuple(

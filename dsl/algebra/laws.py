@@ -1,11 +1,13 @@
-"""The identities that simplification knows, as text in the language's own syntax.
+"""The laws of algebra that evoptax knows, as text in the language's own syntax.
 
     x / abs(x) ~> sign(x)           read from left to right
     x * y <-> y * x                 read in both directions
     sign(x * y) -> sign(y) if positive(x)
+    x + 0 => x                      exact: rewriting applies it too, as terms are built
 
 Small letters stand for any value, C and D for constants, and what has only constants on the right
-is computed. `->` keeps every value that the left side has. `~>` holds for real numbers only where
+is computed. An exact law (`=>`, `<=>`) changes no result in IEEE arithmetic, NaN and infinities
+included. `->` keeps every value that the left side has. `~>` holds for real numbers only where
 the left side is defined: it may lose a NaN, as x / x ~> 1 does at 0. Nothing is here that makes
 numbers so much larger or smaller that float32 loses them, such as sqrt(x) * sqrt(y) = sqrt(x * y).
 """
@@ -62,14 +64,14 @@ IDENTITIES: Mapping[str, str] = {
         square(C * x) <-> (C * C) * square(x)
     """,
     "neutral elements": """
-        x + 0 -> x
-        x - 0 -> x
+        x + 0 => x
+        x - 0 => x
         0 - x -> -x
-        x * 1 -> x
-        -1 * x -> -x
-        x / 1 -> x
-        x / -1 -> -x
-        1 / x -> reciprocal(x)
+        x * 1 => x
+        -1 * x => -x
+        x / 1 => x
+        x / -1 => -x
+        1 / x => reciprocal(x)
         0 * x ~> 0
         0 / x ~> 0
         x - x ~> 0
@@ -79,25 +81,25 @@ IDENTITIES: Mapping[str, str] = {
         x / (x * y) ~> reciprocal(y)
         (x + y) - x -> y
         x - (x + y) -> -y
-        maximum(x, x) -> x
-        minimum(x, x) -> x
-        where(C, x, y) ~> x if C != 0
-        where(0, x, y) ~> y
-        where(c, x, x) ~> x
+        maximum(x, x) => x
+        minimum(x, x) => x
+        where(C, x, y) => x if C != 0
+        where(0, x, y) => y
+        where(c, x, x) => x
         where(invert(c), x, y) -> where(c, y, x)
         invert(less(x, y)) ~> less_equal(y, x)
         invert(less_equal(x, y)) ~> less(y, x)
         invert(equal(x, y)) -> not_equal(x, y)
         invert(not_equal(x, y)) -> equal(x, y)
-        x ** 0 ~> 1
-        x ** 1 -> x
-        1 ** x ~> 1
+        x ** 0 => 1
+        x ** 1 => x
+        1 ** x => 1
     """,
     "signs": """
-        --x -> x
-        x + -y -> x - y
-        -x + y -> y - x
-        x - -y -> x + y
+        --x => x
+        x + -y => x - y
+        -x + y => y - x
+        x - -y => x + y
         -(x - y) -> y - x
         -x - y -> -(x + y)
         -x * y -> -(x * y)
@@ -147,16 +149,16 @@ IDENTITIES: Mapping[str, str] = {
         sqrt(square(x)) -> abs(x)
         square(sqrt(x)) ~> x
         abs(x) -> x if nonneg(x)
-        abs(-x) -> abs(x)
+        abs(-x) => abs(x)
         abs(x) * abs(y) -> abs(x * y)
         abs(x) / abs(y) -> abs(x / y)
         abs(C * x) -> abs(C) * abs(x)
-        square(abs(x)) -> square(x)
-        square(-x) -> square(x)
+        square(abs(x)) => square(x)
+        square(-x) => square(x)
         abs(x) * abs(x) -> square(x)
         maximum(x, -x) -> abs(x)
-        sign(sign(x)) -> sign(x)
-        sign(-x) -> -sign(x)
+        sign(sign(x)) => sign(x)
+        sign(-x) => -sign(x)
         sign(x) -> 1 if positive(x)
         sign(x * y) -> sign(y) if positive(x)
         sign(y / x) -> sign(y) if positive(x)
@@ -171,7 +173,7 @@ IDENTITIES: Mapping[str, str] = {
         maximum(x, 0) -> x if nonneg(x)
     """,
     "powers and roots": """
-        x * x <-> square(x)
+        x * x <=> square(x)
         x * square(x) <-> cube(x)
         x ** 2 -> square(x)
         x ** 3 -> cube(x)
@@ -281,6 +283,17 @@ IDENTITIES: Mapping[str, str] = {
         clip(-x, -y, y) -> -clip(x, -y, y) if nonneg(y)
     """,
 }
+
+# Exact laws that are for rewriting alone: simplification has them as facts or in another form.
+EXACT = """
+    x + C => x - -C if C < 0
+    x - C => x + -C if C < 0
+    abs(abs(x)) => abs(x)
+    abs(square(x)) => square(x)
+    abs(norm(x)) => norm(x)
+    abs(global_norm(x)) => global_norm(x)
+    abs(exp(x)) => exp(x)
+"""
 
 # What is known of a value: `fact(pattern) if facts`.
 FACTS = """
