@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from ..primitives import PRIMITIVES
 from ..program import Call, Constant, Expr, Name
@@ -14,35 +14,42 @@ from .terms import CONSTANT, Term, constant
 Build = Callable[..., Term]
 
 
-@dataclass(frozen=True, slots=True)
-class Laws:
-    """The exact laws that a call of one primitive may be rewritten by.
+class Attempt(NamedTuple):
+    """A law that may apply to a call, and what tells fast that it does not.
 
     Attributes:
-      laws: in the order in which they are tried.
-      heads: of arguments; a law applies only where one has such a head, or, where
-      equal: says so, where two are equal.
+      law: the law.
+      reversed: whether it sees the arguments in reverse, as commuting ones may be.
+      place: an argument that has to have this
+      head, and if it is a constant this
+      value; None where any will do. Without a head, the last two arguments have to be equal.
     """
 
-    laws: tuple[Identity, ...]
-    heads: frozenset[str]
-    equal: bool
+    law: Identity
+    reversed: bool
+    place: int
+    head: str | None
+    value: float | None
 
-    def rewritten(self, primitive: str, args: tuple[Term, ...], build: Build) -> Term | None:
-        """What the first law that applies makes of a call; None if none does."""
-        heads = self.heads
-        for arg in args:
-            if arg.head in heads:
-                break
+
+def rewritten(primitive: str, args: tuple[Term, ...], build: Build) -> Term | None:
+    """What the first exact law that applies makes of a call; None if none does.
+
+    A search rewrites a hundred terms for each candidate, and most laws do not apply: hence the
+    fast tests.
+    """
+    for law, is_reversed, place, head, value in _ATTEMPTS.get(primitive, ()):
+        if head is None:
+            if args[-1] != args[-2]:
+                continue
         else:
-            if not (self.equal and args[-1] == args[-2]):
-                return None
-        for law in self.laws:
-            orders = (args, args[::-1]) if PRIMITIVES[primitive].commutative else (args,)
-            for order in orders:
-                if (found := _bound(law, order)) is not None:
-                    return _built(law.right, found, build)
-        return None
+            arg = args[place]
+            if arg.head != head or (value is not None and arg.value != value):
+                continue
+        found = _bound(law, args[::-1] if is_reversed else args)
+        if found is not None:
+            return _built(law.right, found, build)
+    return None
 
 
 def _bound(law: Identity, args: tuple[Term, ...]) -> dict[str, Term] | None:
@@ -87,31 +94,33 @@ def _built(expr: Expr, found: Mapping[str, Term], build: Build) -> Term:
     return build(expr.primitive, *[_built(arg, found, build) for arg in expr.args])
 
 
-def _laws_of(laws: Iterable[Identity]) -> dict[str, Laws]:
-    by_primitive: dict[str, list[Identity]] = {}
-    for law in laws:
-        assert type(law.left) is Call
-        by_primitive.setdefault(law.left.primitive, []).append(law)
-    return {
-        name: Laws(
-            tuple(found),
-            frozenset(head for law in found for head in _heads(law)),
-            any(not _heads(law) for law in found),
-        )
-        for name, found in by_primitive.items()
-    }
-
-
-def _heads(law: Identity) -> set[str]:
-    """The heads that its arguments have; none where it is about equal ones, as in x * x."""
+def _attempts(law: Identity) -> Iterator[Attempt]:
     assert type(law.left) is Call
-    calls = {arg.primitive for arg in law.left.args if type(arg) is Call}
-    numbers = [
-        arg
-        for arg in law.left.args
-        if type(arg) is Constant or (type(arg) is Name and arg.id in CONSTANTS)
-    ]
-    return calls | ({CONSTANT} if numbers else set())
+    place, head, value = _telling(law.left.args)
+    yield Attempt(law, False, place, head, value)
+    if head is not None and PRIMITIVES[law.left.primitive].commutative:
+        yield Attempt(law, True, len(law.left.args) - 1 - place, head, value)
 
 
-EXACT_LAWS: Mapping[str, Laws] = _laws_of(exact_laws())
+def _telling(patterns: Sequence[Expr]) -> tuple[int, str | None, float | None]:
+    """Place, head and value of an argument that is no plain letter."""
+    for place, pattern in enumerate(patterns):
+        match pattern:
+            case Constant(value=value):
+                return place, CONSTANT, value
+            case Call(primitive=name):
+                return place, name, None
+            case Name(id=letter) if letter in CONSTANTS:
+                return place, CONSTANT, None
+    return 0, None, None
+
+
+def _by_primitive() -> dict[str, tuple[Attempt, ...]]:
+    found: dict[str, list[Attempt]] = {}
+    for law in exact_laws():
+        assert type(law.left) is Call
+        found.setdefault(law.left.primitive, []).extend(_attempts(law))
+    return {name: tuple(attempts) for name, attempts in found.items()}
+
+
+_ATTEMPTS: Mapping[str, tuple[Attempt, ...]] = _by_primitive()

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..primitive import Primitive, Scope
 from ..primitives import PRIMITIVES
-from .matching import EXACT_LAWS
+from .matching import rewritten
 from .terms import CONSTANT, Term, call, constant, keep
 
 
@@ -55,11 +55,8 @@ class TermDomain:
         folded = fold(PRIMITIVES[primitive], args)
         if folded is not None:
             return folded
-        if (laws := EXACT_LAWS.get(primitive)) is not None:
-            rewritten = laws.rewritten(primitive, args, self.build)
-            if rewritten is not None:
-                return rewritten
-        return call(primitive, args)
+        found = rewritten(primitive, args, self.build)
+        return call(primitive, args) if found is None else found
 
 
 def fold(primitive: Primitive, args: tuple[Term, ...]) -> Term | None:
