@@ -20,9 +20,8 @@ class Attempt(NamedTuple):
     Attributes:
       law: the law.
       reversed: whether it sees the arguments in reverse, as commuting ones may be.
-      place: an argument that has to have this
-      head, and if it is a constant this
-      value; None where any will do. Without a head, the last two arguments have to be equal.
+      place, head, value: the argument at this place has to have this head and, if it is a constant,
+        this value (None: any). Without a head, the last two arguments have to be equal.
     """
 
     law: Identity
