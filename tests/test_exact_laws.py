@@ -17,7 +17,7 @@ DOMAIN = ArrayDomain(np, np.float64, [ODD.shape])
 
 
 def _values(law: Identity) -> list[dict[str, object]]:
-    """Odd numbers in several orders for letters, numbers that the conditions allow for constants."""
+    """Odd numbers for letters; for constants, numbers that the conditions allow."""
     letters = sorted(variables(law.left))
     constants = [letter for letter in letters if letter in CONSTANTS]
     others = {
