@@ -77,7 +77,9 @@ def add_backend(parser: argparse.ArgumentParser) -> None:
             raise UserError(f"--backend {refusal}")
         return text
 
-    words = "how rules are trained, as in machine or fused (default: the fastest)"
+    words = (
+        "how rules are trained, as in machine or fused (default: machine; in evaluate the faster)"
+    )
     parser.add_argument("--backend", type=read, metavar="NAME", help=words)
 
 

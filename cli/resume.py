@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 from .arguments import add_budget, add_runs_dir, add_workers, budget_of
-from .output import print_note
 from .watching import carry_out
 
 
@@ -35,7 +35,8 @@ def run(args: argparse.Namespace) -> int:
     from ..searching import resume
 
     return carry_out(
-        lambda watch: resume(
+        partial(
+            resume,
             args.run_name,
             tasks=args.task,
             traces=args.traces,
@@ -43,9 +44,5 @@ def run(args: argparse.Namespace) -> int:
             workers=args.workers,
             trust_tasks=args.trust_tasks,
             runs_dir=args.runs_dir,
-            started=watch.started,
-            report=watch.report,
-            should_stop=watch.should_stop,
-            note=print_note,
         )
     )

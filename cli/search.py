@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from ..dsl.errors import UserError
@@ -15,7 +16,6 @@ from .arguments import (
     add_workers,
     budget_of,
 )
-from .output import print_note
 from .watching import carry_out
 
 
@@ -66,7 +66,8 @@ def run(args: argparse.Namespace) -> int:
             else "--traces FILE is for --preset distill"
         )
     return carry_out(
-        lambda watch: discover(
+        partial(
+            discover,
             args.config,
             preset=args.preset,
             name=args.name,
@@ -77,9 +78,5 @@ def run(args: argparse.Namespace) -> int:
             workers=args.workers,
             backend=args.backend,
             runs_dir=args.runs_dir,
-            started=watch.started,
-            report=watch.report,
-            should_stop=watch.should_stop,
-            note=print_note,
         )
     )

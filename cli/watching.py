@@ -50,29 +50,37 @@ def watching() -> Iterator[Watch]:
         yield Watch(stack)
 
 
-def carry_out(search: Callable[[Watch], Run]) -> int:
+def carry_out(search: Callable[..., Run]) -> int:
     """Runs a search under a watch and prints its result.
+
+    Args:
+      search: `evoptax.discover` or `evoptax.resume` with its other arguments.
 
     Returns:
       The exit status.
     """
     with watching() as watch:
         try:
-            run = search(watch)
+            run = search(
+                started=watch.started,
+                report=watch.report,
+                should_stop=watch.should_stop,
+                note=print_note,
+            )
         except KeyboardInterrupt:
             if watch.run is None:
                 raise
             run = watch.run  # the ledger has all finished results
-    if run.is_finished:
+    from ..search.store.outcome import read_outcome
+    from ..search.store.runs import Run as StoredRun
+
+    stored = StoredRun(run.folder)
+    with closing(stored.read()) as opened:
+        outcome = read_outcome(opened)
+    if outcome is not None:
         from ..search.report.facts import read_facts
-        from ..search.store.outcome import read_outcome
-        from ..search.store.runs import Run as StoredRun
         from .summary import print_outcome
 
-        stored = StoredRun(run.folder)
-        with closing(stored.read()) as opened:
-            outcome = read_outcome(opened)
-        assert outcome is not None
         print_outcome(outcome, read_facts(stored))
         return 0
     print_note(

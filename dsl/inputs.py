@@ -57,7 +57,7 @@ class Input:
       name: reserved in programs.
       kind: of its value.
       meaning: a noun phrase. use: what a rule that reads it does; empty where "reads it" says all.
-      given_by: who has it.
+      given_by: the sources that provide it.
       default: its value, of every tensor, where nobody gives one; None where there is none.
       known_ahead: whether its value at every step is known before the first.
       positive: whether it is positive at every step.

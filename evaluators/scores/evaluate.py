@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ...dsl.algebra.canonical import program_digest
 from ...dsl.program import Program
-from ..backends.base import Backend, Hyperparameters, open_backend
+from ..backends.base import AS_DATA, Backend, Hyperparameters, open_backend
 from ..fidelity import Fidelity
 from ..task_names import short_task
 from .early_stopping import EarlyStopping
@@ -66,7 +66,7 @@ class Evaluator:
         program: Program,
         task: str,
         fidelity: Fidelity,
-        path: str = "machine",
+        path: str = AS_DATA,
         early_stopping: EarlyStopping | None = None,
     ) -> TaskScore:
         """Trains and scores, always afresh, with the learning rate tuned.
@@ -93,7 +93,7 @@ class Evaluator:
         program: Program,
         task: str,
         fidelity: Fidelity,
-        path: str = "machine",
+        path: str = AS_DATA,
         early_stopping: EarlyStopping | None = None,
         hyperparameters: Hyperparameters | None = None,
     ) -> TaskScore:
@@ -121,7 +121,7 @@ class Evaluator:
         )
 
     def cached_score(
-        self, program: Program, task: str, fidelity: Fidelity, path: str = "machine"
+        self, program: Program, task: str, fidelity: Fidelity, path: str = AS_DATA
     ) -> TaskScore:
         """As `score`, but looked up first; for baselines, which are the same in every run."""
         if self.cache is None:

@@ -11,7 +11,7 @@ from .settings import DISTILLATION, Budget, Evolution, Funnel, SearchConfig, Sta
 # Cheap tasks of five families, the cheapest first, because most candidates get no further. Two
 # other cheap tasks, heavy_tails and rosenbrock, are left out: there the variance between seeds is
 # larger than that between rules. Two problems per task share a learning rate, which penalizes rules
-# whose rate must be tuned anew for each problem.
+# whose rate must be retuned for each problem.
 _FUNNEL = Funnel(
     screen=Stage(("quadratic", "cancer_logistic"), seeds=2),
     proxy=Stage(

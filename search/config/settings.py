@@ -12,7 +12,7 @@ from typing import Annotated
 
 from ...dsl.plugins import implementation, names_in
 from ...dsl.primitives import PRIMITIVES
-from ...evaluators.backends.base import backends
+from ...evaluators.backends.base import AS_DATA, backends
 from ...evaluators.schedules import SCHEDULES
 from ..execution.base import executors
 from ..mutation.base import READABLE, Space, mutations, usual_weights
@@ -206,7 +206,7 @@ class SearchConfig:
     baseline: Annotated[str, Named("the name of a known rule, as in adamw")] = "adamw"
     rivals: Annotated[tuple[str, ...], Names("names of known rules, as in lion")] = ("lion",)
     workers: Annotated[int | str, _WORKERS] = 0
-    backend: Annotated[str, OneFound(backends)] = "machine"
+    backend: Annotated[str, OneFound(backends)] = AS_DATA
     traces: str = ""
     budget: Budget = field(default_factory=Budget)
     evolution: Evolution = field(default_factory=Evolution)

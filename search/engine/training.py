@@ -61,9 +61,9 @@ class TrainingLoop:
         try:
             while True:
                 trainer = CandidateTrainer(self.trials, self.config, state.round, curves)
-                begun = state.asked
+                asked_before = state.asked
                 state, going = self._one_round(state, trainer)
-                is_last = not going or state.asked == begun
+                is_last = not going or state.asked == asked_before
                 fresh = self._end_round(state, is_last=is_last)
                 if is_last:
                     return

@@ -103,7 +103,7 @@ class Executor(Protocol):
         ahead: bool = False,
         on_hang: OnHang | None = None,
     ) -> Future[Any]:
-        """Queues a request; requests are begun in the order of submission.
+        """Queues a request; requests start in the order of submission.
 
         Args:
           request: plain data.

@@ -19,7 +19,7 @@ from .jobs import Job, Stopped, submit
 # Approximate seconds to compile a training loop. A worker joins another's group, and compiles the
 # same loop again, only if more training than this is left in the group.
 _COMPILING = 5.0
-# Assumed seconds per seed of a task of unknown cost; such tasks are begun first.
+# Assumed seconds per seed of a task of unknown cost; such tasks start first.
 _UNKNOWN = 15.0
 
 

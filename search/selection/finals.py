@@ -18,6 +18,7 @@ import numpy as np
 from ...dsl.algebra.canonical import program_digest
 from ...dsl.program import LEARNING_RATE, Program
 from ...dsl.syntax import format_program, parse
+from ...evaluators.backends.base import COMPILED
 from ...evaluators.formatting import percent
 from ...evaluators.scores.scoring import TaskScore, mean_log_ratio
 from ...known_algorithms.catalogue import get_known
@@ -202,7 +203,7 @@ class _Finals:
 
     def _fresh(self, program: Program, stage: Stage, *, shared: bool = False) -> list[Job]:
         stage = replace(stage, seeds=max(stage.seeds, FRESH_SEEDS))
-        return jobs_of(program, stage, "fused", FRESH, shared=shared)
+        return jobs_of(program, stage, COMPILED, FRESH, shared=shared)
 
     def pruned(self, program: Program, winner: Finalist) -> tuple[Program, tuple[str, ...]]:
         """The best rule without parts that training does not need, and the steps in words.

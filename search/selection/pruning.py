@@ -17,6 +17,7 @@ from ...dsl.algebra.reductions import reductions, with_plain_rate
 from ...dsl.algebra.simplifier import rank, simplify
 from ...dsl.machine.bytecode import TooLarge, check_fits
 from ...dsl.program import Program
+from ...evaluators.backends.base import AS_DATA
 from ...evaluators.fidelity import LEARNING_RATES, Fidelity
 from ...evaluators.scores.learning_rates import Grid, rate_search, searched
 from ...evaluators.scores.scoring import TaskScore, joined, log_ratios
@@ -191,7 +192,7 @@ class _Judge:
         """A program's scores by task, each on its grid."""
         # One job per seed, so that all workers are busy.
         jobs = [
-            Job(program, task, self._fidelity(grid, seed, task), "machine")
+            Job(program, task, self._fidelity(grid, seed, task), AS_DATA)
             for task, grid in rates.items()
             for seed in seeds
         ]

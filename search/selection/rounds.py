@@ -35,8 +35,8 @@ class Standing:
 def champions(state: SearchState, standing: Standing, most: int) -> Population:
     """The fittest living candidates that were not validated yet.
 
-    Those trained in more than one round come first, because the fitness of the others is a single
-    lucky draw more often.
+    Those trained in more than one round come first, because a fitness from a single trial is more
+    often overestimated (winner's curse).
     """
     found: dict[int, Individual] = {}
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from ....dsl.machine.constants import Tunable
 from ....dsl.program import Program
+from ....evaluators.backends.base import AS_DATA
 from ....evaluators.fidelity import Fidelity
 from ....evaluators.scores.scoring import TaskScore, bounded, log_losses
 from ...config.seeds import TUNED, TUNING
@@ -144,7 +145,7 @@ class Points:
             part += part[-1:] * (size - len(part))  # padding: another size would recompile
             on = replace(tried, learning_rates=tuple(rate for rate, _ in part))
             values = {name: tuple(point[name] for _, point in part) for name in self._rule.names}
-            found.append(Job(self._rule.program, task, on, "machine", hyperparameters=values))
+            found.append(Job(self._rule.program, task, on, AS_DATA, hyperparameters=values))
         return found
 
     def differences(self, after: Program, before: Program, tasks: Tasks, seeds: int) -> np.ndarray:
@@ -175,7 +176,7 @@ class Points:
     ) -> dict[str, TaskScore]:
         """A program's scores by task, with its learning rate tuned as for every rule."""
         jobs = [
-            Job(program, task, replace(self._tried, seeds=seeds, steps=steps), "machine", shared)
+            Job(program, task, replace(self._tried, seeds=seeds, steps=steps), AS_DATA, shared)
             for task, steps in tasks.items()
         ]
         self.runs += len(seeds) * len(jobs)

@@ -216,7 +216,7 @@ class Workers:
             worker.sent.clear()
             if self._closed or self._failure is not None or not was_ready:
                 return
-            if lost:  # only the first was begun
+            if lost:  # only the first had started
                 lost[0].deaths += not worker.hung
                 lost[0].hangs += bool(worker.hung)
             for request in reversed(lost):
