@@ -1,10 +1,10 @@
 """How many candidates the quick preset's search trains, now and at another revision.
 
-Runs `evoptax search --preset quick` twice for each version: once to fill the compilation cache and
-once to count, alternating. What counts is the searching phase: candidates trained, and the seconds
-that it took; and the whole command's time.
+Runs `evoptax search --preset quick` once for each version to fill the compilation cache, then
+`--turns` times to count, in an order that is reversed each turn. What counts is the searching
+phase: candidates trained, and the seconds that it took; and the whole command's time.
 
-    python benchmarks/quick.py [--against REVISION] [--docs]
+    python benchmarks/quick.py [--against REVISION] [--turns N] [--docs]
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ def search(version: str, path: Path, folder: Path, cache: Path) -> Count:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--against", metavar="REVISION", help="measure this commit too")
+    parser.add_argument("--turns", type=int, default=1, help="runs that count, of each version")
     parser.add_argument("--docs", action="store_true", help="write docs/performance.md's table")
     args = parser.parse_args()
     print(environment())
@@ -72,14 +73,17 @@ def main() -> None:
         if args.against:
             sources[args.against] = source_of(args.against, folder / "source")
         lines = []
-        for turn in ("first", "counted"):
-            for i, (version, source) in enumerate(sources.items()):
-                path = folder / f"path{i}"
-                if not path.exists():
-                    import_folder(source, path)
-                count = search(version, path, folder / f"{turn}{i}", folder / f"cache{i}")
-                print(turn, count.line(), flush=True)
-                lines += [count.line()] if turn == "counted" else []
+        versions = list(enumerate(sources))
+        for i, version in versions:
+            import_folder(sources[version], folder / f"path{i}")
+        for turn in range(args.turns + 1):
+            # The machine's speed drifts, so no version always comes first.
+            for i, version in versions[:: -1 if turn % 2 else 1]:
+                count = search(
+                    version, folder / f"path{i}", folder / f"runs{turn}-{i}", folder / f"cache{i}"
+                )
+                print("counted" if turn else "first", count.line(), flush=True)
+                lines += [count.line()] if turn else []
     header = "| version | candidates | searching | rate | whole command |\n"
     header += "| --- | ---: | ---: | ---: | ---: |\n"
     if args.docs:
