@@ -26,7 +26,8 @@ test: install
 	$(BIN)/ruff format --check .
 	rm -rf build && $(BIN)/python -m pip install --quiet --no-deps --target build/installed .
 	MYPYPATH=build/installed $(BIN)/mypy
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile \
+		--no-loadscope-reorder
 
 bench: install
 	$(BIN)/python benchmarks/throughput.py

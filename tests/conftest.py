@@ -1,10 +1,11 @@
-"""What all tests share: a cache folder of their own, kept between runs of the suite."""
+"""What all tests share: the order of the files, and a cache folder kept between runs."""
 
 from __future__ import annotations
 
 import os
 import signal
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,33 @@ import pytest
 CACHE = Path(os.environ.get("EVOPTAX_TEST_CACHE", Path(tempfile.gettempdir()) / "evoptax-tests"))
 # Here, because a test module may import JAX when it is collected.
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(CACHE / "jax")
+# The files that take longest, from the longest on. They start first, because whichever is left to
+# the end runs on one core while the others have nothing to do.
+LONGEST = (
+    "test_simplifier.py",
+    "test_primitives.py",
+    "test_many_leaves.py",
+    "test_large_programs.py",
+    "test_rows.py",
+    "test_kill_and_resume.py",
+    "test_hangs.py",
+    "test_command.py",
+    "test_damaged.py",
+    "test_cli.py",
+    "test_tuning.py",
+    "test_paths_agree.py",
+    "test_tasks.py",
+    "test_bad_names.py",
+    "test_executors.py",
+    "test_export_contracts.py",
+    "test_report_search.py",
+    "test_pruning.py",
+    "test_known_algorithms.py",
+    "test_engine.py",
+    "test_workers.py",
+    "test_switches.py",
+    "test_strategies.py",
+)
 # Ctrl-C is ignored in the background of a script, SIGHUP under nohup, by commands under test too.
 for _number, _usual in (
     (signal.SIGINT, signal.default_int_handler),
@@ -20,6 +48,12 @@ for _number, _usual in (
 ):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, _usual)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the longest files first; pytest-xdist keeps that with `--no-loadscope-reorder`."""
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(LONGEST)))
 
 
 @pytest.fixture(scope="session", autouse=True)

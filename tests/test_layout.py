@@ -11,6 +11,7 @@ from pathlib import Path
 
 import evoptax.dsl.syntax
 import pytest
+from conftest import LONGEST
 
 ROOT = Path(evoptax.dsl.syntax.__file__).parents[1]
 # Each layer may import itself and the layers to its right.
@@ -154,3 +155,8 @@ def test_packages_are_all_installed() -> None:
     folders = {".".join(path.relative_to(ROOT).parent.parts) for path in FILES.values()} - {"api"}
     assert set(tables["packages"]) == set(tables["package-dir"])
     assert {"evoptax", *(f"evoptax.{folder}" for folder in folders)} == set(tables["packages"])
+
+
+def test_the_files_that_start_first_are_there() -> None:
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert all(names.count(name) == 1 for name in LONGEST)
