@@ -65,6 +65,19 @@ def _own_cache_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
     enable_compilation_cache()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_worker_by_default() -> Iterator[None]:
+    """One worker process where no number is given: each takes seconds to start.
+
+    The tests are spread over the cores already. What needs several workers asks for them.
+    """
+    from evoptax.search.execution.executors.processes import workers
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workers, "_cores", lambda: 1)
+        yield
+
+
 @pytest.fixture(scope="session")
 def small_task(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A cheap task as FILE.py:NAME."""

@@ -84,13 +84,13 @@ def started_workers(task: str) -> Workers:
 
 
 def run_small(runs_dir: Path, name: str, task: str, **options: object) -> tuple[Run, SearchConfig]:
-    """Runs a small search, with one worker unless options say otherwise.
+    """Runs a small search, with one worker that stays unless options say more.
 
     Options replace settings of the configuration.
     """
     config = config_from_dict(settings(task) | options)
     run = create_run(runs_dir, name, config)
-    if config.workers:
+    if config.workers > 1:
         with Workers([task], config.workers) as workers:
             assert run_search(run, config, workers) is not None
     else:

@@ -88,8 +88,16 @@ def test_coordinator_imports_no_jax_and_takes_its_workers_along(
     assert apart, "Ctrl-C on a terminal would reach the worker"
 
 
+def test_without_a_number_there_is_a_worker_for_each_core(
+    small_task: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers_module, "_cores", lambda: 3)
+    with Workers([small_task]) as workers:
+        assert workers.count == 3
+
+
 def test_stopping_does_not_wait_for_what_is_trained(small_task: str) -> None:
-    workers = Workers([small_task])
+    workers = Workers([small_task], 2)
     endless = _request(small_task)
     endless["job"]["fidelity"] |= {"steps": 10**9}
     answers = [workers.submit(endless, "endless") for _ in range(3)]
@@ -163,7 +171,7 @@ def test_task_that_cannot_be_loaded_is_one_sentence(
 ) -> None:
     task = _task_file(tmp_path, "raise RuntimeError('not today')")
     command = ["search", "--preset", "quick", "--task", task, "--runs-dir", str(tmp_path / "runs")]
-    assert main(command) == 2
+    assert main([*command, "--workers", "2"]) == 2  # which both fail
     error = capsys.readouterr().err
     assert "not today" in error
     assert error.count("\n") == 1

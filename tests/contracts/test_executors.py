@@ -53,7 +53,15 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def executor(name: str, task: str) -> Iterator[Executor]:
-    with open_executor([task, "quadratic"], name) as found:
+    # Two processes, so that what differs between them would show.
+    with open_executor([task, "quadratic"], 2 if name == "processes" else name) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def one(task: str) -> Iterator[Executor]:
+    """What others are compared with: one worker process."""
+    with open_executor([task, "quadratic"], 1) as found:
         yield found
 
 
@@ -67,11 +75,10 @@ def test_tasks_are_loaded(executor: Executor, task: str) -> None:
     assert executor.count >= 1
 
 
-def test_answers_are_those_of_one_process(executor: Executor, task: str) -> None:
+def test_answers_are_those_of_one_process(executor: Executor, one: Executor, task: str) -> None:
     requests = [_request(rule, on) for rule in ("adamw", "lion") for on in (task, "quadratic")]
     found = [executor.submit(request, "a trial") for request in requests]
-    with open_executor([task, "quadratic"], 1) as one:
-        expected = [one.submit(request, "a trial").result() for request in requests]
+    expected = [one.submit(request, "a trial").result() for request in requests]
     assert [future.result() for future in found] == expected
     assert len(set(expected)) == len(expected)
 
@@ -99,15 +106,14 @@ def test_an_unknown_request_is_an_error(executor: Executor) -> None:
 
 
 def test_a_search_does_not_depend_on_it(
-    executor: Executor, name: str, task: str, tmp_path: Path
+    executor: Executor, one: Executor, task: str, tmp_path: Path
 ) -> None:
     config = config_from_dict(settings(task, candidates=20))
     contents = []
-    with open_executor([task], 1) as one:
-        for who, where in ((executor, "this"), (one, "one")):
-            run = create_run(tmp_path / where, "small", config)
-            assert run_search(run, config, who) is not None
-            contents.append(read_content(run.ledger_path))
+    for who, where in ((executor, "this"), (one, "one")):
+        run = create_run(tmp_path / where, "small", config)
+        assert run_search(run, config, who) is not None
+        contents.append(read_content(run.ledger_path))
     assert contents[0] == contents[1]
 
 
@@ -162,6 +168,7 @@ def EXECUTOR(tasks, count, where):
 
 
 def test_a_further_executor_is_one_file(
+    one: Executor,
     task: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -173,7 +180,7 @@ def test_a_further_executor_is_one_file(
     assert "counting" in executors()
     with open_executor([task, "quadratic"], "counting") as toy:
         test_tasks_are_loaded(toy, task)
-        test_answers_are_those_of_one_process(toy, task)
+        test_answers_are_those_of_one_process(toy, one, task)
         test_requests_and_answers_are_plain_data(toy)
         test_a_mistake_of_the_task_is_a_sentence(toy, tmp_path)
         test_an_unknown_request_is_an_error(toy)
