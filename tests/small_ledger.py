@@ -15,7 +15,7 @@ from evoptax.dsl.algebra.simplifier import simplify
 from evoptax.dsl.program import Program
 from evoptax.dsl.syntax import format_program, parse
 from evoptax.known_algorithms.catalogue import get_known
-from evoptax.search.config.settings import Budget, SearchConfig
+from evoptax.search.config.settings import Budget, Funnel, SearchConfig
 from evoptax.search.mutation.mutate import mutate
 from evoptax.search.store import ledger
 from evoptax.search.store.ledger import Ledger
@@ -23,6 +23,9 @@ from evoptax.search.store.outcome import Champion, Finalist, Outcome, Round, Row
 from evoptax.search.store.records import ALIKE, Proposal, Status
 from evoptax.search.store.runs import Run, create_run
 
+# Simplifying finalists takes most of the time of what reads an unfinished run; one more than the
+# champions of a round, so that some finalist was not validated.
+FINALISTS = 3
 HOSTILE = "<script>alert('&\"`\\')</script>"
 
 
@@ -44,7 +47,10 @@ def make_run(
         has not ended.
       doc: the docstring of every program. change: put before every change.
     """
-    config = config or SearchConfig(budget=Budget(candidates=count or 1))
+    if config is None:
+        config = SearchConfig(
+            budget=Budget(candidates=count or 1), funnel=Funnel(finalists=FINALISTS)
+        )
     run = create_run(folder, name, config)
     rng = random.Random(seed)
     with closing(ledger.open_to_write(run.ledger_path)) as opened:

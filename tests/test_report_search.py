@@ -24,7 +24,7 @@ from evoptax.search.store import ledger
 from evoptax.search.store.outcome import Champion, Finalist, Round, read_rounds
 from evoptax.search.store.runs import Run
 from pages import words
-from small_ledger import finish, make_run, tell_rounds
+from small_ledger import FINALISTS, finish, make_run, tell_rounds
 
 CONFIG = SearchConfig(
     budget=Budget(candidates=200),
@@ -32,6 +32,7 @@ CONFIG = SearchConfig(
         screen=Stage(("quadratic", "rosenbrock")),
         proxy=Stage(("digits_mlp", "digits_conv"), seeds=2),
         validation=Stage(("cancer_mlp",)),
+        finalists=FINALISTS,
     ),
 )
 
@@ -344,17 +345,18 @@ def test_no_rule_is_compared_with_itself(tmp_path: Path) -> None:
 # --- the terminal ---
 
 
-@pytest.fixture
-def runs(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
     finish(
-        make_run(tmp_path, name="whole", count=60, rounds=4),
+        make_run(folder, name="whole", count=60, rounds=4),
         tuned=("b1: 0.9 → 0.85\x1b[31m",),
         pruned=tuple(f"step {i}" for i in range(20)),
         kinship="lion with b1 = 0.9",
     )
-    make_run(tmp_path, name="part", count=60, rounds=4)
-    make_run(tmp_path, name="none", count=0)
-    return tmp_path
+    make_run(folder, name="part", count=60, rounds=4)
+    make_run(folder, name="none", count=0)
+    return folder
 
 
 def said(capsys: pytest.CaptureFixture[str], runs: Path, *args: str) -> str:
