@@ -34,12 +34,14 @@ NAMES = {
     "dots": "../..",
     "a file name": "\x1b" * 200 + ".py",
 }
-# @ stands for the name, RUNS for the folder of runs.
+# @ stands for the name. A worker process takes seconds to start: one command of those that load a
+# task has it, the others load it here.
 COMMANDS = (
     "show @", "show @:best", "show one:@", "show @:0", "show @.py",
     "simplify @ --exact", "simplify @:best --exact", "export @ --to json", "export @:1 --to latex",
-    "evaluate @", "evaluate adamw --tasks @", "evaluate adamw --tasks @.py:T",
-    "evaluate adamw --tasks tasks.py:@", "evaluate adamw --against @", "evaluate adamw --seeds @",
+    "evaluate @", "evaluate adamw --tasks @", "evaluate adamw --tasks @.py:T --workers in_process",
+    "evaluate adamw --tasks tasks.py:@ --workers in_process",
+    "evaluate adamw --against @", "evaluate adamw --seeds @",
     "lineage @", "lineage one @", "lineage @:best", "known @", "known --tier @", "resume @",
     "search @", "search @.toml", "search --preset @", "search --preset quick --seed @",
     "search --preset quick --task @", "search --preset quick --task @:T",

@@ -252,9 +252,10 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_ctrl_c_saves_and_exits_130_and_resume_goes_on(tmp_path: Path, small_task: str) -> None:
-    whole, _ = run_small(tmp_path / "whole", "run", small_task, budget={"candidates": 150})
+    options = settings(small_task, 150) | {"workers": 1}  # fewer processes to start
+    whole, _ = run_small(tmp_path / "whole", "run", small_task, **options)
     config = tmp_path / "config.toml"
-    config.write_text(config_to_toml(config_from_dict(settings(small_task, 150))))
+    config.write_text(config_to_toml(config_from_dict(options)))
     command = [sys.executable, "-m", "evoptax.cli.main"]
     process = subprocess.Popen(
         [*command, "search", str(config), "--name", "run"],

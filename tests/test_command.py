@@ -14,8 +14,10 @@ from pathlib import Path
 
 import evoptax.cli.entry
 import pytest
+from damage import rows
 from evoptax.cli.main import main
 from evoptax.search.config.files import config_from_dict, config_to_toml
+from evoptax.search.store.runs import Run
 from small_search import settings
 
 # What the installed command does.
@@ -64,7 +66,9 @@ def test_ctrl_c_soon_after_the_start(name: str, milliseconds: int, tmp_path: Pat
         process.kill()
     # Before any line of ours runs, Python itself dies of it, and may print where it was.
     assert "Traceback" not in error or CLI not in error
-    if process.returncode == 130:
+    if process.returncode == 130 and "stopped and saved; continue with" in error:
+        assert name == "search" and list((tmp_path / "runs").iterdir())  # it had begun already
+    elif process.returncode == 130:
         assert error.endswith("evoptax: stopped\n")
         assert error.count("\n") == 1
     else:
@@ -141,11 +145,12 @@ def test_no_exception_is_raised_in_the_middle_of_an_import(handled: str, tmp_pat
     assert (done.returncode, done.stdout, done.stderr) == (130, expected, "evoptax: stopped\n")
 
 
-def _searching(tmp_path: Path, task: str, stream: int) -> subprocess.Popen[bytes]:
+def _searching(tmp_path: Path, task: str, stream: int, code: str = "") -> subprocess.Popen[bytes]:
+    """A search without end; `code` runs before it in the same process."""
     config = tmp_path / "config.toml"
     config.write_text(config_to_toml(config_from_dict(settings(task, 10**6) | {"workers": 1})))
     return subprocess.Popen(
-        [*EVOPTAX, "search", str(config), "--name", "stopped"],
+        [sys.executable, "-c", f"{code}\n{EVOPTAX[2]}", "search", str(config), "--name", "stopped"],
         cwd=tmp_path,
         stdin=stream,
         stdout=stream,
@@ -195,11 +200,17 @@ def test_a_search_goes_on_when_nobody_reads_its_progress(
     how: str, tmp_path: Path, small_task: str
 ) -> None:
     reader, stream = os.pipe() if how == "pipe" else pty.openpty()
-    process = _searching(tmp_path, small_task, stream)
+    often = "import evoptax.cli.progress\nevoptax.cli.progress.SECONDS_BETWEEN_LINES = 0.2"
+    process = _searching(tmp_path, small_task, stream, often)
     os.close(stream)
     _until_searching(tmp_path, process)
     os.close(reader)
-    time.sleep(6)  # a line of progress is due
+    run = Run(tmp_path / "runs" / "stopped")
+    before, until = rows(run), time.monotonic() + 120
+    while rows(run) < before + 20:
+        assert process.poll() is None and time.monotonic() < until
+        time.sleep(0.05)
+    time.sleep(0.5)  # lines of progress are due
     assert process.poll() is None
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 130

@@ -5,6 +5,7 @@ They are added to a copy of evoptax, because many tables are made of these when 
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -142,6 +143,9 @@ TESTS = ("references", "test_known_algorithms.py", "test_golden_known.py", "test
 
 def _run(folder: Path, *command: str, **environment: str) -> str:
     paths = {"PYTHONPATH": str(folder), "HOME": str(folder), "PATH": "/usr/bin:/bin"}
+    # What is compiled is the same each time; its key is the code that is compiled.
+    paths["JAX_COMPILATION_CACHE_DIR"] = os.environ["JAX_COMPILATION_CACHE_DIR"]
+    paths["EVOPTAX_TEST_CACHE"] = str(Path(os.environ["JAX_COMPILATION_CACHE_DIR"]).parent)
     whole = [sys.executable, "-P", *command]
     found = subprocess.run(
         whole, env=paths | environment, capture_output=True, text=True, timeout=300
