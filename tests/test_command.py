@@ -67,7 +67,8 @@ def test_ctrl_c_soon_after_the_start(name: str, milliseconds: int, tmp_path: Pat
     # Before any line of ours runs, Python itself dies of it, and may print where it was.
     assert "Traceback" not in error or CLI not in error
     if process.returncode == 130 and "stopped and saved; continue with" in error:
-        assert name == "search" and list((tmp_path / "runs").iterdir())  # it had begun already
+        # The search had started before the signal came, so there is a run to continue.
+        assert name == "search" and list((tmp_path / "runs").iterdir())
     elif process.returncode == 130:
         assert error.endswith("evoptax: stopped\n")
         assert error.count("\n") == 1

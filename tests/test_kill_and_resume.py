@@ -13,11 +13,10 @@ from evoptax.search.store.ledger import read_content
 from evoptax.search.store.runs import Run
 from small_search import run_small, settings
 
-# `test_damage_campaign.py`, which is slow, kills more often.
-KILLS = 5
+KILLS = 10
 
 
-def test_killed_five_times_and_resumed(tmp_path: Path, small_task: str) -> None:
+def test_killed_ten_times_and_resumed(tmp_path: Path, small_task: str) -> None:
     candidates = 120
     options = settings(small_task, candidates) | {"workers": 1}  # fewer processes to start
     whole, _ = run_small(tmp_path, "whole", small_task, **options)
