@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from ..interpreter import interpret
 from ..program import EVAL_W, LEARNING_RATE, Program
 from .rewriting import Level, TermDomain
-from .terms import SYMBOL, Term, call_digest, digest, symbol
+from .terms import CONSTANT, SYMBOL, Term, call, call_digest, digest, postorder, symbol
+
+# Stands for any number in a structure. No variable can have this name.
+_ANY = symbol("?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +70,69 @@ def program_digest(program: Program, level: Level = Level.EXACT) -> str:
     Equal for programs that differ in variable names, statement order, dead code, commuted
     arguments, constants written as hyperparameters, or by exact rewriting.
     """
-    meant = meaning(program, level, bound_hyperparameters=True)
-    init = {s.name: s.init for s in program.state}
+    init = {s.name: str(s.init) for s in program.state}
+    return _digest(meaning(program, level, bound_hyperparameters=True), init)
+
+
+def structure_digest(program: Program) -> str:
+    """A hexadecimal name for what the program computes up to its constants.
+
+    Equal for programs of equal `program_digest`, and for those that differ in the values of
+    hyperparameters and literals. Not abstracted are 0, which switches something off, and integer
+    exponents. A tensor times a number has the same structure whatever the number, and however many
+    factors it is written as; 2 * g and g differ.
+    """
+    names = {h.name for h in program.hyperparameters}
+    meant = meaning(program, Level.EXACT)
+    memo: dict[int, Term] = {}
+    abstract = Meaning(
+        _abstracted(meant.result, names, memo),
+        {name: _abstracted(term, names, memo) for name, term in meant.state.items()},
+        None if meant.eval_w is None else _abstracted(meant.eval_w, names, memo),
+    )
+    # A number that a state starts at is a constant; an input that is copied is not.
+    init = {s.name: s.init if isinstance(s.init, str) else f"{s.init != 0}" for s in program.state}
+    return _digest(abstract, init)
+
+
+def _abstracted(root: Term, constants: set[str], memo: dict[int, Term]) -> Term:
+    """The term with `_ANY` in the place of every number and of what is computed from numbers."""
+    for term in postorder([root], lambda term: term.serial in memo):
+        if term.serial not in memo:
+            memo[term.serial] = _abstract(term, [memo[arg.serial] for arg in term.args], constants)
+    return memo[root.serial]
+
+
+def _abstract(term: Term, args: list[Term], constants: set[str]) -> Term:
+    if term.head == CONSTANT:
+        return term if term.value == 0 else _ANY
+    if term.head == SYMBOL:
+        return _ANY if term.name in constants else term
+    if all(arg is _ANY or arg.head == CONSTANT for arg in args):
+        return _ANY
+    if term.head == "power" and term.args[1].head == CONSTANT and term.args[1].value.is_integer():
+        return call("power", (args[0], term.args[1]))
+    if term.head == "negative":
+        return _scaled(args[0])
+    if term.head == "divide" and args[1] is _ANY:
+        return _scaled(args[0])
+    if term.head == "multiply" and _ANY in args:
+        return _scaled(args[0] if args[1] is _ANY else args[1])
+    return call(term.head, args)
+
+
+def _scaled(term: Term) -> Term:
+    """The term times any number."""
+    is_scaled = term.head == "multiply" and _ANY in term.args
+    return term if is_scaled else call("multiply", (_ANY, term))
+
+
+def _digest(meant: Meaning, init: Mapping[str, str]) -> str:
+    """A hexadecimal name for terms that does not depend on the names of state variables.
+
+    Args:
+      meant: the terms. init: what each state variable starts as, in words.
+    """
     colors = {name: digest(f"state {init[name]}".encode()) for name in meant.state}
     # State variables are told apart by what they start as and compute, not by name: refine their
     # colours until all differ or no more do (Weisfeiler–Leman).

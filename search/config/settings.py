@@ -6,7 +6,7 @@ A field's annotation holds the accepted values, which the command line uses for 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated
 
@@ -14,6 +14,7 @@ from ...dsl.plugins import implementation, names_in
 from ...dsl.primitives import PRIMITIVES
 from ...evaluators.backends.base import AS_DATA, backends
 from ...evaluators.schedules import SCHEDULES
+from ...known_algorithms.catalogue import KNOWN, get_known
 from ..execution.base import executors
 from ..mutation.base import READABLE, Space, mutations, usual_weights
 from ..mutation.weights import PRIMITIVE_WEIGHTS
@@ -37,6 +38,28 @@ class Budget:
 STRATEGIES = "evoptax.search.strategies.kinds"
 # The strategy that reads traces.
 DISTILLATION = "distillation"
+
+
+# Known rules that lend parts by default. Written down, so that documenting another rule changes no
+# search; none of them uses a matrix operation.
+GRAFTS = (
+    "momentum",
+    "nesterov",
+    "adagrad",
+    "rmsprop",
+    "adadelta",
+    "adam",
+    "amsgrad",
+    "adabelief",
+    "diffgrad",
+    "adan",
+    "lion",
+    "optimistic_gd",
+    "adagrad_norm",
+    "lars",
+    "lamb",
+    "global_norm_clipping",
+)
 
 
 def _strategy_names() -> tuple[str, ...]:
@@ -76,6 +99,7 @@ class Evolution:
       weights: relative frequency of each mutation; 0: never. Those that a configuration does not
         name keep their defaults.
       primitives: relative frequency of each primitive in mutations, in the same way.
+      grafts: known rules whose parts the mutation `graft` puts into programs.
       cache: whether a candidate with a known fingerprint gets the known fitness without training.
       gates: whether candidates must descend simple problems before they are trained.
     """
@@ -98,18 +122,25 @@ class Evolution:
     primitives: Annotated[Mapping[str, float], Weights("primitives", _primitive_names)] = field(
         default_factory=lambda: dict(PRIMITIVE_WEIGHTS)
     )
+    grafts: Annotated[tuple[str, ...], Names("names of known rules", among=tuple(KNOWN))] = GRAFTS
     cache: bool = True
     gates: bool = True
 
     @cached_property
     def space(self) -> Space:
         """The programs that mutations may reach."""
-        return Space(self.max_state, self.inputs, self.weights, self.primitives)
+        donors = tuple(get_known(name).program for name in self.grafts)
+        return Space(self.max_state, self.inputs, self.weights, self.primitives, donors)
 
     @cached_property
     def space_of_constants(self) -> Space:
         """The programs that differ only in constants."""
-        return replace(self.space, weights={"scale_constant": 1.0})
+        return self.space.only(of_constants=True)
+
+    @cached_property
+    def space_of_structures(self) -> Space:
+        """The programs that differ in more than constants."""
+        return self.space.only(of_constants=False)
 
 
 LEARNING_RATE_RANGE = Range(1e-12, 1e6, "training is in float32, and the grid may move")

@@ -6,16 +6,17 @@ its configuration and the contract suite find it. How often each is drawn is con
 
 from __future__ import annotations
 
+import copy
 import importlib
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
 
 from ...dsl.expressions import format_expression
 from ...dsl.inputs import INPUTS, in_order
-from ...dsl.plugins import names_in
+from ...dsl.plugins import names_in as modules_in
 from ...dsl.primitive import Primitive
 from ...dsl.primitives import PRIMITIVES
 from ...dsl.program import (
@@ -28,6 +29,7 @@ from ...dsl.program import (
     Program,
     State,
     Statement,
+    names_in,
     subexpressions,
 )
 from .weights import PRIMITIVE_WEIGHTS
@@ -35,6 +37,8 @@ from .weights import PRIMITIVE_WEIGHTS
 _OPERATORS = "evoptax.search.mutation.operators"
 
 READABLE = tuple(name for name, row in INPUTS.items() if row.searched)
+# Inputs whose values are known before training.
+KNOWN_AHEAD = frozenset(name for name in READABLE if INPUTS[name].known_ahead)
 # The gradient, state and intermediate variables are drawn this many times as often as the others:
 # weights, hyperparameters, and inputs that are the same for all weights.
 _OFTEN = 3
@@ -51,16 +55,18 @@ class Mutation:
       weight: the default relative frequency.
       apply: draws a child, or returns None. The child may be ill-formed or outside the space; then
         the caller draws again.
+      of_constants: whether it changes nothing but constants.
     """
 
     name: str
     weight: float
     apply: Callable[[Program, random.Random, Space], Draft | None]
+    of_constants: bool = False
 
 
 def mutations() -> tuple[Mutation, ...]:
     """All mutations, in the order of their modules."""
-    modules = (importlib.import_module(f"{_OPERATORS}.{name}") for name in names_in(_OPERATORS))
+    modules = (importlib.import_module(f"{_OPERATORS}.{name}") for name in modules_in(_OPERATORS))
     return tuple(mutation for module in modules for mutation in module.MUTATIONS)
 
 
@@ -79,12 +85,16 @@ class Space:
       inputs: inputs that may be read, besides those that the program reads already.
       weights: relative frequency of each mutation; missing ones are never drawn.
       primitives: relative frequency of each primitive; missing ones are never drawn.
+      donors: rules whose parts may be grafted.
+      mates: candidates whose parts may be crossed in.
     """
 
     max_state: int = 4
     inputs: tuple[str, ...] = READABLE
     weights: Mapping[str, float] = field(default_factory=usual_weights)
     primitives: Mapping[str, float] = field(default_factory=lambda: dict(PRIMITIVE_WEIGHTS))
+    donors: tuple[Program, ...] = ()
+    mates: tuple[Program, ...] = ()
 
     @cached_property
     def drawn_mutations(self) -> tuple[list[Mutation], list[float]]:
@@ -107,6 +117,23 @@ class Space:
             arity: self._cumulative([row for row in rows if row.arity == arity])
             for arity in sorted({row.arity for row in rows})
         }
+
+    def with_mates(self, mates: tuple[Program, ...]) -> Space:
+        """The same space with other candidates to cross with; keeps what was computed for it."""
+        found = copy.copy(self)
+        object.__setattr__(found, "mates", mates)
+        return found
+
+    def only(self, *, of_constants: bool) -> Space:
+        """The programs that differ only in constants, or those that differ in structure."""
+        names = {m.name for m in mutations() if m.of_constants is of_constants}
+        return replace(self, weights={n: x for n, x in self.weights.items() if n in names})
+
+    def draws(self, expr: Expr) -> bool:
+        """Whether all primitives of an expression are drawn, so that it could be written here."""
+        return all(
+            self.primitives.get(e.primitive, 0) > 0 for e in subexpressions(expr) if type(e) is Call
+        )
 
     def _cumulative(self, rows: list[Primitive]) -> tuple[list[Primitive], list[float]]:
         return rows, [*accumulate(self.primitives[row.name] for row in rows)]
@@ -151,6 +178,18 @@ def random_leaf(names: list[str], rng: random.Random) -> Expr:
     if rng.random() < 0.15:
         return Constant(float(f"{rng.choice((1, -1)) * 2 ** rng.gauss(0, 1):.3g}"))
     return Name(rng.choice(names))
+
+
+def values_in(root: Expr, program: Program) -> list[tuple[int, Expr]]:
+    """The parts of an expression, with their places, that are not known before training: all but
+    literals, hyperparameters, the step, and what is computed from these alone.
+    """
+    known = {h.name for h in program.hyperparameters} | KNOWN_AHEAD
+    return [
+        (index, node)
+        for index, node in enumerate(subexpressions(root))
+        if type(node) is not Constant and not names_in(node) <= known
+    ]
 
 
 def names_before(program: Program, position: int, space: Space) -> list[str]:

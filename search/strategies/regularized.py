@@ -22,11 +22,12 @@ from __future__ import annotations
 import dataclasses
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from ...dsl.algebra.canonical import program_digest
 from ...dsl.liveness import without_dead_code
 from ...dsl.program import Program
-from ..config.settings import Evolution, SearchConfig
+from ..config.settings import SearchConfig
 from ..filters.gates import STATIC, Examination, examine
 from ..mutation.base import Space
 from ..mutation.mutate import mutate
@@ -44,6 +45,21 @@ MOST_PROPOSALS = 200
 # Batches pending at once: one that is trained, one that waits so that no worker does. Part of what
 # repeats exactly: a batch is bred without the fitness of those still pending.
 BATCHES_IN_FLIGHT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Breeding:
+    """How a child is made.
+
+    Attributes:
+      parent: what is mutated.
+      mutations: the mean number of mutations (geometric, at least 1).
+      space: what they may reach.
+    """
+
+    parent: Individual
+    mutations: float
+    space: Space
 
 
 class RegularizedEvolution:
@@ -222,22 +238,12 @@ class RegularizedEvolution:
 
     # What other strategies do otherwise.
 
-    def parent(self, state: SearchState, ordinal: int, rng: random.Random) -> Individual:
-        """The parent of a proposal: the fittest of some that are drawn."""
-        settings = state.settings
+    def breeding(self, state: SearchState, ordinal: int, rng: random.Random) -> Breeding:
+        """What a proposal descends from: the fittest of some that are drawn, and how."""
         population = state.islands[ordinal % len(state.islands)]
-        survivors = survivor_count(population, state)
-        breeding = population[:survivors] if survivors >= settings.tournament else population
-        count = min(settings.tournament, len(breeding))
-        return min(rng.sample(breeding, count), key=rank)
-
-    def mean_mutations(self, settings: Evolution) -> float:
-        """The mean number of mutations from parent to child."""
-        return settings.mutations
-
-    def space(self, settings: Evolution) -> Space:
-        """What mutations may reach."""
-        return settings.space
+        mates = tuple([individual.program for individual in population])
+        space = state.settings.space.with_mates(mates)
+        return Breeding(selected(population, state, rng), state.settings.mutations, space)
 
     def living(self, population: Population, state: SearchState) -> Population:
         """Who is left when there are too many, oldest first: survivors of the round before, and the
@@ -289,10 +295,9 @@ class RegularizedEvolution:
 
     def _child(self, state: SearchState, ordinal: int) -> tuple[Individual, Program, str]:
         """A parent, its child, and the change in words."""
-        settings = state.settings
         rng = derive(state.seed, ordinal, "propose")
-        parent, mean = self.parent(state, ordinal, rng), self.mean_mutations(settings)
-        space = self.space(settings)
+        breeding = self.breeding(state, ordinal, rng)
+        parent, mean, space = breeding.parent, breeding.mutations, breeding.space
         program = parent.program
         changes: list[str] = []
         # A geometric number of mutations with the configured mean.
@@ -306,6 +311,15 @@ class RegularizedEvolution:
         program = without_dead_code(program, keep=DEAD_STATEMENTS)
         # The start's name and paper describe it no longer.
         return parent, dataclasses.replace(program, name="evolved", doc=""), "; ".join(changes)
+
+
+def selected(population: Population, state: SearchState, rng: random.Random) -> Individual:
+    """A parent by tournament, among the survivors of the round before if there are enough."""
+    settings = state.settings
+    survivors = survivor_count(population, state)
+    breeding = population[:survivors] if survivors >= settings.tournament else population
+    count = min(settings.tournament, len(breeding))
+    return min(rng.sample(breeding, count), key=rank)
 
 
 def round_is_over(state: SearchState) -> bool:

@@ -15,13 +15,20 @@ Batch = tuple[Proposal, ...]
 
 @dataclass(frozen=True, slots=True)
 class Individual:
-    """A member of the population. Lower fitness is better; inf diverged."""
+    """A member of the population. Lower fitness is better; inf diverged.
+
+    Attributes:
+      structure: the program's `structure_digest`; "" where no strategy needs it.
+      settings: how many settings of its constants this structure was tried with in this round.
+    """
 
     ordinal: int
     program: Program
     digest: str
     candidate: int
     fitness: float
+    structure: str = ""
+    settings: int = 1
 
 
 Population = tuple[Individual, ...]

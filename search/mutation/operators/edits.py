@@ -1,22 +1,16 @@
 """Small edits, as in the Lion paper's section on search.
 
-Insert, delete or modify a statement; multiply a constant by 2**N(0, 1). Not in the paper: add a
-running average.
+Insert, delete or modify a statement. Not in the paper: add a state.
 """
 
 from __future__ import annotations
 
-import math
 import random
 
-from ....dsl.expressions import format_number
-from ....dsl.inputs import INPUTS
 from ....dsl.program import (
-    LEARNING_RATE,
     Call,
     Constant,
     Expr,
-    Hyperparameter,
     Name,
     Program,
     State,
@@ -25,7 +19,6 @@ from ....dsl.program import (
     subexpressions,
 )
 from ..base import (
-    READABLE,
     SHARES,
     Draft,
     Mutation,
@@ -37,11 +30,14 @@ from ..base import (
     random_call,
     random_leaf,
     text,
+    values_in,
     with_value,
 )
 
-# Inputs whose values are known in advance; a running average of them is pointless.
-_KNOWN_AHEAD = {name for name in READABLE if INPUTS[name].known_ahead}
+# How often a new state is a running average, a running maximum, or the value of the step before.
+_FOLLOWS = (0.7, 0.1, 0.2)
+# How often a new state is combined with what it follows.
+_COMBINED = 0.4
 
 
 def insert(program: Program, rng: random.Random, space: Space) -> Draft | None:
@@ -97,52 +93,48 @@ def modify(program: Program, rng: random.Random, space: Space) -> Draft | None:
     return with_value(program, position, replaced(old, index, replacement))
 
 
-def scale_constant(program: Program, rng: random.Random, space: Space) -> Draft | None:
-    """Multiplies a literal or hyperparameter by 2**N(0, 1); never lr, which is tuned instead."""
-    places = [
-        (position, index, node)
-        for position, expr in enumerate(program.expressions())
-        for index, node in enumerate(subexpressions(expr))
-        if type(node) is Constant and node.value != 0
-    ]
-    names = [h for h in program.hyperparameters if h.name != LEARNING_RATE]
-    if not places and not names:
-        return None
-    chosen = rng.randrange(len(places) + len(names))
-    if chosen >= len(places):
-        return _with_default(program, names[chosen - len(places)], rng)
-    position, index, node = places[chosen]
-    old = program.expressions()[position]
-    replacement = Constant(_scaled(node.value, rng))
-    return with_value(program, position, replaced(old, index, replacement))
-
-
 def add_state(program: Program, rng: random.Random, space: Space) -> Draft | None:
-    """Adds a running average of an expression in one statement, which then reads the average."""
+    """Adds a state that follows an expression in one statement, which then reads the state.
+
+    Mostly a running average; also a running maximum, or the value of the step before. It is read in
+    the place of the expression, or combined with it.
+    """
     position = rng.randint(0, len(program.body))
     old = program.result if position == len(program.body) else program.body[position].value
-    unaveraged = {h.name for h in program.hyperparameters} | _KNOWN_AHEAD
-    places = [
-        (index, node)
-        for index, node in enumerate(subexpressions(old))
-        if type(node) is Call or (type(node) is Name and node.id not in unaveraged)
-    ]
+    places = values_in(old, program)
     if not places:
         return None
-    index, averaged = rng.choice(places)
+    index, followed = rng.choice(places)
     name = fresh(program, "s")
-    decay = Constant(rng.choice(SHARES))
-    average = Call("lerp", (averaged, Name(name), decay))
-    statement = Statement(name, average)
-    reading = with_value(program, position, replaced(old, index, Name(name))).program
+    added, reads = _following(program, followed, name, rng)
+    if rng.random() < _COMBINED and 2 in space.drawn_by_arity:
+        rows, weights = space.drawn_by_arity[2]
+        (row,) = rng.choices(rows, cum_weights=weights)
+        reads = Call(row.name, (followed, reads) if rng.random() < 0.7 else (reads, followed))
+    reading = with_value(program, position, replaced(old, index, reads)).program
+    written = added[-1].value
     child = changed(
         program,
-        average,
-        body=(*reading.body[:position], statement, *reading.body[position:]),
+        written,
+        body=(*reading.body[:position], *added, *reading.body[position:]),
         result=reading.result,
         state=(*program.state, State(name, 0.0)),
     )
-    return Draft(child, lambda: f"add state {text(statement)}", average)
+    return Draft(child, lambda: f"add state {text(added[-1])}", written)
+
+
+def _following(
+    program: Program, followed: Expr, name: str, rng: random.Random
+) -> tuple[list[Statement], Expr]:
+    """Statements that update a new state from an expression, and what reads it."""
+    kind = rng.choices(("average", "maximum", "before"), weights=_FOLLOWS)[0]
+    if kind == "average":
+        decay = Constant(rng.choice(SHARES))
+        return [Statement(name, Call("lerp", (followed, Name(name), decay)))], Name(name)
+    if kind == "maximum":
+        return [Statement(name, Call("maximum", (followed, Name(name))))], Name(name)
+    before = fresh(program, "x")
+    return [Statement(before, Name(name)), Statement(name, followed)], Name(before)
 
 
 def _other_call(node: Call, rng: random.Random, space: Space) -> Expr | None:
@@ -161,38 +153,9 @@ def _wrapped(node: Expr, names: list[str], rng: random.Random, space: Space) -> 
     return around(node, random_call(names, rng, space), rng)
 
 
-def _with_default(
-    program: Program, hyperparameter: Hyperparameter, rng: random.Random
-) -> Draft | None:
-    """The program with another default of a hyperparameter."""
-    name, old = hyperparameter.name, hyperparameter.default
-    value = _scaled(old, rng)
-    if value == old:
-        return None
-    hyperparameters = tuple(
-        [Hyperparameter(name, value) if h is hyperparameter else h for h in program.hyperparameters]
-    )
-    return Draft(
-        changed(program, None, hyperparameters=hyperparameters),
-        lambda: f"{name}: {format_number(old)} → {format_number(value)}",
-    )
-
-
-def _scaled(value: float, rng: random.Random) -> float:
-    """Multiplies by 2**N(0, 1) and rounds to five digits. For a value between 0.5 and 1, half of
-    the time its distance from 1 is multiplied instead, as suits a decay rate.
-    """
-    factor = 2.0 ** rng.gauss(0.0, 1.0)
-    scaled = 1 - (1 - value) * factor if 0.5 < value < 1 and rng.random() < 0.5 else value * factor
-    if not math.isfinite(scaled) or abs(scaled) > 1e12:
-        return value
-    return float(f"{scaled:.5g}")
-
-
 MUTATIONS = (
     Mutation("insert", 2, insert),
     Mutation("delete", 2, delete),
     Mutation("modify", 3, modify),
-    Mutation("scale_constant", 5, scale_constant),
-    Mutation("add_state", 0.5, add_state),
+    Mutation("add_state", 1.5, add_state),
 )

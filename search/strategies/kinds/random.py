@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import random
 
-from ...config.settings import Evolution
-from ..regularized import RegularizedEvolution
-from ..state import Individual, Population, SearchState
+from ..regularized import Breeding, RegularizedEvolution
+from ..state import Population, SearchState
 from ..survivors import island_size, rank
 
 # Mutations of a candidate, for each of a child's in an evolution.
@@ -16,11 +15,9 @@ STEPS = 3
 class _Random(RegularizedEvolution):
     """All that a search can reach from its start in a few steps."""
 
-    def parent(self, state: SearchState, ordinal: int, rng: random.Random) -> Individual:
-        return rng.choice(state.starters)
-
-    def mean_mutations(self, settings: Evolution) -> float:
-        return STEPS * settings.mutations
+    def breeding(self, state: SearchState, ordinal: int, rng: random.Random) -> Breeding:
+        settings = state.settings
+        return Breeding(rng.choice(state.starters), STEPS * settings.mutations, settings.space)
 
     def living(self, population: Population, state: SearchState) -> Population:
         """The fittest distinct candidates, oldest first."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from ...config.settings import Evolution
-from ...mutation.base import Space
-from ..regularized import RegularizedEvolution
+import random
+from dataclasses import replace
+
+from ..regularized import Breeding, RegularizedEvolution
+from ..state import SearchState
 
 
 class _Tune(RegularizedEvolution):
-    def space(self, settings: Evolution) -> Space:
-        return settings.space_of_constants
+    def breeding(self, state: SearchState, ordinal: int, rng: random.Random) -> Breeding:
+        found = super().breeding(state, ordinal, rng)
+        return replace(found, space=state.settings.space_of_constants)
 
 
 STRATEGY = _Tune()

@@ -1,0 +1,317 @@
+"""How many proposals mutation needs to reach documented ideas from AdamW. Nothing is trained.
+
+Draws children of AdamW as a search does in its first round, and notes the first proposal that is
+each idea: a program of the same structure (`structure_digest`: any constants, any order, exact
+algebra) as one of the forms listed here. Grafts are off, so no known rule lends a part.
+
+Ideas marked as kept out were not looked at while the mutations and their frequencies were chosen.
+
+    python benchmarks/reach.py [--proposals N] [--seeds N] [--grammar NAME] [--docs]
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import random
+import statistics
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from evoptax.dsl.algebra.canonical import structure_digest
+from evoptax.dsl.liveness import without_dead_code
+from evoptax.dsl.program import Program
+from evoptax.dsl.syntax import parse
+from evoptax.known_algorithms.catalogue import get_known
+from evoptax.search.config.settings import Evolution
+from evoptax.search.mutation.mutate import mutate
+from evoptax.search.strategies.randomness import derive
+
+PAGE = Path(__file__).parents[1] / "docs" / "search.md"
+ADAM = "m_hat / (sqrt(v_hat) + eps)"
+STEP = f"{ADAM} + wd * w"
+
+
+@dataclass(frozen=True)
+class Idea:
+    """A documented change of Adam or AdamW.
+
+    Attributes:
+      name: in the field's words. forms: programs that count as the idea.
+      kept_out: whether it was left out while the mutations were shaped.
+    """
+
+    name: str
+    forms: tuple[Program, ...]
+    kept_out: bool = False
+
+
+def adamw_with(
+    *before: str,
+    m: str = "lerp(g, m, b1)",
+    v: str = "lerp(square(g), v, b2)",
+    m_hat: str = "m / (1 - b1**t)",
+    v_hat: str = "v / (1 - b2**t)",
+    after: Iterable[str] = (),
+    step: str = STEP,
+    state: str = "",
+) -> Program:
+    """AdamW with some of its expressions replaced.
+
+    Args:
+      before: statements before all others. after: statements before the return.
+      state: further state variables, as in ", s=0".
+    """
+    body = [*before, f"m = {m}", f"v = {v}", f"m_hat = {m_hat}", f"v_hat = {v_hat}", *after]
+    signature = f"w, g, t, m=0, v=0{state}, *, lr=1e-3, b1=0.9, b2=0.999, eps=1e-8, wd=1e-2"
+    lines = "".join(f"    {line}\n" for line in body)
+    return parse(f"def rule({signature}):\n{lines}    return lr * ({step})\n")
+
+
+def of_adam_or_step(form: str) -> tuple[Program, ...]:
+    """An idea about Adam's part of the step, or about the whole step; `{}` is the value."""
+    return (
+        adamw_with(after=[f"u = {ADAM}"], step=f"{form.format('u')} + wd * w"),
+        adamw_with(after=[f"u = {STEP}"], step=form.format("u")),
+    )
+
+
+def of_momentum(form: str) -> tuple[Program, ...]:
+    """An idea about the first moment, before or after the correction of its bias."""
+    return (
+        adamw_with(step=f"{form.format('m_hat')} + wd * w"),
+        adamw_with(step=f"{form.format('m')} + wd * w"),
+        adamw_with(m_hat=form.format("m") + " / (1 - b1**t)"),
+    )
+
+
+def of_gradient(form: str) -> tuple[Program, ...]:
+    """An idea about the gradient: in both moments, or in the first alone."""
+    changed = form.format("g")
+    return (
+        adamw_with(f"g = {changed}"),
+        adamw_with(m=f"lerp({changed}, m, b1)"),
+    )
+
+
+def slow(reads: str) -> Program:
+    """A second, slow average of the gradient."""
+    return adamw_with(
+        "s = lerp(g, s, 0.9999)",
+        step=reads,
+        state=", s=0",
+    )
+
+
+def ideas() -> tuple[Idea, ...]:
+    """The ideas of the table."""
+    combined = ("({0}) * ({0} * {1} > 0)",)
+    cautious = [
+        adamw_with(after=[f"u = {value}"], step=mask.format("u", other) + rest)
+        for value, rest in ((ADAM, " + wd * w"), (STEP, ""))
+        for other in ("g", "m", "m_hat")
+        for mask in combined
+    ]
+    cautious += [
+        adamw_with(step="m_hat * (m_hat * g > 0) / (sqrt(v_hat) + eps) + wd * w"),
+    ]
+    grams = [
+        adamw_with(after=[f"u = {value}"], step=f"sign({other}) * abs(u)" + rest)
+        for value, rest in ((ADAM, " + wd * w"), (STEP, ""))
+        for other in ("g",)
+    ]
+    return (
+        Idea(
+            "Nesterov's step",
+            (
+                adamw_with(m_hat="lerp(g, m, b1) / (1 - b1**t)"),
+                adamw_with(step="lerp(g, m_hat, b1) / (sqrt(v_hat) + eps) + wd * w"),
+                adamw_with(step="(b1 * m_hat + g) / (sqrt(v_hat) + eps) + wd * w"),
+                adamw_with(step="(m_hat + g) / (sqrt(v_hat) + eps) + wd * w"),
+                adamw_with(m_hat="(m + g) / (1 - b1**t)"),
+            ),
+        ),
+        Idea("sign step", (*of_momentum("sign({})"), *of_adam_or_step("sign({})"))),
+        Idea("cautious mask", tuple(cautious)),
+        Idea("orthogonalized momentum", of_momentum("orthogonalize({})")),
+        Idea("orthogonalized Adam step", of_adam_or_step("orthogonalize({})"), kept_out=True),
+        Idea(
+            "row-wise second moments",
+            (
+                adamw_with(v="lerp(row_mean(square(g)), v, b2)"),
+                adamw_with(v_hat="row_mean(v) / (1 - b2**t)"),
+                adamw_with(v_hat="row_mean(v / (1 - b2**t))"),
+                adamw_with(step="m_hat / (sqrt(row_mean(v_hat)) + eps) + wd * w"),
+            ),
+        ),
+        Idea(
+            "column-wise second moments",
+            (
+                adamw_with(v="lerp(column_mean(square(g)), v, b2)"),
+                adamw_with(v_hat="column_mean(v) / (1 - b2**t)"),
+                adamw_with(v_hat="column_mean(v / (1 - b2**t))"),
+                adamw_with(step="m_hat / (sqrt(column_mean(v_hat)) + eps) + wd * w"),
+            ),
+            kept_out=True,
+        ),
+        Idea(
+            "one second moment per tensor",
+            (
+                adamw_with(v="lerp(mean(square(g)), v, b2)"),
+                adamw_with(v_hat="mean(v) / (1 - b2**t)"),
+                adamw_with(step="m_hat / (sqrt(mean(v_hat)) + eps) + wd * w"),
+                adamw_with(v="lerp(square(norm(g)), v, b2)"),
+            ),
+            kept_out=True,
+        ),
+        Idea(
+            "trust ratio",
+            (
+                *of_adam_or_step("rescale({0}, w)"),
+                *of_adam_or_step("{0} * (norm(w) / norm({0}))"),
+            ),
+            kept_out=True,
+        ),
+        Idea(
+            "slow second momentum",
+            (
+                slow("(m_hat + s) / (sqrt(v_hat) + eps) + wd * w"),
+                slow("(m_hat + 5 * s) / (sqrt(v_hat) + eps) + wd * w"),
+                slow("lerp(m_hat, s, 0.5) / (sqrt(v_hat) + eps) + wd * w"),
+                adamw_with(
+                    m="lerp(g, m, b1)",
+                    m_hat="(m + s) / (1 - b1**t)",
+                    after=(),
+                    state=", s=0",
+                    v="lerp(square(g), v, b2)",
+                ),
+            ),
+        ),
+        Idea(
+            "belief",
+            (
+                adamw_with(v="lerp(square(g - m), v, b2)"),
+                adamw_with(v="lerp(square(m - g), v, b2)"),
+            ),
+        ),
+        Idea("centred gradients", of_gradient("{0} - mean({0})"), kept_out=True),
+        Idea(
+            "running maximum of second moments",
+            (
+                adamw_with(
+                    after=["s = maximum(v_hat, s)"],
+                    step="m_hat / (sqrt(s) + eps) + wd * w",
+                    state=", s=0",
+                ),
+                adamw_with(v_hat="maximum(v, s) / (1 - b2**t)", state=", s=0"),
+            ),
+        ),
+        Idea("normalized gradient", of_gradient("normalize({0})")),
+        Idea("normalized step", of_adam_or_step("normalize({0})")),
+        Idea(
+            "gradient clipping",
+            (
+                *of_gradient("clip_by_global_norm({0}, 1.5)"),
+                *of_gradient("clip({0}, -1.5, 1.5)"),
+            ),
+        ),
+        Idea(
+            "step's norm kept",
+            (
+                *of_adam_or_step("rescale({0}, m_hat)"),
+                *of_adam_or_step("rescale({0}, g)"),
+                *of_adam_or_step("rescale({0}, m)"),
+            ),
+            kept_out=True,
+        ),
+        Idea(
+            "warm-up factor",
+            (
+                *of_adam_or_step("minimum(1.5, t / 100) * {0}"),
+                *of_adam_or_step("minimum(t, 100) * {0}"),
+            ),
+            kept_out=True,
+        ),
+        Idea("no correction of bias", (adamw_with(m_hat="m"), adamw_with(v_hat="v"))),
+        Idea("signs of the gradient, sizes of Adam's step (Grams)", tuple(grams)),
+        Idea(
+            "change of the gradient (Adan, optimism)",
+            tuple(
+                adamw_with(*lines, state=", s=0", **parts)
+                for lines, parts in (
+                    (("p = s", "s = g", "g = g - p"), {}),
+                    (("p = s", "s = g", "g = g + (g - p)"), {}),
+                    (("p = s", "s = g"), {"m": "lerp(g - p, m, b1)"}),
+                    (("p = s", "s = g"), {"m_hat": "(m + (g - p)) / (1 - b1**t)"}),
+                    (("p = s", "s = g"), {"step": f"{ADAM} + (g - p) + wd * w"}),
+                )
+            ),
+            kept_out=True,
+        ),
+    )
+
+
+def reached(
+    grammar: str, proposals: int, seed: int, wanted: Mapping[str, frozenset[str]]
+) -> dict[str, int]:
+    """The number of proposals until each idea is proposed; those that are not are missing."""
+    evolution = dataclasses.replace(Evolution(), **({"grammar": grammar} if grammar else {}))
+    space, mean = evolution.space, evolution.mutations
+    start = get_known("adamw").program
+    found: dict[str, int] = {}
+    for ordinal in range(1, proposals + 1):
+        child = proposed(start, derive(seed, ordinal, "propose"), space, mean)
+        digest = structure_digest(without_dead_code(child))
+        for name, digests in wanted.items():
+            if digest in digests and name not in found:
+                found[name] = ordinal
+    return found
+
+
+def proposed(program: Program, rng: random.Random, space, mean: float) -> Program:
+    """A child as a search draws it: a geometric number of mutations."""
+    count = 0
+    while not count or rng.random() < 1 - 1 / mean:
+        mutated = mutate(program, rng, space)
+        if mutated is None:
+            break
+        program = mutated.program
+        count += 1
+    return program
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--proposals", type=int, default=100_000)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--grammar", default="matrix")
+    args = parser.parse_args()
+    known = ideas()
+    wanted = {
+        idea.name: frozenset(structure_digest(without_dead_code(p)) for p in idea.forms)
+        for idea in known
+    }
+    start = time.perf_counter()
+    runs = [reached(args.grammar, args.proposals, seed, wanted) for seed in range(args.seeds)]
+    seconds = time.perf_counter() - start
+    print(f"{args.seeds} x {args.proposals:,} proposals in {seconds:.0f} s, grammar {args.grammar}")
+    for idea in known:
+        cells = [f"{run[idea.name]:>9,}" if idea.name in run else f"{'-':>9}" for run in runs]
+        print(f"{idea.name:52}{'kept out' if idea.kept_out else '':10}{''.join(cells)}")
+    for kept_out in (False, True):
+        firsts = [
+            run.get(idea.name, 2 * args.proposals)
+            for run in runs
+            for idea in known
+            if idea.kept_out >= kept_out
+        ]
+        print(
+            f"median{' of those kept out' if kept_out else ''}:"
+            f" {statistics.median(firsts):,.0f}; most: {max(firsts):,}"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""Changes of values: of the gradient, of a part of the returned step, or of any other.
+
+A value is replaced by an expression of itself, so what the program has computed is kept. Documented
+ideas are of this form: a sign, an orthogonalized momentum, a trust ratio, a cautious mask.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from ....dsl.program import (
+    LEARNING_RATE,
+    Call,
+    Constant,
+    Expr,
+    Name,
+    Program,
+    Statement,
+    names_in,
+    replaced,
+    subexpressions,
+)
+from ..base import (
+    Draft,
+    Mutation,
+    Space,
+    around,
+    changed,
+    fresh,
+    names_before,
+    random_call,
+    random_leaf,
+    short,
+    text,
+    values_in,
+    with_value,
+)
+
+# How often a value is read once by one call, once by two nested calls, or twice.
+_ONCE, _NESTED, _TWICE = 0.6, 0.2, 0.2
+# How often a value of the returned step is chosen, instead of any other.
+_OF_STEP = 0.6
+
+Build = Callable[[Expr, list[str], random.Random, Space], Expr | None]
+
+
+def change_value(program: Program, rng: random.Random, space: Space) -> Draft | None:
+    """Replaces a value by a random expression of it."""
+    return _with_another_value(program, rng, space, random_expression)
+
+
+def change_gradient(program: Program, rng: random.Random, space: Space) -> Draft | None:
+    """Replaces the gradient, before anything reads it, by a random expression of it."""
+    names = ["g", *names_before(program, 0, space)]
+    value = random_expression(Name("g"), names, rng, space)
+    if value is None:
+        return None
+    statement = Statement("g", value)
+    child = changed(program, value, body=(statement, *program.body))
+    return Draft(child, lambda: f"insert {text(statement)}", value)
+
+
+def mask(program: Program, rng: random.Random, space: Space) -> Draft | None:
+    """Zeroes a value where a condition fails: mostly where its sign and another's differ, as in
+    cautious optimizers (Liang et al. 2024).
+    """
+
+    def masked(value: Expr, names: list[str], rng: random.Random, space: Space) -> Expr | None:
+        other = random_leaf(names, rng)
+        if rng.random() < 0.7:
+            condition = Call("greater", (Call("multiply", (value, other)), Constant(0.0)))
+        else:
+            left = Call("abs", (value,)) if rng.random() < 0.5 else value
+            right = Call("abs", (other,)) if rng.random() < 0.5 else other
+            condition = Call("greater", (left, right) if rng.random() < 0.5 else (right, left))
+        written = Call("multiply", (value, condition))
+        return written if space.draws(written) else None
+
+    return _with_another_value(program, rng, space, masked)
+
+
+def recombine(program: Program, rng: random.Random, space: Space) -> Draft | None:
+    """Gives a value the signs, or the absolute values, of another one."""
+
+    def recombined(value: Expr, names: list[str], rng: random.Random, space: Space) -> Expr | None:
+        pair = (value, Name(rng.choice(names)))
+        sized, signed = pair if rng.random() < 0.5 else pair[::-1]
+        written = Call("multiply", (Call("sign", (signed,)), Call("abs", (sized,))))
+        return written if space.draws(written) else None
+
+    return _with_another_value(program, rng, space, recombined)
+
+
+def random_expression(
+    value: Expr, names: list[str], rng: random.Random, space: Space
+) -> Expr | None:
+    """A random expression that reads a value once or twice."""
+    found = around(value, random_call(names, rng, space), rng)
+    if found is None:
+        return None
+    shape = rng.random()
+    if shape < _ONCE:
+        return found
+    if shape < _ONCE + _NESTED:
+        return around(found, random_call(names, rng, space), rng)
+    if 2 not in space.drawn_by_arity:
+        return found
+    rows, weights = space.drawn_by_arity[2]
+    (row,) = rng.choices(rows, cum_weights=weights)
+    return Call(row.name, (value, found) if rng.random() < 0.7 else (found, value))
+
+
+def _with_another_value(
+    program: Program, rng: random.Random, space: Space, build: Build
+) -> Draft | None:
+    """The program with a random value replaced by what `build` makes of it.
+
+    A value that is more than a name and is read several times is assigned to a variable first.
+    """
+    last = len(program.body)
+    position = last if rng.random() < _OF_STEP else rng.randint(0, last)
+    root = program.expressions()[position]
+    places = [
+        (index, node)
+        for index, node in values_in(root, program)
+        if LEARNING_RATE not in names_in(node)
+    ]
+    if not places:
+        return None
+    index, node = rng.choice(places)
+    names = names_before(program, position, space)
+    built = build(node, names, rng, space)
+    if built is None or built == node:
+        return None
+    draft = with_value(program, position, replaced(root, index, built))
+    reads = sum(part == node for part in subexpressions(built))
+    if type(node) is Name or reads < 2:
+        return draft
+    # The same with the value computed once, under a name of its own.
+    name = fresh(program, "x")
+    named = _renamed(built, node, Name(name))
+    child = with_value(program, position, replaced(root, index, named)).program
+    statement = Statement(name, node)
+    body = (*child.body[:position], statement, *child.body[position:])
+    return Draft(
+        changed(child, built, body=body),
+        lambda: f"{short(node)} → {short(built)}",
+        built,
+    )
+
+
+def _renamed(expr: Expr, old: Expr, new: Expr) -> Expr:
+    """The expression with every occurrence of another one replaced."""
+    if expr == old:
+        return new
+    if type(expr) is Call:
+        return Call(expr.primitive, tuple(_renamed(arg, old, new) for arg in expr.args))
+    return expr
+
+
+MUTATIONS = (
+    Mutation("change_value", 3, change_value),
+    Mutation("change_gradient", 1, change_gradient),
+    Mutation("mask", 0.4, mask),
+    Mutation("recombine", 0.3, recombine),
+)
