@@ -12,8 +12,10 @@ from evoptax.dsl.numpy.in_place import bind_in_place
 from evoptax.dsl.program import Call, Hyperparameter, Name, Program
 from evoptax.dsl.syntax import format_program, parse
 from evoptax.known_algorithms.catalogue import KNOWN, get_known
+from evoptax.search.filters.descent import QUADRATICS, VALLEYS
 from evoptax.search.filters.fingerprints import RESOLUTION, Behaviour, behaviour
 from evoptax.search.filters.gates import examine, rejection
+from evoptax.search.filters.trial import try_out
 from evoptax.search.mutation.mutate import mutate
 from programs import random_program, small_program
 
@@ -149,7 +151,9 @@ def _run(program: Program, factor: float, seed: int) -> np.ndarray:
             found[step] = new_w, new_w if at is None else at
             w[:] = new_w
             rule.advance()
-    return found
+    # A run has diverged, as in training, once any of its weights is not finite.
+    diverged = ~np.isfinite(found).all((1, 3)).cumprod(0).astype(bool)
+    return np.where(diverged[:, None, :, None], np.nan, found)
 
 
 def _apart(one: Program, other: Program, factor: float) -> float:
@@ -183,12 +187,26 @@ def _candidates() -> list[Program]:
     rng = Random(0)
     found = [_tunable(small_program(rng)) for _ in range(4000)]
     found += [random_program(rng) for _ in range(500)]
-    line = [get_known("adamw").program, get_known("lion").program, get_known("sgd").program]
-    while len(line) < 1500:
-        child = mutate(rng.choice(line[-50:]), rng)
+    return found + _bred(rng, 1500)
+
+
+def _bred(rng: Random, count: int) -> list[Program]:
+    """Descendants of known rules, by tournaments on how far they descend the gates' problems."""
+    line = [get_known(name).program for name in ("adamw", "lion", "sgd")]
+    losses = [_loss(program) for program in line]
+    while len(line) < count:
+        drawn = rng.sample(range(max(0, len(line) - 50), len(line)), 3)
+        child = mutate(line[min(drawn, key=losses.__getitem__)], rng)
         if child is not None and rejection(child.program, max_size=60) is None:
             line.append(child.program)
-    return found + line
+            losses.append(_loss(child.program))
+    return line
+
+
+def _loss(program: Program) -> float:
+    """The product of the least losses on both problems."""
+    descended = try_out(program).descended
+    return float(np.nanmin(descended[QUADRATICS]) * np.nanmin(descended[VALLEYS]))
 
 
 def test_what_is_merged_trains_alike() -> None:

@@ -25,7 +25,7 @@ import numpy as np
 
 from ...dsl.program import Program
 from .descent import WEIGHTS
-from .probes import FAST, LARGE, MIRRORED, PLAIN, PROBES, SLOW, STEPS, TINY, ZEROS
+from .probes import FAST, LARGE, MIRRORED, PLAIN, PROBES, SLOW, STEPS, TINY, VARIED, ZEROS
 from .trial import Trial, try_out
 
 Array = np.ndarray[Any, Any]
@@ -39,7 +39,7 @@ _PROJECTIONS = np.random.RandomState(1).standard_normal((2, STEPS * WEIGHTS, 3))
 _SILENT = -1e6
 # On these probes a rule may be non-finite and still be usable: huge, tiny, and exactly zero
 # gradients (many rules divide by them).
-_EXTREME = (TINY, LARGE, ZEROS)
+_EXTREME = {TINY, LARGE, ZEROS, *VARIED}
 _RATES = (PLAIN, SLOW, FAST)
 _LOG_RATES = np.log2([[PROBES[index].rate] for index in _RATES])
 
@@ -69,7 +69,11 @@ def fingerprint(trial: Trial) -> Behaviour | None:
     None if all updates of the plain probe are zero, or some are non-finite on a probe that is not
     in `_EXTREME`.
     """
-    updates = _by_probe(trial.updates)
+    raw = _by_probe(trial.updates)
+    are_finite = np.isfinite(raw)
+    all_finite = np.logical_and.reduce(are_finite, 1)
+    # The finite part of a probe counts, too: what is NaN at one step may tell at the others.
+    updates = raw if all_finite.all() else np.where(are_finite, raw, 0.0)
     with np.errstate(all="ignore"):
         largest = np.abs(updates).max(1, keepdims=True)
         silent: Array = np.equal(largest, 0.0)
@@ -83,7 +87,7 @@ def fingerprint(trial: Trial) -> Behaviour | None:
         if trial.offsets is not None:
             np.matmul(_by_probe(trial.offsets) / sizes, _PROJECTIONS[1], out=numbers[:, 3:6])
         numbers[:, 6:] = logs
-        finite: Array = np.logical_and.reduce(np.isfinite(numbers), 1)
+        finite: Array = all_finite & np.logical_and.reduce(np.isfinite(numbers), 1)
         of_rates = numbers[_RATES, :]
         of_rates[:, 6:] -= _LOG_RATES
         if np.abs(of_rates - of_rates[0]).max() < RESOLUTION:
@@ -92,9 +96,8 @@ def fingerprint(trial: Trial) -> Behaviour | None:
         return None
     code = blake2b(digest_size=12)
     for index in np.flatnonzero(~finite):
-        # The pattern of non-finite entries stands for the numbers of such a probe.
-        code.update(np.isfinite(updates[index]).tobytes())
-        numbers[index] = 0.0
+        code.update(are_finite[index].tobytes())
+        numbers[index] = np.where(np.isfinite(numbers[index]), numbers[index], 0.0)
     # Minus zero is zero.
     code.update((np.rint(numbers / RESOLUTION) + 0.0).tobytes())
     return Behaviour(code.hexdigest(), float(logs[PLAIN, 0]))

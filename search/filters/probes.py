@@ -41,6 +41,8 @@ class Probe:
 _LATE = (1, 2, 3, 5, 10, 30, 100, 250, 500, 1000)
 
 PLAIN, SLOW, FAST, MIRRORED, SMALL, TINY, LARGE, ZEROS, TURNING = range(9)
+# Streams in which everything varies over decades; see `_varied`.
+VARIED = range(9, 9 + 8)
 PROBES = (
     Probe(),
     # Other learning rates, all else equal: the ends of the grid that rules are tuned on.
@@ -60,8 +62,16 @@ PROBES = (
     # Each gradient is followed by one of opposite sign, smaller by a factor from 1 to 1,000. Which
     # of them flip the sign of an average reveals its decay rate.
     Probe(),
+    # What thresholds and signs hide elsewhere: rules whose updates take few values, such as Lion's,
+    # differ in few of them. Large weights show where these are clipped.
+    *(
+        Probe(rate=rate, weight=weight, total=total, t=t)
+        for rate, weight in ((1e-2, 1.0), (1.0, 300.0))
+        for total in (40.0, 300.0)
+        for t in (tuple(range(1, STEPS + 1)), _LATE)
+    ),
 )
-_DEAD, _VECTOR, _NO_STEP = [1, 7], slice(6, 9), STEPS - 2
+_DEAD, _VECTOR, _NO_STEP = [1, 4, 7], slice(6, 9), STEPS - 2
 
 LEARNING_RATES = np.array([p.rate for p in PROBES])[:, None]
 
@@ -80,6 +90,10 @@ def _streams() -> tuple[Array, Array, Array]:
     w = w + moves
     losses = 10.0 ** rng.uniform(-0.5, 0.5, (STEPS, TURNING, 1))
     w, g, losses = (np.concatenate([x, x[:, :1]], axis=1) for x in (w, g, losses))
+    varied = _varied(np.random.RandomState(20231206))
+    w, g, losses = (
+        np.concatenate(pair, axis=1) for pair in zip((w, g, losses), varied, strict=True)
+    )
     for same in (SLOW, FAST, MIRRORED):
         for stream in (w, g, losses):
             stream[:, same] = stream[:, PLAIN]
@@ -93,6 +107,25 @@ def _streams() -> tuple[Array, Array, Array]:
         g[:, index] *= probe.gradient
         w[:, index] *= probe.weight
         losses[:, index] *= probe.loss
+    return w, g, losses
+
+
+def _varied(rng: np.random.RandomState) -> tuple[Array, Array, Array]:
+    """Streams in which the size of the gradients varies from step to step and from weight to
+    weight, weights change their signs, and losses vary too. In half of them all gradients are zero
+    in the last step; in the others some always are, and in one step those of one tensor.
+    """
+    shape = (STEPS, len(VARIED), WEIGHTS)
+    step_sizes = 10.0 ** rng.uniform(-2.5, 0.5, (*shape[:2], 1))
+    g = step_sizes * 10.0 ** rng.uniform(-1.0, 0.0, shape) * rng.choice([-1.0, 1.0], shape)
+    # A direction that stays, so that averages differ from their last gradient.
+    g += 10.0 ** rng.uniform(-2.0, 0.0, shape[1:]) * rng.choice([-1.0, 1.0], shape[1:])
+    w = 10.0 ** rng.uniform(-1.5, 0.0, shape[1:]) * rng.choice([-1.0, 1.0], shape[1:])
+    w = w + 0.3 * rng.uniform(-1.0, 1.0, shape).cumsum(0)
+    losses = 10.0 ** rng.uniform(-2.0, 1.0, (*shape[:2], 1))
+    g[-1, ::2] = 0.0
+    g[STEPS // 2, 1::2, _VECTOR] = 0.0
+    g[:, 1::2, _DEAD] = 0.0
     return w, g, losses
 
 
