@@ -133,7 +133,7 @@ class Names:
                 return f"has {shown(name)} twice; accepted: {self.what}, each once"
             if self.among and name not in self.among:
                 hint = did_you_mean(name, self.among)
-                return f"has {shown(name)}{hint}; accepted: {', '.join(self.among)}"
+                return f"has {shown(name)}{hint}; accepted: {_listed(self.among)}"
         return ""
 
 
@@ -177,13 +177,17 @@ class Weights:
         for name, weight in value.items():
             if name not in known:
                 hint = did_you_mean(name, known)
-                few = ", ".join(known[:8]) + (" and others" if len(known) > 8 else "")
-                return f"has {shown(name)}{hint}; accepted: {few}"
+                return f"has {shown(name)}{hint}; accepted: {_listed(known)}"
             if not each.holds(weight):
                 return f"has {shown(weight)} for {name}; accepted: {each}"
         if not any(value.values()):
             return f"has 0 for all {self.what}; accepted: more than 0 for one of them"
         return ""
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first names, and whether there are others."""
+    return ", ".join(names[:8]) + (" and others" if len(names) > 8 else "")
 
 
 @cache

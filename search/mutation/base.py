@@ -21,6 +21,7 @@ from ...dsl.primitive import Primitive
 from ...dsl.primitives import PRIMITIVES
 from ...dsl.program import (
     EVAL_W,
+    LEARNING_RATE,
     Call,
     Constant,
     Expr,
@@ -29,7 +30,6 @@ from ...dsl.program import (
     Program,
     State,
     Statement,
-    names_in,
     subexpressions,
 )
 from .weights import PRIMITIVE_WEIGHTS
@@ -181,15 +181,29 @@ def random_leaf(names: list[str], rng: random.Random) -> Expr:
 
 
 def values_in(root: Expr, program: Program) -> list[tuple[int, Expr]]:
-    """The parts of an expression, with their places, that are not known before training: all but
-    literals, hyperparameters, the step, and what is computed from these alone.
+    """The parts of an expression, with their places, that training decides: what is computed from
+    weights, gradients, losses, state or earlier statements. Parts that read the learning rate are
+    left out, so that a rule keeps it as a factor.
     """
     known = {h.name for h in program.hyperparameters} | KNOWN_AHEAD
-    return [
-        (index, node)
-        for index, node in enumerate(subexpressions(root))
-        if type(node) is not Constant and not names_in(node) <= known
-    ]
+    nodes = subexpressions(root)
+    found: list[tuple[int, Expr]] = []
+    # From the last to the first: of each part whether it is decided by training, and whether it
+    # reads the learning rate; those of a call's arguments are on top.
+    stack: list[tuple[bool, bool]] = []
+    for index in range(len(nodes) - 1, -1, -1):
+        node = nodes[index]
+        decided = reads_rate = False
+        if type(node) is Name:
+            decided, reads_rate = node.id not in known, node.id == LEARNING_RATE
+        elif type(node) is Call:
+            for _ in node.args:
+                of_arg = stack.pop()
+                decided, reads_rate = decided or of_arg[0], reads_rate or of_arg[1]
+        stack.append((decided, reads_rate))
+        if decided and not reads_rate:
+            found.append((index, node))
+    return found[::-1]
 
 
 def names_before(program: Program, position: int, space: Space) -> list[str]:

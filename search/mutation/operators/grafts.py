@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from ....dsl.liveness import without_dead_code
 from ....dsl.program import (
     EVAL_W,
-    LEARNING_RATE,
     Call,
     Constant,
     Expr,
@@ -20,7 +19,6 @@ from ....dsl.program import (
     Program,
     State,
     Statement,
-    names_in,
     replaced,
     substitute,
 )
@@ -52,7 +50,7 @@ def _crossed(
         (position, node)
         for position, root in enumerate(donor.expressions())
         for _, node in values_in(root, donor)
-        if type(node) is Call and LEARNING_RATE not in names_in(node)
+        if type(node) is Call
     ]
     if not sources:
         return None

@@ -10,14 +10,12 @@ import random
 from collections.abc import Callable
 
 from ....dsl.program import (
-    LEARNING_RATE,
     Call,
     Constant,
     Expr,
     Name,
     Program,
     Statement,
-    names_in,
     replaced,
     subexpressions,
 )
@@ -121,11 +119,7 @@ def _with_another_value(
     last = len(program.body)
     position = last if rng.random() < _OF_STEP else rng.randint(0, last)
     root = program.expressions()[position]
-    places = [
-        (index, node)
-        for index, node in values_in(root, program)
-        if LEARNING_RATE not in names_in(node)
-    ]
+    places = values_in(root, program)
     if not places:
         return None
     index, node = rng.choice(places)
@@ -134,8 +128,7 @@ def _with_another_value(
     if built is None or built == node:
         return None
     draft = with_value(program, position, replaced(root, index, built))
-    reads = sum(part == node for part in subexpressions(built))
-    if type(node) is Name or reads < 2:
+    if type(node) is Name or sum(part == node for part in subexpressions(built)) < 2:
         return draft
     # The same with the value computed once, under a name of its own.
     name = fresh(program, "x")
