@@ -33,6 +33,7 @@ def configuration(
     tasks: Tasks = (),
     traces: str | os.PathLike[str] | None = None,
     budget: Mapping[str, float] | None = None,
+    grammar: str | None = None,
     **settings: Any,
 ) -> SearchConfig:
     """Merges a preset, a configuration and single settings; the later ones take precedence.
@@ -43,6 +44,7 @@ def configuration(
       tasks: additional screen tasks, which every candidate is trained on; see `evoptax.evaluate`.
       traces: a file of traces, for the preset "distill".
       budget: "seconds", "candidates" or both.
+      grammar: the primitives that mutations draw; see `search.mutation.grammars`.
       settings: other fields of `SearchConfig`, such as `seed`; None keeps the value.
 
     Raises:
@@ -69,6 +71,8 @@ def configuration(
         found = load_config(Path(config), found)
     if budget:
         options["budget"] = dict(budget)
+    if grammar is not None:
+        options["evolution"] = {"grammar": grammar}
     if tasks:
         # Absolute paths, so that the run can be resumed from another folder.
         own = [whole_task(name) if is_own(name) else name for name in task_names(tasks)]

@@ -11,7 +11,7 @@ from ..dsl.errors import UserError
 from ..dsl.files import replace_text
 from ..rules import runs_folder
 from ..search.config.ranges import accepted_by
-from ..search.config.settings import Budget, SearchConfig
+from ..search.config.settings import Budget, Evolution, SearchConfig
 from .output import print_text
 
 
@@ -81,6 +81,18 @@ def add_backend(parser: argparse.ArgumentParser) -> None:
         "how rules are trained, as in machine or fused (default: machine; in evaluate the faster)"
     )
     parser.add_argument("--backend", type=read, metavar="NAME", help=words)
+
+
+def add_grammar(parser: argparse.ArgumentParser) -> None:
+    """Adds --grammar: the name of a grammar."""
+
+    def read(text: str) -> str:
+        if refusal := accepted_by(Evolution)["grammar"].refusal(text):
+            raise UserError(f"--grammar {refusal}")
+        return text
+
+    words = "the primitives that mutations draw: lion45, core or matrix (default: core)"
+    parser.add_argument("--grammar", type=read, metavar="NAME", help=words)
 
 
 def add_budget(parser: argparse.ArgumentParser) -> None:

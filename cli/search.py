@@ -11,6 +11,7 @@ from ..search.config.settings import SearchConfig
 from .arguments import (
     add_backend,
     add_budget,
+    add_grammar,
     add_runs_dir,
     add_setting,
     add_workers,
@@ -37,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_workers(parser)
     add_backend(parser)
+    add_grammar(parser)
     add_budget(parser)
     parser.add_argument(
         "--task",
@@ -77,6 +79,7 @@ def run(args: argparse.Namespace) -> int:
             seed=args.seed,
             workers=args.workers,
             backend=args.backend,
+            grammar=args.grammar,
             runs_dir=args.runs_dir,
         )
     )

@@ -10,6 +10,9 @@ from typing import Any
 from . import kinds
 from .kinds import Kind
 
+# What `Primitive.grammar` may be, besides an empty string.
+CORE, MATRIX = "core", "matrix"
+
 
 class Scope(Enum):
     """Over what a primitive acts.
@@ -41,9 +44,10 @@ class Primitive:
       lion: the function's name in Lion's search space, or an empty string.
       expansion: for a derived primitive, its definition as an expression over the argument names
         `x`, `y`, `z`; such a row has no `define` and is expanded before any analysis.
-      searched: whether the search draws it when it mutates.
+      grammar: in which grammar of the search it is drawn first: "core", or "matrix", which draws
+        those of "core" too; empty if mutations never draw it.
       jax: how Python code over jax.numpy writes it, a template with {0}, {1}, …; empty where there
-        is a function of its name.
+        is a function of its name, or where it is written as its expansion.
       kind: the result's kind from the arguments' kinds; elementwise rows broadcast (`join`).
     """
 
@@ -57,7 +61,7 @@ class Primitive:
     cost: int = 1
     lion: str = ""
     expansion: str = ""
-    searched: bool = True
+    grammar: str = CORE
     jax: str = ""
     kind: Callable[[Sequence[Kind]], Kind] = kinds.join
 
@@ -85,6 +89,11 @@ def function(name: str, cost: int, latex: str) -> Primitive:
 def named(word: str) -> str:
     """LaTeX that writes a function of one argument by a word."""
     return rf"\operatorname{{{{{word}}}}}\left({{0}}\right)"
+
+
+def derived(name: str, arity: int, expansion: str, latex: str, **more: Any) -> Primitive:
+    """A primitive that is an expression over others; see `Primitive.expansion`."""
+    return Primitive(name, arity, None, latex, expansion=expansion, **more)
 
 
 def per_tensor(

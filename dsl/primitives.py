@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import Any
 
 from . import kinds, matrices
-from .primitive import Primitive, fn, function, named, of_model, per_tensor
+from .primitive import MATRIX, Primitive, derived, fn, function, named, of_model, per_tensor
 
 
 def _one_if(xp: Any, condition: Any, like: Any) -> Any:
@@ -39,8 +39,10 @@ def _dot(xp: Any, x: Any, y: Any) -> Any:
     return xp.sum(x * y)
 
 
-# The search does not draw these: the machine runs them in a larger form, compiled on demand.
-_REST: dict[str, Any] = {"searched": False}
+# The machine runs these in larger forms, compiled on demand: what the matrix grammar draws, and
+# what no search draws.
+_MATRIX: dict[str, Any] = {"grammar": MATRIX}
+_REST: dict[str, Any] = {"grammar": ""}
 
 _ROWS: tuple[Primitive, ...] = (
     # Arithmetic.
@@ -138,12 +140,11 @@ _ROWS: tuple[Primitive, ...] = (
     function("arcsinh", 15, named("arsinh")),
     function("arccosh", 15, named("arcosh")),
     function("arctanh", 15, named("artanh")),
-    Primitive(
+    derived(
         "sigmoid",
         1,
-        None,
+        "1 / (1 + exp(-x))",
         r"\sigma\left({0}\right)",
-        expansion="1 / (1 + exp(-x))",
         jax="jax.nn.sigmoid({0})",
     ),
     # (1-a)*x + a*y, which Lion's paper calls interp.
@@ -204,7 +205,7 @@ _ROWS: tuple[Primitive, ...] = (
     per_tensor("size", 1, matrices.size, named("size"), **_REST),
     per_tensor("rows", 1, matrices.rows, named("rows"), jax="_rows({0})", **_REST),
     per_tensor("columns", 1, matrices.columns, named("columns"), jax="_columns({0})", **_REST),
-    per_tensor("ndim", 1, matrices.ndim, named("ndim"), **_REST),
+    per_tensor("ndim", 1, matrices.ndim, named("ndim"), **_MATRIX),
     # Means over the last axis and over the one before; a vector is a column.
     per_tensor(
         "row_mean",
@@ -213,7 +214,7 @@ _ROWS: tuple[Primitive, ...] = (
         named("rowmean"),
         kind=kinds.per_row,
         jax="_row_mean({0})",
-        **_REST,
+        **_MATRIX,
     ),
     per_tensor(
         "column_mean",
@@ -222,7 +223,7 @@ _ROWS: tuple[Primitive, ...] = (
         named("colmean"),
         kind=kinds.per_column,
         jax="_column_mean({0})",
-        **_REST,
+        **_MATRIX,
     ),
     # A vector as it is and the mean of any other tensor: for what only vectors need to keep.
     per_tensor(
@@ -242,7 +243,7 @@ _ROWS: tuple[Primitive, ...] = (
         r"{0}^{{\top}}",
         kind=kinds.transposed,
         jax="_as_matrix({0}).T",
-        **_REST,
+        **_MATRIX,
     ),
     per_tensor(
         "matmul",
@@ -252,7 +253,7 @@ _ROWS: tuple[Primitive, ...] = (
         kind=kinds.product,
         cost=50,
         jax="_matmul({0}, {1})",
-        **_REST,
+        **_MATRIX,
     ),
     per_tensor(
         "diagonal",
@@ -284,6 +285,56 @@ _ROWS: tuple[Primitive, ...] = (
         cost=500,
         jax="_newton_schulz({0})",
         **_REST,
+    ),
+    # Steps of a known scale, whatever the scale of x; of zeros they give zeros. The least
+    # denominators are so small that they matter only where float32 loses the squares.
+    derived(
+        "rescale",
+        2,
+        "norm(y) * (x / maximum(norm(x), 1e-15))",
+        r"\operatorname{{rescale}}\left({0}, {1}\right)",
+        cost=6,
+        jax="_rescale({0}, {1})",
+        **_MATRIX,
+    ),
+    derived(
+        "normalize",
+        1,
+        "x / sqrt(maximum(mean(square(x)), 1e-36))",
+        named("normalize"),
+        cost=9,
+        jax="_normalize({0})",
+        **_MATRIX,
+    ),
+    # A vector is one column: each of its numbers is a row, and becomes its sign.
+    derived(
+        "normalize_rows",
+        1,
+        "x / sqrt(maximum(row_mean(square(x)), 1e-36))",
+        named("normrows"),
+        cost=9,
+        jax="_normalize_rows({0})",
+        **_MATRIX,
+    ),
+    derived(
+        "normalize_columns",
+        1,
+        "x / sqrt(maximum(column_mean(square(x)), 1e-36))",
+        named("normcols"),
+        cost=9,
+        jax="_normalize_columns({0})",
+        **_MATRIX,
+    ),
+    # Muon's step, its root mean square set to 1. (Liu et al. 2025, arXiv:2502.16982, set it to
+    # 0.2.) A vector has one singular value, so that it is normalized.
+    derived(
+        "orthogonalize",
+        1,
+        "normalize(newton_schulz(x / maximum(norm(x), 1e-15)))",
+        named("orth"),
+        cost=510,
+        jax="_orthogonalize({0})",
+        **_MATRIX,
     ),
     # One number for the whole model. Lion's `dot` and `cosine_sim` are of this scope.
     of_model(
@@ -321,22 +372,20 @@ _ROWS: tuple[Primitive, ...] = (
         jax="optax.tree.max({0})",
         **_REST,
     ),
-    Primitive(
+    derived(
         "cosine_sim",
         2,
-        None,
+        "global_dot(x, y) / (global_norm(x) * global_norm(y))",
         r"\cos\angle\left({0}, {1}\right)_{{\text{{model}}}}",
         commutative=True,
         lion="cosine_sim",
-        expansion="global_dot(x, y) / (global_norm(x) * global_norm(y))",
     ),
-    Primitive(
+    derived(
         "clip_by_global_norm",
         2,
-        None,
+        "minimum(1, y / global_norm(x)) * x",
         r"\operatorname{{clip}}_{{\lVert\cdot\rVert \le {1}}}\left({0}\right)",
         lion="clip_by_global_norm",
-        expansion="minimum(1, y / global_norm(x)) * x",
     ),
 )
 

@@ -176,19 +176,19 @@ def by_export(run: Run) -> Trajectory:
 
 
 @cache
-def compiled_machine(full: bool) -> Machine:
+def compiled_machine(form: str) -> Machine:
     """The machine on all tensors, compiled for every rule at once."""
     params, grads = problem(ALL)
     gradients = tuple(tuple(g.values()) for g in grads)
     model = Problem(tuple(params.values()), gradients, (0.0,) * STEPS)
-    return Machine(model, jnp.float64, full=full)
+    return Machine(model, jnp.float64, form=form)
 
 
 def by_machine(run: Run) -> Trajectory:
     """The machine, which trains models: there `role` is 1 and there is no A."""
     assert run.tensors == ALL
     with jax.enable_x64(True):
-        found = compiled_machine(assemble(run.program).full).run(run.program)
+        found = compiled_machine(assemble(run.program).form).run(run.program)
     ends = np.cumsum([np.prod(SHAPES[n], dtype=int) for n in ALL])
 
     def models(rows: np.ndarray) -> list[Params]:

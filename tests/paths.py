@@ -117,9 +117,9 @@ def _rows(leaf: Any) -> np.ndarray:
 class Machine:
     """The machine compiled for one problem and dtype. Float64 needs `jax.enable_x64`."""
 
-    def __init__(self, problem: Problem, dtype: Any, *, full: bool = False) -> None:
+    def __init__(self, problem: Problem, dtype: Any, *, form: str = "lean") -> None:
         self.traces = 0
-        self.layout = Layout(problem.shapes, full=full)
+        self.layout = Layout(problem.shapes, form=form)
         self.problem = problem
         self.dtype = dtype
         self._run = jax.jit(self._over_steps)

@@ -33,7 +33,7 @@ Env = dict[str, Kind]
 # From fewest numbers to most; each broadcasts to those after it.
 _KINDS = (Kind.SCALAR, Kind.LAYER, Kind.TENSOR)
 
-_ROWS = [row for row in PRIMITIVES.values() if row.searched]
+_ROWS = [row for row in PRIMITIVES.values() if row.grammar == "core"]
 
 # Derived rows have no scope of their own: what they take and give, from their expansions.
 _WHOLE_MODEL = {"cosine_sim"}
@@ -45,7 +45,7 @@ _REDUCING = {
 _NULLARY = [r.name for r in PRIMITIVES.values() if r.arity == 0]
 _POINTWISE = [
     r.name
-    for r in PRIMITIVES.values()
+    for r in _ROWS
     if r.arity and not r.reduces and r.name not in _WHOLE_MODEL | _KEEPS_TENSOR
 ]
 

@@ -14,6 +14,7 @@ from evoptax.dsl.syntax import format_program, parse
 from evoptax.known_algorithms.catalogue import KNOWN
 from paths import Problem, compare, fixed_problem, flat, run_reference
 from programs import random_program
+from test_primitives import CASES, SHAPES, STEPS
 
 PROBLEM = fixed_problem(steps=6)
 RATES = (1e-2, 0.3)
@@ -38,11 +39,11 @@ def _run(program: Program, problem: Problem, rates: np.ndarray) -> np.ndarray:
     return np.stack(found)
 
 
-def _assert_same(program: Program) -> np.ndarray:
-    found = _run(program, PROBLEM, np.array([RATES]))
+def _assert_same(program: Program, problem: Problem = PROBLEM) -> np.ndarray:
+    found = _run(program, problem, np.array([RATES]))
     for index, rate in enumerate(RATES):
-        expected = run_reference(program, PROBLEM, {"lr": rate})
-        both = compare(found[:, :, 0, index], expected, PROBLEM)
+        expected = run_reference(program, problem, {"lr": rate})
+        both = compare(found[:, :, 0, index], expected, problem)
         assert both.within(1e-8), (both, format_program(program))
     return found
 
@@ -55,7 +56,9 @@ ARGUMENTS = {
 }
 
 
-@pytest.mark.parametrize("primitive", [name for name, row in PRIMITIVES.items() if row.searched])
+@pytest.mark.parametrize(
+    "primitive", [name for name, row in PRIMITIVES.items() if row.grammar == "core"]
+)
 def test_each_primitive(primitive: str) -> None:
     finite = False
     for size, arguments in ARGUMENTS.items():
@@ -67,6 +70,21 @@ def test_each_primitive(primitive: str) -> None:
             continue
         finite |= bool(np.isfinite(_assert_same(program)).any())
     assert finite
+
+
+def test_rows_columns_and_matrices() -> None:
+    """With arguments and states of every kind, on tensors of every number of axes.
+
+    All runs and tensors are computed together, and the reference run by run.
+    """
+    problem = fixed_problem(SHAPES, STEPS, seed=3)
+    tried = set()
+    for name, program in CASES.items():
+        primitive = name.partition("(")[0]
+        if PRIMITIVES[primitive].grammar != "core" or "by" in name:
+            _assert_same(program, problem)
+            tried.add(primitive)
+    assert {name for name, row in PRIMITIVES.items() if row.grammar != "core"} < tried
 
 
 def test_programs() -> None:

@@ -88,7 +88,7 @@ def test_every_path_matches_every_reference(name: str) -> None:
 def test_machine_matches_numpy(name: str) -> None:
     run = setting_run(name)
     assert trajectory_difference(by_machine(run), by_numpy(run)) <= 1e-12
-    assert compiled_machine(assemble(run.program).full).traces == 1
+    assert compiled_machine(assemble(run.program).form).traces == 1
 
 
 def test_a_linear_solver_cannot_train() -> None:

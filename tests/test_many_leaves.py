@@ -10,6 +10,7 @@ import pytest
 from evoptax.dsl.machine import machine
 from evoptax.dsl.machine.bytecode import assemble
 from evoptax.dsl.machine.layout import Layout
+from evoptax.dsl.machine.operations import FORMS
 from evoptax.dsl.machine.stacks import MOST_STACKS, stacks_of
 from evoptax.known_algorithms.catalogue import get_known
 
@@ -22,9 +23,9 @@ def of_layers(layers: int, widths: int) -> Shapes:
     return tuple(shape for m, n in pairwise(sizes) for shape in ((m, n), (n,), (n,)))
 
 
-def lines(shapes: Shapes, *, full: bool) -> int:
+def lines(shapes: Shapes, *, form: str) -> int:
     """The size of what XLA is given to compile for a step of the machine."""
-    layout = Layout(shapes, replicates=3, full=full)
+    layout = Layout(shapes, replicates=3, form=form)
     tables = jax.tree.map(jnp.asarray, assemble(get_known("adamw").program).arrays())
 
     def both(w: jax.Array, s: jax.Array) -> jax.Array:
@@ -36,20 +37,20 @@ def lines(shapes: Shapes, *, full: bool) -> int:
     return lowered.as_text().count("\n")
 
 
-@pytest.mark.parametrize("full", [False, True], ids=["restricted", "full"])
-def test_tensors_of_known_shapes_cost_no_code(full: bool) -> None:
+@pytest.mark.parametrize("form", FORMS)
+def test_tensors_of_known_shapes_cost_no_code(form: str) -> None:
     few, many = of_layers(6, widths=3), of_layers(66, widths=3)
     assert (len(few), len(many)) == (18, 198)
     assert set(few) == set(many)
-    assert lines(many, full=full) <= lines(few, full=full)
+    assert lines(many, form=form) <= lines(few, form=form)
 
 
-@pytest.mark.parametrize("full", [False, True], ids=["restricted", "full"])
-def test_five_times_as_many_shapes_cost_little_code(full: bool) -> None:
+@pytest.mark.parametrize("form", FORMS)
+def test_five_times_as_many_shapes_cost_little_code(form: str) -> None:
     few, many = of_layers(12, widths=12), of_layers(66, widths=66)
     assert (len(set(few)), len(set(many))) == (24, 132)
     assert len(stacks_of(many)) <= MOST_STACKS  # few has 8
-    assert lines(many, full=full) <= 1.5 * lines(few, full=full)
+    assert lines(many, form=form) <= 1.5 * lines(few, form=form)
 
 
 def test_every_tensor_is_in_one_stack() -> None:

@@ -44,10 +44,10 @@ def test_nothing_compiles_for_200_different_programs(digits: Trained) -> None:
         except TooLarge:
             program = get_known("adamw").program
         digests.add(program_digest(program))
-        lean: Any = digits.backend("machine")._loops[False]  # type: ignore[attr-defined]
+        lean: Any = digits.backend("machine")._loops["lean"]  # type: ignore[attr-defined]
         counts.append((lean._begin._cache_size(), lean._advance._cache_size()))
     assert set(counts) == {(1, 1)}
-    assert digits.backend("machine")._loops[True]._advance._cache_size() == 0, (
+    assert digits.backend("machine")._loops["full"]._advance._cache_size() == 0, (
         "the full machine is for other rules"
     )
 

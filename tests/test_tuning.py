@@ -89,7 +89,7 @@ def test_replicates_train_as_programs_with_their_constants(quadratic: Trained) -
 
 def test_constants_cost_no_compilation(quadratic: Trained) -> None:
     rng = random.Random(1)
-    lean: Any = quadratic.backend("machine")._loops[False]  # type: ignore[attr-defined]
+    lean: Any = quadratic.backend("machine")._loops["lean"]  # type: ignore[attr-defined]
     counts = set()
     for program in _programs():
         rule = tunable(program)

@@ -278,6 +278,11 @@ IDENTITIES: Mapping[str, str] = {
         global_dot(x, y) / (global_norm(x) * global_norm(y)) <-> cosine_sim(x, y)
         minimum(1, y / global_norm(x)) * x <-> clip_by_global_norm(x, y)
         clip_by_global_norm(x, 1) <-> minimum(1, reciprocal(global_norm(x))) * x
+        norm(y) * (x / maximum(norm(x), 1e-15)) <-> rescale(x, y)
+        x / sqrt(maximum(mean(square(x)), 1e-36)) <-> normalize(x)
+        x / sqrt(maximum(row_mean(square(x)), 1e-36)) <-> normalize_rows(x)
+        x / sqrt(maximum(column_mean(square(x)), 1e-36)) <-> normalize_columns(x)
+        normalize(newton_schulz(x / maximum(norm(x), 1e-15))) <-> orthogonalize(x)
         minimum(maximum(x, y), z) -> clip(x, y, z)
         clip(clip(x, y, z), y, z) -> clip(x, y, z)
         clip(-x, -y, y) -> -clip(x, -y, y) if nonneg(y)

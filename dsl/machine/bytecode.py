@@ -51,7 +51,7 @@ class Bytecode:
       s_init: float64, start values of the scalar states; s_next: registers of their next values.
       v_init: float64, start values of the tensor states; v_from_w: 1 where the start is w.
       eval_w: V register of the point where the model is evaluated.
-      full: whether it needs the full machine; see `operations`.
+      form: the smallest form of the machine that runs it; see `operations`.
     """
 
     schedule: np.ndarray
@@ -68,11 +68,11 @@ class Bytecode:
     v_init: np.ndarray
     v_from_w: np.ndarray
     eval_w: np.int32
-    full: bool
+    form: str
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The tables by name, as the machine takes them."""
-        return {k: value for k, value in vars(self).items() if k not in ("full", "made_of")}
+        return {k: value for k, value in vars(self).items() if k not in ("form", "made_of")}
 
     def constants_for(self, hyperparameters: Mapping[str, Any], replicates: int) -> np.ndarray:
         """The constants of several replicates, which share the rest.
@@ -135,7 +135,7 @@ def assemble(program: Program, *, bound_hyperparameters: bool = True) -> Bytecod
         v_init=_padded([0.0 if isinstance(v, str) else v for v in v_init], ops.MAX_V_STATES),
         v_from_w=_padded([float(v == "w") for v in v_init], ops.MAX_V_STATES),
         eval_w=np.int32(registers.eval_w),
-        full=registers.full,
+        form=registers.form,
     )
 
 
@@ -158,13 +158,18 @@ def check_fits(program: Program) -> None:
         and constants <= ops.MAX_CONSTANTS
         and len(program.state) <= min(ops.MAX_S_STATES, ops.MAX_V_STATES)
     )
-    if not (small and all(PRIMITIVES[name].searched for name in calls)):
+    if not (small and all(_has_every_kind(name) for name in calls)):
         assemble(program)
 
 
 def _check_inputs(program: Program) -> None:
     if refused := refusal(program, Source.TRAINING):
         raise TooLarge(f"the rule {refused}")
+
+
+def _has_every_kind(primitive: str) -> bool:
+    """Whether the machine runs a primitive for arguments of every kind that it takes."""
+    return bool(PRIMITIVES[primitive].grammar) and primitive not in ops.MATRIX_PRIMITIVES
 
 
 @cache

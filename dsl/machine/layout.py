@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..kinds import Kind, shape_of
-from .operations import MAX_TEMPORARIES, V_KEPT
+from .operations import FULL, LEAN, MAX_TEMPORARIES, V_KEPT
 from .stacks import Stack, stacks_of
 
 Array = jax.Array
@@ -34,13 +34,13 @@ class Layout:
     Attributes:
       shapes: of the parameter tensors.
       replicates: R, how many models are trained at once with one program.
-      full: whether for the full machine, whose registers are wide enough for the square matrices
-        of every tensor; see `operations`.
+      form: of the machine; see `operations`. The registers of the full one are wide enough for the
+        square matrices of every tensor.
     """
 
     shapes: tuple[tuple[int, ...], ...]
     replicates: int = 1
-    full: bool = False
+    form: str = LEAN
 
     @cached_property
     def weights(self) -> int:
@@ -49,7 +49,7 @@ class Layout:
 
     @cached_property
     def _used(self) -> int:
-        grams = (Kind.ROW_GRAM, Kind.COLUMN_GRAM) if self.full else ()
+        grams = (Kind.ROW_GRAM, Kind.COLUMN_GRAM) if self.form == FULL else ()
         return max(self.weights, *(sum(map(math.prod, self.shapes_of(k))) for k in grams), 1)
 
     @cached_property

@@ -118,10 +118,7 @@ def step(
     s = s.at[ops.S_STATE : ops.S_CONSTANT].set(state.s)
     s = _scalars(tables["s_code"], tables["s_length"], s)
     v = _put(state.v, layout, ops.V_GRADIENT, g)
-    wide = [
-        _wide_branch(layout, name, letters)
-        for name, letters in (ops.FULL_WIDE if layout.full else ops.LEAN_WIDE)
-    ]
+    wide = [_wide_branch(layout, name, letters) for name, letters in ops.WIDE[layout.form]]
 
     def segment(i: Array, v: Array) -> Array:
         start, middle, end = tables["segments"][i]

@@ -1,4 +1,4 @@
-"""What the machine can do: its registers, and its two sets of operations.
+"""What the machine can do: its registers, and the operations of its three forms.
 
 An elementwise operation is a pattern of primitives over operands, written as text:
 `lerp(square(V), V, S)` is one operation of three operands. Such fused operations are what keeps the
@@ -12,21 +12,28 @@ A wide operation is a primitive that sees whole tensors at once, with a letter f
     V  a tensor        L  a number per tensor, held in bank V once for each weight
     T  a transposed tensor        R, C  a rows-by-rows or columns-by-columns matrix
 
-The lean machine holds what the search draws. The full machine adds the rest (matrix products and
-all that needs a tensor's rows and columns); it has wider registers and takes longer to compile, so
-that only programs that need it pay for it. The lean operations come first and have the same
-numbers in both.
+The lean machine holds what the core grammar draws. The matrix machine adds what the matrix grammar
+draws, but for matrix products. The full machine adds these and the rest, and its registers are wide
+enough for square matrices. Each takes longer to compile than the one before, so that only programs
+that need it pay for it, and its operations begin with that one's, under the same numbers.
 """
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
+from ..expressions import parse_expression
 from ..inputs import Source, given
 from ..kinds import Kind
-from ..primitive import Primitive, Scope
+from ..primitive import CORE, MATRIX, Primitive, Scope
 from ..primitives import PRIMITIVES
-from ..program import LEARNING_RATE
+from ..program import LEARNING_RATE, Call, subexpressions
+
+LEAN, FULL = "lean", "full"
+# The forms of the machine, the smallest first.
+FORMS = (LEAN, MATRIX, FULL)
 
 # A primitive's name and its operands: letters or further patterns; or a letter alone.
 Pattern = str | tuple["Pattern", ...]
@@ -117,45 +124,64 @@ def letters(found: Pattern) -> str:
     return found if isinstance(found, str) else "".join(map(letters, found[1:]))
 
 
-def _rows(*, searched: bool | None = None) -> list[Primitive]:
-    # Constants are folded, derived primitives expanded.
-    rows = (row for row in PRIMITIVES.values() if row.arity and not row.expansion)
-    return [row for row in rows if searched in (None, row.searched)]
+# Constants are folded, derived primitives expanded.
+_ROWS = [row for row in PRIMITIVES.values() if row.arity and not row.expansion]
+
+
+def _called(grammar: str) -> Iterator[str]:
+    """What the derived primitives of a grammar are made of."""
+    for row in PRIMITIVES.values():
+        if row.expansion and row.grammar == grammar:
+            parts = subexpressions(parse_expression(row.expansion))
+            yield from (e.primitive for e in parts if isinstance(e, Call))
 
 
 def _elementwise() -> tuple[Pattern, ...]:
     found: list[Pattern] = ["V", "S"]  # a copy; a scalar for every weight
     found += [pattern(text) for text in _FUSED]
-    for row in _rows():
+    for row in _ROWS:
         if row.scope is Scope.ELEMENTWISE:
             mixed = (m for m in _MIXED[row.arity] if not (m == "SV" and row.commutative))
             found += [(row.name, *m) for m in mixed]
     return tuple(found)
 
 
-def _lean_wide() -> tuple[tuple[str, str], ...]:
-    return tuple((row.name, "V" * row.arity) for row in _rows(searched=True) if row.reduces)
+_CALLED = frozenset(_called(MATRIX))
 
 
-def _further_wide() -> tuple[tuple[str, str], ...]:
-    found: list[tuple[str, str]] = [(SPREAD_ROWS, "L"), (SPREAD_COLUMNS, "L")]
-    for name, operands in _MATRIX.items():
-        found += [(name, mixed) for mixed in operands]
-    for row in _rows():
-        if row.scope is Scope.MODEL:
-            found.append((row.name, "L" * row.arity))
-    for row in _rows(searched=False):
-        if row.reduces and row.name not in _MATRIX:
-            found.append((row.name, "VS" if row.name == "quantile" else "V" * row.arity))
-    return tuple(found)
+def _form(row: Primitive) -> str:
+    """The smallest form of the machine that has the wide operations of a primitive."""
+    if row.grammar == CORE:
+        return LEAN
+    drawn = row.grammar == MATRIX or row.name in _CALLED
+    return MATRIX if drawn and row.name not in _MATRIX else FULL
 
 
-S_OPERATIONS = tuple((row.name, "S" * row.arity) for row in _rows() if not row.reduces)
+def _operands(row: Primitive) -> tuple[str, ...]:
+    if row.name in _MATRIX:
+        return _MATRIX[row.name]
+    return ("VS" if row.name == "quantile" else "V" * row.arity,)
+
+
+def _wide() -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]:
+    """The wide operations of each form."""
+    found: dict[tuple[str, str], None] = {}  # in order
+    for size, form in enumerate(FORMS, 1):
+        rows = [row for row in _ROWS if row.reduces and _form(row) in FORMS[:size]]
+        found |= {(row.name, mixed): None for row in rows for mixed in _operands(row)}
+        if form != LEAN:
+            model = [row for row in rows if row.scope is Scope.MODEL]
+            found |= {(row.name, "L" * row.arity): None for row in model}
+        if form == FULL:
+            found |= {(SPREAD_ROWS, "L"): None, (SPREAD_COLUMNS, "L"): None}
+        yield form, tuple(found)
+
+
+S_OPERATIONS = tuple((row.name, "S" * row.arity) for row in _ROWS if not row.reduces)
 S_OPCODE = {operation: code for code, operation in enumerate(S_OPERATIONS)}
 ELEMENTWISE = _elementwise()
 ELEMENTWISE_OPCODE = {operation: code for code, operation in enumerate(ELEMENTWISE)}
-LEAN_WIDE = _lean_wide()
-FULL_WIDE = LEAN_WIDE + _further_wide()
-WIDE_OPCODE = {operation: code for code, operation in enumerate(FULL_WIDE)}
+WIDE: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(dict(_wide()))
+WIDE_OPCODE = {operation: code for code, operation in enumerate(WIDE[FULL])}
 MATRIX_PRIMITIVES = frozenset(_MATRIX)
 OF_SHAPE = frozenset({"size", "rows", "columns", "ndim"})  # what sees a tensor's shape alone

@@ -94,7 +94,8 @@ class Tensors:
         if self.point is not None and self.point not in outputs:
             outputs.append(self.point)
         self.instructions = select(values, outputs)
-        self.full = any(i.wide and i.opcode >= len(ops.LEAN_WIDE) for i in self.instructions)
+        last = max((i.opcode for i in self.instructions if i.wide), default=0)
+        self.form = next(form for form in ops.FORMS if last < len(ops.WIDE[form]))
         self._plan(outputs)
         self.rows: list[tuple[int, ...]] = []
         self.register: dict[Value, int] = dict(self.homes)

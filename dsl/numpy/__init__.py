@@ -2,8 +2,7 @@
 
 `stepping` is the reference: the interpreter over tensors of their true shapes, one step at a time.
 `in_place` takes thousands of short runs that follow their own weights, so its calls fill arrays
-that are all allocated before the first step; `by_tensor` does the same for matrix operations, which
-need the true shapes, by the reference run by run. `whole_runs` answers recorded runs, whose weights
-and gradients are known for all steps, so a call computes all steps at once; `recorder` writes down
-its calls, and literals are variables, which a fit asks for many values of.
+that are all allocated before the first step, for all runs together. `whole_runs` answers recorded
+runs, whose weights and gradients are known for all steps, so a call computes all steps at once;
+`recorder` writes down its calls, and literals are variables, which a fit asks for many values of.
 """

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
-from ..kinds import Kind
+from ..kinds import Kind, shape_of
 from ..primitive import Primitive, Scope
 from ..primitives import PRIMITIVES
 
@@ -147,3 +149,95 @@ class _Segments:
     def std(self, x: Array) -> Array:
         assert self._picked is None
         return np.sqrt(self.mean(np.square(x - self.mean(x))))
+
+
+# Square matrices, which have another number of entries than their tensor.
+GRAMS = frozenset({Kind.ROW_GRAM, Kind.COLUMN_GRAM})
+# What has the shape of a matrix, whatever the number of axes of its tensor.
+_MATRICES = GRAMS | {Kind.TRANSPOSED}
+# What takes tensors as matrices.
+_OF_MATRICES = frozenset({"transpose", "matmul", "diagonal", "solve_lower"})
+
+
+@dataclass(frozen=True)
+class Tensors:
+    """The tensors of a model, side by side on the last axis of arrays, each with its true shape.
+
+    A value of any kind but `GRAMS` is held at the size of the tensors, broadcast.
+    """
+
+    shapes: tuple[tuple[int, ...], ...]
+
+    def width(self, kind: Kind) -> int:
+        """How many numbers of a kind all tensors have together."""
+        return _ends(self.shapes, kind)[-1]
+
+    def calls(
+        self, row: Primitive, args: Sequence[tuple[Array, Kind]], out: Array
+    ) -> Iterator[tuple[Function, tuple[Array, ...]]]:
+        """For each tensor a function, and what it takes, last what it fills, as views of arrays.
+
+        Args:
+          row: a primitive of scope PER_TENSOR.
+          args: arrays and what they hold. out: what is filled.
+
+        Raises:
+          ProgramError: if the primitive does not take these kinds.
+        """
+        result = row.kind([kind for _, kind in args])
+        as_matrix = row.name in _OF_MATRICES
+        assert row.define is not None
+        for index, shape in enumerate(self.shapes):
+            own = shape_of(Kind.TRANSPOSED, shape)[::-1] if as_matrix else shape
+            function = partial(row.define, _OfRuns(len(own)))
+            if result is Kind.LAYER:
+                function, shown = partial(_with_an_axis, function), None
+            else:
+                shown = own
+            views = [self._view(x, kind, index, own) for x, kind in args]
+            yield assigning(function), (*views, self._view(out, result, index, shown))
+
+    def spread(self, kind: Kind) -> Function:
+        """Fills an array of a kind in `GRAMS` with numbers of tensors, or of the model."""
+        sizes = np.diff(_ends(self.shapes, kind))
+        source = np.repeat(np.array(_ends(self.shapes, Kind.TENSOR)[:-1], int), sizes)
+        return lambda x, out: np.take(x, source, axis=-1, out=out, mode="clip")
+
+    def _view(self, x: Array, kind: Kind, index: int, own: tuple[int, ...] | None) -> Array:
+        """What an array holds of a tensor: as that shape, as one number if the kind is a scalar."""
+        ends = _ends(self.shapes, kind)
+        part = x[..., ends[index] : ends[index + 1]]
+        if kind is Kind.SCALAR:
+            return part[..., 0]
+        if own is None:
+            return part
+        shape = shape_of(kind, self.shapes[index]) if kind in _MATRICES else own
+        return part.reshape(*x.shape[:-1], *shape)
+
+
+@cache
+def _ends(shapes: tuple[tuple[int, ...], ...], kind: Kind) -> list[int]:
+    """Where the numbers of each tensor end, after 0, where the first begin."""
+    held = [shape_of(kind, shape) if kind in GRAMS else shape for shape in shapes]
+    return [0, *accumulate(map(math.prod, held))]
+
+
+def _with_an_axis(function: Function, *args: Array) -> Array:
+    return np.asarray(function(*args))[..., None]
+
+
+class _OfRuns:
+    """NumPy as the definitions over tensors see it: before a tensor's axes are those of runs."""
+
+    def __init__(self, axes: int) -> None:
+        self.axes = axes
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(np, name)
+
+    def quantile(self, x: Array, p: Array) -> Array:
+        """Of each run, at a p of its own."""
+        found = np.empty(p.shape, x.dtype)
+        for run in np.ndindex(p.shape):
+            found[run] = np.quantile(x[run], p[run])
+        return found

@@ -9,7 +9,7 @@ longer to broadcast than to multiply. Leading axes hold as many independent runs
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -21,11 +21,10 @@ from ..errors import ProgramError, UserError
 from ..inference import kinds_of
 from ..inputs import INPUTS, KINDS, Source, refusal
 from ..kinds import Kind
-from ..primitive import Scope
+from ..primitive import CORE, Primitive, Scope
 from ..primitives import PRIMITIVES
 from ..program import LEARNING_RATE, Program
-from .by_tensor import TensorByTensor
-from .functions import Array, Function, assigning, columns, filling
+from .functions import GRAMS, Array, Function, Tensors, assigning, columns, filling
 
 Shapes = Sequence[tuple[int, ...]]
 # A function and all it takes; the last argument is the array that gets the value.
@@ -81,33 +80,50 @@ def bind_in_place(
     """
     if refused := refusal(program, Source.GATES):
         raise UserError(f"{program.name} {refused}")
+    tensors = Tensors(tuple(shapes))
     try:
         meant = meaning(program, Level.EXACT, bound_hyperparameters=True)
-        return _InPlace(program, meant, [math.prod(s) for s in shapes], start, learning_rates)
-    except _NeedsShapes:
-        return TensorByTensor(program, shapes, start, learning_rates)
+        return _InPlace(program, meant, tensors, start, learning_rates)
+    except _NeedsKinds:
+        meant = meaning(program, Level.NONE, bound_hyperparameters=True)
+        kinds = kinds_of(program).state
+        return _InPlace(program, meant, tensors, start, learning_rates, kinds)
 
 
-class _NeedsShapes(Exception):
-    """Matrix operations, which the search does not draw, need the tensors' true shapes."""
+class _NeedsKinds(Exception):
+    """Square matrices are larger or smaller than the weights, so that every kind must be known.
+
+    Exact rewriting forgets some kinds, as in g**0 = 1.
+    """
 
 
 class _InPlace:
-    """The fast `BoundRule`. Raises `_NeedsShapes`."""
+    """A `BoundRule`.
+
+    Args:
+      state_kinds: of the state, if kinds must be known; then nothing may be rewritten.
+      others: as `bind_in_place`.
+
+    Raises:
+      _NeedsKinds: if `state_kinds` is missing.
+    """
 
     def __init__(
         self,
         program: Program,
         meant: Meaning,
-        sizes: Sequence[int],
+        tensors: Tensors,
         start: Array,
         learning_rates: Array | float,
+        state_kinds: Mapping[str, Kind] | None = None,
     ) -> None:
         self._program = program
         self._like = start
-        self._columns = columns(tuple(sizes))
+        self._tensors = tensors
+        self._columns = columns(tuple(map(math.prod, tensors.shapes)))
         self._code: list[Instruction] = []
         self._registers: dict[int, Array] = {}
+        self._state_kinds = state_kinds
         self._symbol_kinds: dict[str, Kind] = {}
         self._kinds: dict[int, Kind] = {}
         self.inputs: dict[str, Array] = {
@@ -116,18 +132,21 @@ class _InPlace:
             LEARNING_RATE: self._filled(learning_rates),
         }
         self.state: dict[str, Array] = {
-            s.name: self._filled(start if isinstance(s.init, str) else s.init)
+            s.name: self._filled(start if isinstance(s.init, str) else s.init, self._held(s.name))
             for s in program.state
             if s.name in meant.state
         }
         self.update = self._register(meant.result)
         # Copied, where it is a symbol's array, before that moves on.
         self._nexts = [
-            (self.state[name], self._copied(term))
+            (self.state[name], self._copied(term, self._held(name)))
             for name, term in meant.state.items()
             if not (term.head == SYMBOL and term.name == name)
         ]
         self.eval_w = None if meant.eval_w is None else self._copied(meant.eval_w)
+
+    def _held(self, state: str) -> Kind:
+        return Kind.TENSOR if self._state_kinds is None else self._state_kinds[state]
 
     def compute(self) -> None:
         for function, args in self._code:
@@ -137,8 +156,13 @@ class _InPlace:
         for state, value in self._nexts:
             state[:] = value
 
-    def _filled(self, value: Array | float) -> Array:
-        array = np.empty_like(self._like)
+    def _empty(self, kind: Kind = Kind.TENSOR) -> Array:
+        if kind in GRAMS:
+            return np.empty((*self._like.shape[:-1], self._tensors.width(kind)), self._like.dtype)
+        return np.empty_like(self._like)
+
+    def _filled(self, value: Array | float, kind: Kind = Kind.TENSOR) -> Array:
+        array = self._empty(kind)
         array[...] = value
         return array
 
@@ -165,10 +189,11 @@ class _InPlace:
 
     def _call(self, term: Term) -> Array:
         row = PRIMITIVES[term.head]
-        if not row.searched:
-            raise _NeedsShapes
-        args = [self._registers[arg.serial] for arg in term.args]
-        array = np.empty_like(self._like)
+        if row.scope is Scope.PER_TENSOR and row.grammar != CORE:
+            return self._call_of_tensors(term, row)
+        kind = Kind.TENSOR if self._state_kinds is None else self._kind(term)
+        args = [self._held_as(kind, arg) for arg in term.args]
+        array = self._empty(kind)
         if row.reduces:
             kinds = [self._kind(arg) for arg in term.args] if row.scope is Scope.MODEL else []
             function = assigning(self._columns.reduction(row, kinds))
@@ -180,9 +205,34 @@ class _InPlace:
             self._code.append((filling(row.name), (*args, array)))
         return array
 
+    def _call_of_tensors(self, term: Term, row: Primitive) -> Array:
+        """Of what the core grammar does not draw, which is more than sums, means and extremes."""
+        kinds = [self._kind(arg) for arg in term.args]
+        try:
+            kind = row.kind(kinds)
+        except ProgramError:
+            raise _NeedsKinds from None
+        if self._state_kinds is None and not GRAMS.isdisjoint((kind, *kinds)):
+            raise _NeedsKinds
+        array = self._empty(kind)
+        args = [self._registers[arg.serial] for arg in term.args]
+        self._code += self._tensors.calls(row, list(zip(args, kinds, strict=True)), array)
+        return array
+
+    def _held_as(self, kind: Kind, term: Term) -> Array:
+        """The array of a term, spread over the numbers of square matrices if such are asked for."""
+        array = self._registers[term.serial]
+        if kind not in GRAMS or self._kind(term) in GRAMS:
+            return array
+        if term.head == CONSTANT:
+            return self._filled(term.value, kind)
+        wide = self._empty(kind)
+        self._code.append((self._tensors.spread(kind), (array, wide)))
+        return wide
+
     def _lerp(self, term: Term, x: Array, y: Array, a: Array, out: Array) -> None:
         """(1 - a) * x + a * y, which most rules do most often, without arrays made at each step."""
-        one = self._filled(1.0)
+        one = np.ones_like(out)
         if term.args[2].head == CONSTANT:
             rest = one - a
         else:
@@ -195,19 +245,21 @@ class _InPlace:
             (np.add, (out, other, out)),
         ]
 
-    def _copied(self, term: Term) -> Array:
+    def _copied(self, term: Term, kind: Kind = Kind.TENSOR) -> Array:
         """The array of a term, or a copy of it where it is one that changes between steps."""
         array = self._register(term)
-        if term.head != SYMBOL:
-            return array
-        copy = np.empty_like(self._like)
+        found = self._held_as(kind, term)
+        if term.head != SYMBOL or found is not array:
+            return found
+        copy = np.empty_like(array)
         self._code.append((np.positive, (array, copy)))
         return copy
 
     def _kind(self, term: Term) -> Kind:
         kinds = self._kinds
         if not self._symbol_kinds:
-            self._symbol_kinds = {**KINDS, **kinds_of(self._program).state}
+            states = self._state_kinds or kinds_of(self._program).state
+            self._symbol_kinds = {**KINDS, **states}
         for part in postorder([term], lambda x: x.serial in kinds):
             if part.serial in kinds:
                 continue

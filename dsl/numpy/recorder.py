@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..kinds import Kind
-from ..primitive import Primitive
+from ..primitive import CORE, Primitive
 from ..primitives import PRIMITIVES
 from .functions import Array, Columns, Function, elementwise
 
@@ -80,7 +80,7 @@ class Recorder:
 
     def function(self, name: str, kinds: Sequence[Kind]) -> Function:
         row = PRIMITIVES[name]
-        if row.define is None or not row.searched:
+        if row.define is None or row.grammar != CORE:
             raise CannotBind(f"{name} is not run over whole runs")
         if row.reduces:
             return self.columns.reduction(row, kinds)

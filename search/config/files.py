@@ -13,6 +13,7 @@ import cattrs
 
 from ...dsl.errors import UserError, did_you_mean
 from ...evaluators.task_names import is_own, whole_path, whole_task
+from ..mutation.grammars import GRAMMARS
 from .ranges import Accepted, Range, accepted_by, shown
 from .settings import DISTILLATION, STAGES, Budget, Evolution, Funnel, SearchConfig, Stage
 
@@ -70,7 +71,7 @@ def config_from_dict(
     """
     data = _with_present_names(data)
     _check_keys(data, SearchConfig, where, "")
-    merged = _merged(config_to_dict(base or SearchConfig()), data)
+    merged = _merged(config_to_dict(_with_grammar_of(data, base or SearchConfig())), data)
     if merged["traces"] and "strategy" not in data.get("evolution", {}):
         _read_traces_by(merged["evolution"])
     try:
@@ -91,6 +92,14 @@ def _with_present_names(data: Any) -> Any:
         case {"funnel": {"hurdle": behind, **others}} if "early_stopping" not in others:
             return {**data, "funnel": {**others, "early_stopping": behind}}
     return data
+
+
+def _with_grammar_of(data: Mapping[str, Any], base: SearchConfig) -> SearchConfig:
+    """The base with the grammar that the data name, if there is such a grammar."""
+    name = data.get("evolution", {}).get("grammar", base.evolution.grammar)
+    if name == base.evolution.grammar or name not in tuple(GRAMMARS):
+        return base
+    return dataclasses.replace(base, evolution=base.evolution.with_grammar(name))
 
 
 def _read_traces_by(evolution: dict[str, Any]) -> None:

@@ -8,16 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import Annotated
 
 from ...dsl.plugins import implementation, names_in
-from ...dsl.primitives import PRIMITIVES
+from ...dsl.primitive import CORE
 from ...evaluators.backends.base import AS_DATA, backends
 from ...evaluators.schedules import SCHEDULES
 from ...known_algorithms.catalogue import KNOWN, get_known
 from ..execution.base import executors
 from ..mutation.base import READABLE, Space, mutations, usual_weights
-from ..mutation.weights import PRIMITIVE_WEIGHTS
+from ..mutation.grammars import DRAWABLE, GRAMMARS
 from .ranges import Named, Names, NumberOrName, OneFound, OneOf, Range, Rising, Weights
 
 
@@ -71,7 +72,11 @@ def _mutation_names() -> tuple[str, ...]:
 
 
 def _primitive_names() -> tuple[str, ...]:
-    return tuple(row.name for row in PRIMITIVES.values() if row.searched)
+    return DRAWABLE
+
+
+# Stands for the weights of the grammar, until that is known.
+_OF_GRAMMAR: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -96,9 +101,11 @@ class Evolution:
       max_size: the largest number of primitive calls in a program.
       max_state: the largest number of state variables in a program.
       inputs: the inputs that mutations may read.
+      grammar: the primitives that mutations draw; see `search.mutation.grammars`.
       weights: relative frequency of each mutation; 0: never. Those that a configuration does not
         name keep their defaults.
-      primitives: relative frequency of each primitive in mutations, in the same way.
+      primitives: relative frequency of each primitive in mutations. Those that a configuration
+        does not name keep what the grammar says; those of other grammars may be named too.
       grafts: known rules whose parts the mutation `graft` puts into programs.
       cache: whether a candidate with a known fingerprint gets the known fitness without training.
       gates: whether candidates must descend simple problems before they are trained.
@@ -116,15 +123,27 @@ class Evolution:
     max_size: Annotated[int, Range(1, 500, "the machine has no room for more")] = 60
     max_state: Annotated[int, Range(0, 12, "the machine has no room for more")] = 4
     inputs: Annotated[tuple[str, ...], Names("inputs", among=READABLE)] = READABLE
+    grammar: Annotated[str, OneOf(tuple(GRAMMARS))] = CORE
     weights: Annotated[Mapping[str, float], Weights("mutations", _mutation_names)] = field(
         default_factory=usual_weights
     )
     primitives: Annotated[Mapping[str, float], Weights("primitives", _primitive_names)] = field(
-        default_factory=lambda: dict(PRIMITIVE_WEIGHTS)
+        default_factory=lambda: _OF_GRAMMAR
     )
     grafts: Annotated[tuple[str, ...], Names("names of known rules", among=tuple(KNOWN))] = GRAFTS
     cache: bool = True
     gates: bool = True
+
+    def __post_init__(self) -> None:
+        if self.primitives is _OF_GRAMMAR:
+            object.__setattr__(self, "primitives", dict(GRAMMARS.get(self.grammar, {})))
+
+    def with_grammar(self, grammar: str) -> Evolution:
+        """The same with another grammar's weights, but for those that its own did not set."""
+        usual = GRAMMARS[self.grammar]
+        chosen = {n: w for n, w in self.primitives.items() if w != usual.get(n)}
+        primitives = dict(sorted({**GRAMMARS[grammar], **chosen}.items()))
+        return replace(self, grammar=grammar, primitives=primitives)
 
     @cached_property
     def space(self) -> Space:

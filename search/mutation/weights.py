@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from ...dsl.primitive import CORE
 from ...dsl.primitives import PRIMITIVES
 
 _OFTEN = {
@@ -37,5 +38,5 @@ _OFTEN = {
     "clip_by_global_norm": 3,
 }
 PRIMITIVE_WEIGHTS: Mapping[str, float] = MappingProxyType(
-    {name: _OFTEN.get(name, 1) for name in sorted(PRIMITIVES) if PRIMITIVES[name].searched}
+    {name: _OFTEN.get(name, 1) for name in sorted(PRIMITIVES) if PRIMITIVES[name].grammar == CORE}
 )

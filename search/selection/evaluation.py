@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ...dsl.errors import UserError
 from ...dsl.inputs import Source, refusal
 from ...dsl.machine.bytecode import TooLarge, assemble
+from ...dsl.machine.operations import LEAN
 from ...dsl.program import LEARNING_RATE, Program
 from ...evaluators.backends.base import AS_DATA, COMPILED
 from ...evaluators.fidelity import LEARNING_RATES, Fidelity
@@ -135,8 +136,8 @@ def trainable(
 
 
 def _fits_the_plain_machine(program: Program) -> bool:
-    """Whether a program runs in the restricted machine; the full one is slower than compiling."""
+    """Whether a program runs in the lean machine; larger ones are slower than compiling."""
     try:
-        return not assemble(program).full
+        return assemble(program).form == LEAN
     except TooLarge:
         return False

@@ -220,6 +220,7 @@ def _nothing_added(stored: Any) -> SearchConfig:
     evolution = base.evolution
     evolution = replace(
         evolution,
+        grammar=known.get("grammar", evolution.grammar),
         weights={} if "weights" in known else evolution.weights,
         primitives={} if "primitives" in known else evolution.primitives,
     )

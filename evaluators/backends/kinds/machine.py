@@ -13,6 +13,7 @@ import numpy as np
 
 from ....dsl.machine import machine
 from ....dsl.machine.bytecode import TooLarge, assemble
+from ....dsl.machine.operations import FORMS
 from ....dsl.program import Program
 from ...fidelity import Fidelity
 from ...schedules import multipliers
@@ -29,10 +30,10 @@ SCHEDULED = 128
 
 class _Machine:
     def __init__(self, problems: Problems, progress: Callable[[], None]) -> None:
-        # The full machine is compiled only when a program needs it.
+        # A form of the machine is compiled only when a program needs it.
         self._loops = {
-            full: TrainingLoop(problems, partial(_stepper, problems, full), progress)
-            for full in (False, True)
+            form: TrainingLoop(problems, partial(_stepper, problems, form), progress)
+            for form in FORMS
         }
 
     def refusal(self, program: Program) -> str:
@@ -72,11 +73,11 @@ class _Machine:
             by_step = multipliers(fidelity.schedule, int(total), count)[:, None] * rates
             return tables, machine.schedule(tables, by_step, total, steps=count)
 
-        return self._loops[bytecode.full].run(give, fidelity, stop)
+        return self._loops[bytecode.form].run(give, fidelity, stop)
 
 
-def _stepper(problems: Problems, full: bool, given: Given) -> Stepper:
-    layout = replace(problems.layout, replicates=len(given.rates), full=full)
+def _stepper(problems: Problems, form: str, given: Given) -> Stepper:
+    layout = replace(problems.layout, replicates=len(given.rates), form=form)
     tables, schedule = given.rule  # (K, S_REGISTERS, R)
     return Stepper(
         init=lambda w: machine.init(tables, layout, w),

@@ -7,7 +7,7 @@ from itertools import accumulate
 
 from ....dsl.inputs import ALWAYS, in_order
 from ....dsl.liveness import without_dead_code
-from ....dsl.primitive import Primitive, Scope
+from ....dsl.primitive import CORE, Primitive, Scope
 from ....dsl.primitives import PRIMITIVES
 from ....dsl.program import (
     LEARNING_RATE,
@@ -43,7 +43,7 @@ def _weight(row: Primitive) -> float:
     return float(row.cost**-0.5)
 
 
-_DRAWN = tuple(row for row in PRIMITIVES.values() if row.searched and row.arity)
+_DRAWN = tuple(row for row in PRIMITIVES.values() if row.grammar == CORE and row.arity)
 _CUMULATIVE = tuple(accumulate(_weight(row) for row in _DRAWN))
 SAME_ARITY = {
     arity: [row for row in _DRAWN if row.arity == arity] for arity in {row.arity for row in _DRAWN}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ....dsl.errors import ProgramError
-from ....dsl.primitive import Scope
+from ....dsl.primitive import CORE, Scope
 from ....dsl.primitives import PRIMITIVES
 from ....dsl.program import Call, Constant, Expr, Name, Program, replaced, subexpressions
 from .drafts import CONDITIONS, Draft
@@ -14,7 +14,7 @@ _MOST_COST = 5
 _CHEAP = [
     row
     for row in PRIMITIVES.values()
-    if row.searched
+    if row.grammar == CORE
     and row.scope is Scope.ELEMENTWISE
     and not row.expansion
     and row.cost <= _MOST_COST

@@ -147,6 +147,31 @@ def _column_mean(x: jax.Array) -> jax.Array:
     """The mean of each column, with the second-to-last axis kept; a vector has one column."""
     return x if x.ndim == 0 else jnp.mean(x, axis=-2 if x.ndim > 1 else 0, keepdims=True)
 ''',
+    "_rescale": '''\
+def _rescale(x: jax.Array, y: jax.Array) -> jax.Array:
+    """The first with the norm of the second; zeros stay zeros."""
+    return jnp.linalg.norm(y) * (x / jnp.maximum(jnp.linalg.norm(x), 1e-15))
+''',
+    "_orthogonalize": '''\
+def _orthogonalize(x: jax.Array) -> jax.Array:
+    """Near the nearest semi-orthogonal matrix, with a root mean square of 1; zeros stay zeros."""
+    return _normalize(_newton_schulz(x / jnp.maximum(jnp.linalg.norm(x), 1e-15)))
+''',
+    "_normalize": '''\
+def _normalize(x: jax.Array) -> jax.Array:
+    """With a root mean square of 1; zeros stay zeros."""
+    return x / jnp.sqrt(jnp.maximum(jnp.mean(jnp.square(x)), 1e-36))
+''',
+    "_normalize_rows": '''\
+def _normalize_rows(x: jax.Array) -> jax.Array:
+    """With a root mean square of 1 in each row; zeros stay zeros."""
+    return x / jnp.sqrt(jnp.maximum(_row_mean(jnp.square(x)), 1e-36))
+''',
+    "_normalize_columns": '''\
+def _normalize_columns(x: jax.Array) -> jax.Array:
+    """With a root mean square of 1 in each column; zeros stay zeros."""
+    return x / jnp.sqrt(jnp.maximum(_column_mean(jnp.square(x)), 1e-36))
+''',
     "_newton_schulz": '''\
 def _newton_schulz(x: jax.Array) -> jax.Array:
     """Five quintic steps towards the nearest semi-orthogonal matrix (Jordan et al. 2024)."""

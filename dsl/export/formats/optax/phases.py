@@ -23,8 +23,6 @@ from ....primitives import PRIMITIVES
 from ....program import EVAL_W, Call, Expr, Name, Program, subexpressions, substitute
 
 RESULT = "update"
-# Derived primitives that hold no reduction over the model and are written as one function.
-_KEPT = frozenset({"sigmoid"})
 # Their results come as matrices, whatever the shape of the parameter.
 _MATRIX_RESULTS = frozenset({"matmul", "transpose"})
 
@@ -229,7 +227,7 @@ class _Planner:
 
     def lower_call(self, primitive: str, args: list[Expr], top: bool) -> Expr:
         row = PRIMITIVES[primitive]
-        if row.expansion and primitive not in _KEPT:
+        if row.expansion and not row.jax:
             # The expansion repeats its arguments, so that each gets a name.
             named = [self.named("operand", a) for a in args]
             expansion = parse_expression(row.expansion)
