@@ -12,12 +12,11 @@ Ideas marked as kept out were not looked at while the mutations and their freque
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import random
 import statistics
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evoptax.dsl.algebra.canonical import structure_digest
@@ -26,6 +25,7 @@ from evoptax.dsl.program import Program
 from evoptax.dsl.syntax import parse
 from evoptax.known_algorithms.catalogue import get_known
 from evoptax.search.config.settings import Evolution
+from evoptax.search.mutation.base import Space
 from evoptax.search.mutation.mutate import mutate
 from evoptax.search.strategies.randomness import derive
 
@@ -93,15 +93,6 @@ def of_gradient(form: str) -> tuple[Program, ...]:
     return (
         adamw_with(f"g = {changed}"),
         adamw_with(m=f"lerp({changed}, m, b1)"),
-    )
-
-
-def slow(reads: str) -> Program:
-    """A second, slow average of the gradient."""
-    return adamw_with(
-        "s = lerp(g, s, 0.9999)",
-        step=reads,
-        state=", s=0",
     )
 
 
@@ -177,16 +168,21 @@ def ideas() -> tuple[Idea, ...]:
         Idea(
             "slow second momentum",
             (
-                slow("(m_hat + s) / (sqrt(v_hat) + eps) + wd * w"),
-                slow("(m_hat + 5 * s) / (sqrt(v_hat) + eps) + wd * w"),
-                slow("lerp(m_hat, s, 0.5) / (sqrt(v_hat) + eps) + wd * w"),
-                adamw_with(
-                    m="lerp(g, m, b1)",
-                    m_hat="(m + s) / (1 - b1**t)",
-                    after=(),
-                    state=", s=0",
-                    v="lerp(square(g), v, b2)",
+                *(
+                    adamw_with(*first, after=after, state=", s=0", **parts)
+                    for first, after in (
+                        (("s = lerp(g, s, 0.9999)",), ()),
+                        ((), ("s = lerp(m_hat, s, 0.9999)",)),
+                        ((), ("s = lerp(m, s, 0.9999)",)),
+                    )
+                    for parts in (
+                        {"step": "(m_hat + s) / (sqrt(v_hat) + eps) + wd * w"},
+                        {"step": "(m_hat + 5 * s) / (sqrt(v_hat) + eps) + wd * w"},
+                        {"step": "lerp(m_hat, s, 0.5) / (sqrt(v_hat) + eps) + wd * w"},
+                    )
                 ),
+                adamw_with("s = lerp(g, s, 0.9999)", m_hat="(m + s) / (1 - b1**t)", state=", s=0"),
+                adamw_with("s = lerp(g, s, 0.9999)", m="lerp(g + s, m, b1)", state=", s=0"),
             ),
         ),
         Idea(
@@ -196,7 +192,7 @@ def ideas() -> tuple[Idea, ...]:
                 adamw_with(v="lerp(square(m - g), v, b2)"),
             ),
         ),
-        Idea("centred gradients", of_gradient("{0} - mean({0})"), kept_out=True),
+        Idea("centred gradients", of_gradient("{0} - mean({0})")),
         Idea(
             "running maximum of second moments",
             (
@@ -218,6 +214,31 @@ def ideas() -> tuple[Idea, ...]:
             ),
         ),
         Idea(
+            "partial adaptivity (Padam)",
+            (
+                adamw_with(step="m_hat / (v_hat**0.3 + eps) + wd * w"),
+                adamw_with(step="m_hat / (sqrt(v_hat)**0.6 + eps) + wd * w"),
+                adamw_with(step="m_hat / (sqrt(v_hat) + eps)**0.6 + wd * w"),
+            ),
+            kept_out=True,
+        ),
+        Idea(
+            "decay of the absolute weight",
+            (adamw_with(step=f"{ADAM} + wd * sign(w)"),),
+            kept_out=True,
+        ),
+        Idea("clipped step", of_adam_or_step("clip({0}, -1.5, 1.5)"), kept_out=True),
+        Idea("signs of gradients averaged", of_gradient("sign({0})"), kept_out=True),
+        Idea(
+            "cautious decay",
+            (
+                adamw_with(step=f"{ADAM} + wd * (w * (w * g > 0))"),
+                adamw_with(step=f"{ADAM} + wd * (w * (w * m > 0))"),
+                adamw_with(step=f"{ADAM} + wd * (w * (w * m_hat > 0))"),
+            ),
+            kept_out=True,
+        ),
+        Idea(
             "step's norm kept",
             (
                 *of_adam_or_step("rescale({0}, m_hat)"),
@@ -231,8 +252,9 @@ def ideas() -> tuple[Idea, ...]:
             (
                 *of_adam_or_step("minimum(1.5, t / 100) * {0}"),
                 *of_adam_or_step("minimum(t, 100) * {0}"),
+                *of_adam_or_step("t / (t + 100) * {0}"),
+                adamw_with(m_hat="minimum(1.5, t) * m / (1 - b1**t)"),
             ),
-            kept_out=True,
         ),
         Idea("no correction of bias", (adamw_with(m_hat="m"), adamw_with(v_hat="v"))),
         Idea("signs of the gradient, sizes of Adam's step (Grams)", tuple(grams)),
@@ -257,8 +279,8 @@ def reached(
     grammar: str, proposals: int, seed: int, wanted: Mapping[str, frozenset[str]]
 ) -> dict[str, int]:
     """The number of proposals until each idea is proposed; those that are not are missing."""
-    evolution = dataclasses.replace(Evolution(), **({"grammar": grammar} if grammar else {}))
-    space, mean = evolution.space, evolution.mutations
+    evolution = Evolution().with_grammar(grammar)
+    space, mean = replace(evolution.space, donors=()), evolution.mutations
     start = get_known("adamw").program
     found: dict[str, int] = {}
     for ordinal in range(1, proposals + 1):
@@ -270,7 +292,7 @@ def reached(
     return found
 
 
-def proposed(program: Program, rng: random.Random, space, mean: float) -> Program:
+def proposed(program: Program, rng: random.Random, space: Space, mean: float) -> Program:
     """A child as a search draws it: a geometric number of mutations."""
     count = 0
     while not count or rng.random() < 1 - 1 / mean:

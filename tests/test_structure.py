@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -121,7 +122,7 @@ def test_each_structure_has_one_place(states: list[SearchState]) -> None:
 
 
 def test_its_best_setting_is_kept_and_its_settings_are_counted(states: list[SearchState]) -> None:
-    for before, after in zip(states, states[1:], strict=False):
+    for before, after in pairwise(states):
         if after.round > before.round:
             continue
         now = {i.structure: i for i in after.population}

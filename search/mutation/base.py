@@ -41,7 +41,9 @@ READABLE = tuple(name for name, row in INPUTS.items() if row.searched)
 KNOWN_AHEAD = frozenset(name for name in READABLE if INPUTS[name].known_ahead)
 # The gradient, state and intermediate variables are drawn this many times as often as the others:
 # weights, hyperparameters, and inputs that are the same for all weights.
-_OFTEN = 3
+_OFTEN = 5
+# Primitives that limit their first argument; the others are the limits.
+_LIMITED = {"clip_by_global_norm": 1, "clip": 1, "quantile": 1}
 # Initial decay rates of random interpolations.
 SHARES = (0.1, 0.5, 0.9, 0.99)
 
@@ -158,7 +160,16 @@ def random_call(names: list[str], rng: random.Random, space: Space) -> Call:
     """A random primitive with random arguments."""
     rows, weights = space.drawn_primitives
     (row,) = rng.choices(rows, cum_weights=weights)
-    args = [random_leaf(names, rng) for _ in range(row.arity)]
+    return call_of(row, names, rng)
+
+
+def call_of(row: Primitive, names: list[str], rng: random.Random) -> Call:
+    """A primitive with random arguments."""
+    first = _LIMITED.get(row.name, row.arity)
+    args = [
+        random_leaf(names, rng) if place < first else random_constant(rng)
+        for place in range(row.arity)
+    ]
     if row.name == "lerp" and rng.random() < 0.7:
         args[2] = Constant(rng.choice(SHARES))
     return Call(row.name, tuple(args))
@@ -169,15 +180,19 @@ def around(node: Expr, call: Call, rng: random.Random) -> Call | None:
     if not call.args:
         return None
     args = list(call.args)
-    args[rng.randrange(2 if call.primitive == "lerp" else len(args))] = node
+    places = 2 if call.primitive == "lerp" else _LIMITED.get(call.primitive, len(args))
+    args[rng.randrange(places)] = node
     return Call(call.primitive, tuple(args))
 
 
 def random_leaf(names: list[str], rng: random.Random) -> Expr:
     """One of some variables, or a constant."""
-    if rng.random() < 0.15:
-        return Constant(float(f"{rng.choice((1, -1)) * 2 ** rng.gauss(0, 1):.3g}"))
-    return Name(rng.choice(names))
+    return random_constant(rng) if rng.random() < 0.15 else Name(rng.choice(names))
+
+
+def random_constant(rng: random.Random) -> Constant:
+    """A number near 1, of either sign."""
+    return Constant(float(f"{rng.choice((1, -1)) * 2 ** rng.gauss(0, 1):.3g}"))
 
 
 def values_in(root: Expr, program: Program) -> list[tuple[int, Expr]]:

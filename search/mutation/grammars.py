@@ -15,18 +15,18 @@ from .weights import PRIMITIVE_WEIGHTS
 
 # What any grammar draws.
 DRAWABLE = tuple(row.name for row in PRIMITIVES.values() if row.grammar)
-# On the scale of `PRIMITIVE_WEIGHTS`, whose sum is some 330: where matrix operations are drawn
+# On the scale of `PRIMITIVE_WEIGHTS`, whose sum is some 1,200: where matrix operations are drawn
 # seldom, they hardly ever stand around the step (benchmarks/reach.py counts).
 _OF_MATRICES = {
-    "orthogonalize": 25.0,
-    "normalize": 15.0,
-    "normalize_rows": 8.0,
-    "normalize_columns": 8.0,
-    "rescale": 15.0,
-    "row_mean": 10.0,
-    "column_mean": 10.0,
+    "orthogonalize": 60.0,
+    "normalize": 40.0,
+    "normalize_rows": 25.0,
+    "normalize_columns": 25.0,
+    "rescale": 50.0,
+    "row_mean": 30.0,
+    "column_mean": 30.0,
 }
-_SELDOM = 2.0
+_SELDOM = 6.0
 
 
 def _matrix() -> dict[str, float]:

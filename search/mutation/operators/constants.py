@@ -126,6 +126,6 @@ def _scaled(value: float, rng: random.Random, deviation: float = 1.0) -> float:
 
 
 MUTATIONS = (
-    Mutation("scale_constant", 4, scale_constant, of_constants=True),
+    Mutation("scale_constant", 3, scale_constant, of_constants=True),
     Mutation("scale_constants", 1, scale_constants, of_constants=True),
 )

@@ -16,18 +16,22 @@ from ....dsl.program import (
     Name,
     Program,
     Statement,
+    names_in,
     replaced,
     subexpressions,
 )
 from ..base import (
+    KNOWN_AHEAD,
     Draft,
     Mutation,
     Space,
     around,
+    call_of,
     changed,
     fresh,
     names_before,
     random_call,
+    random_constant,
     random_leaf,
     short,
     text,
@@ -35,8 +39,8 @@ from ..base import (
     with_value,
 )
 
-# How often a value is read once by one call, once by two nested calls, or twice.
-_ONCE, _NESTED, _TWICE = 0.6, 0.2, 0.2
+# How often a value is read by two nested calls, or twice, and not by one call.
+_NESTED, _TWICE = 0.15, 0.25
 # How often a value of the returned step is chosen, instead of any other.
 _OF_STEP = 0.6
 
@@ -94,19 +98,45 @@ def random_expression(
     value: Expr, names: list[str], rng: random.Random, space: Space
 ) -> Expr | None:
     """A random expression that reads a value once or twice."""
-    found = around(value, random_call(names, rng, space), rng)
-    if found is None:
-        return None
     shape = rng.random()
-    if shape < _ONCE:
+    if shape < _TWICE:
+        return _read_twice(value, names, rng, space)
+    found = around(value, random_call(names, rng, space), rng)
+    if found is None or shape < 1 - _NESTED:
         return found
-    if shape < _ONCE + _NESTED:
-        return around(found, random_call(names, rng, space), rng)
-    if 2 not in space.drawn_by_arity:
-        return found
-    rows, weights = space.drawn_by_arity[2]
+    return around(found, random_call(names, rng, space), rng)
+
+
+def schedule(program: Program, rng: random.Random, space: Space) -> Draft | None:
+    """Multiplies a value by a function of the step alone, as a warm-up does."""
+    times = [name for name in sorted(KNOWN_AHEAD) if name in {*space.inputs, *program.inputs}]
+
+    def scheduled(value: Expr, names: list[str], rng: random.Random, space: Space) -> Expr | None:
+        if not times:
+            return None
+        call = random_call(times, rng, space)
+        args = tuple(random_constant(rng) if rng.random() < 0.4 else arg for arg in call.args)
+        factor = Call(call.primitive, args)
+        written = Call("multiply", (value, factor))
+        return written if names_in(factor) and space.draws(written) else None
+
+    return _with_another_value(program, rng, space, scheduled)
+
+
+def _read_twice(value: Expr, names: list[str], rng: random.Random, space: Space) -> Expr | None:
+    """A call of a value and of another call of it, as in `g - mean(g)` and `u * (u > m)`."""
+    by_arity = space.drawn_by_arity
+    if 2 not in by_arity:
+        return None
+    rows, weights = by_arity[2]
+    if 1 in by_arity and rng.random() < 0.5:
+        # Each as often as any other: what is frequent in rules, as sqrt, is so in other places.
+        inner: Expr = Call(rng.choice(by_arity[1][0]).name, (value,))
+    else:
+        (row,) = rng.choices(rows, cum_weights=weights)
+        inner = around(value, call_of(row, names, rng), rng) or value
     (row,) = rng.choices(rows, cum_weights=weights)
-    return Call(row.name, (value, found) if rng.random() < 0.7 else (found, value))
+    return Call(row.name, (value, inner) if rng.random() < 0.7 else (inner, value))
 
 
 def _with_another_value(
@@ -153,8 +183,9 @@ def _renamed(expr: Expr, old: Expr, new: Expr) -> Expr:
 
 
 MUTATIONS = (
-    Mutation("change_value", 3, change_value),
-    Mutation("change_gradient", 1, change_gradient),
+    Mutation("change_value", 5, change_value),
+    Mutation("change_gradient", 1.5, change_gradient),
     Mutation("mask", 0.4, mask),
     Mutation("recombine", 0.3, recombine),
+    Mutation("schedule", 0.3, schedule),
 )
