@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .dsl.errors import UserError
 from .dsl.program import Program
-from .rules import Rule, rule
+from .rules import Rules, listed, rule
 from .tasks import Tasks, task_names, workers_for
 
 if TYPE_CHECKING:
     from .search.execution.scheduling import Report
     from .search.selection.evaluation import Evaluation
-
-Rules = str | os.PathLike[str] | Program | Rule | Iterable[Any]
 
 
 def evaluate(
@@ -80,10 +77,8 @@ def evaluate(
 
 def _named(rules: Rules, runs_dir: Any) -> Mapping[str, Program]:
     """Programs by the name that the caller gave, or else by their own name."""
-    if isinstance(rules, str | os.PathLike | Program | Rule):
-        rules = [rules]
     found: dict[str, Program] = {}
-    for source in rules:
+    for source in listed(rules):
         program = rule(source, runs_dir=runs_dir).program
         is_name = isinstance(source, str) and "\n" not in source
         name = str(source) if is_name else program.name

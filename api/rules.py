@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -109,6 +110,15 @@ class Rule:
         from .dsl.export.formats.latex import to_latex
 
         return f"$$\n{to_latex(self.program).replace('align*', 'aligned')}$$"
+
+
+# One or several rules, each as `rule` accepts it.
+Rules = str | os.PathLike[str] | Program | Rule | Iterable[Any]
+
+
+def listed(rules: Rules) -> list[Any]:
+    """One or several rules as a list."""
+    return [rules] if isinstance(rules, str | os.PathLike | Program | Rule) else list(rules)
 
 
 def rule(source: str | os.PathLike[str] | Program | Rule, *, runs_dir: Any = None) -> Rule:

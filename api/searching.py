@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from .dsl.errors import UserError
 from .evaluators.task_names import is_own, whole_task
-from .known_algorithms.catalogue import get_known
-from .rules import runs_folder
+from .naming import as_setting, as_settings, with_programs
+from .rules import Rules, runs_folder
 from .running import Run
 from .search.config.settings import SearchConfig
 from .search.store import runs
@@ -31,6 +31,9 @@ def configuration(
     preset: str | None = None,
     *,
     tasks: Tasks = (),
+    start: Rules = (),
+    baseline: Rules | None = None,
+    against: Rules = (),
     traces: str | os.PathLike[str] | None = None,
     budget: Mapping[str, float] | None = None,
     grammar: str | None = None,
@@ -42,6 +45,9 @@ def configuration(
       config: a TOML file, the same as nested data, or a `SearchConfig`.
       preset: name of a preset.
       tasks: additional screen tasks, which every candidate is trained on; see `evoptax.evaluate`.
+      start: the rules that the search starts from, each as `evoptax.rule` accepts it.
+      baseline: the rule that scores are relative to.
+      against: additional rivals in the final comparison.
       traces: a file of traces, for the preset "distill".
       budget: "seconds", "candidates" or both.
       grammar: the primitives that mutations draw; see `search.mutation.grammars`.
@@ -73,6 +79,12 @@ def configuration(
         options["budget"] = dict(budget)
     if grammar is not None:
         options["evolution"] = {"grammar": grammar}
+    if rules := as_settings(start):
+        options["start"] = rules
+    if baseline is not None:
+        options["baseline"] = as_setting(baseline)
+    if rules := as_settings(against):
+        options["rivals"] = [*dict.fromkeys([*options.get("rivals", found.rivals), *rules])]
     if tasks:
         # Absolute paths, so that the run can be resumed from another folder.
         own = [whole_task(name) if is_own(name) else name for name in task_names(tasks)]
@@ -87,6 +99,9 @@ def discover(
     preset: str | None = None,
     name: str | None = None,
     tasks: Tasks = (),
+    start: Rules = (),
+    baseline: Rules | None = None,
+    against: Rules = (),
     workers: int | str | None = None,
     runs_dir: Any = None,
     started: Callable[[Run], None] = lambda run: None,
@@ -100,7 +115,8 @@ def discover(
     It can be interrupted (`KeyboardInterrupt`) at any time and continued by `evoptax.resume`.
 
     Args:
-      config, preset, tasks, settings: see `configuration`.
+      config, preset, tasks, start, baseline, against, settings: see `configuration`. The run keeps
+        the text of every rule, and needs no file or other run that one was read from.
       name: of the run; default: date and time.
       workers: the number of processes, 0 for one per core; or the name of another executor. Task
         objects are always trained in this process.
@@ -116,12 +132,20 @@ def discover(
       UserError: names the mistake. Either no run was created, or it can be resumed.
     """
     workers = workers_for(tasks, workers)
-    settled = configuration(config, preset, tasks=tasks, workers=workers, **settings)
+    settled = configuration(
+        config,
+        preset,
+        tasks=tasks,
+        start=start,
+        baseline=baseline,
+        against=against,
+        workers=workers,
+        **settings,
+    )
     folder = runs_folder(runs_dir)
     # Check names first, so that a mistake leaves no run behind.
     runs.new_run(folder, name)
-    for rule in (*settled.start, settled.baseline, *settled.rivals):
-        get_known(rule)
+    settled = with_programs(settled, folder)
     with _opened(settled) as opened:
         run = runs.create_run(folder, name, settled)
         return _carried_out(run, settled, opened, started, report, should_stop, note)

@@ -16,6 +16,7 @@ from .arguments import (
     add_setting,
     add_workers,
     budget_of,
+    split_names,
 )
 from .watching import carry_out
 
@@ -47,6 +48,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.py:NAME",
         help="a task of your own; every candidate is trained on it",
     )
+    for option, words in (
+        ("--start", "rules that the search starts from (default: adamw)"),
+        ("--against", "more rules that the best one is compared with at the end"),
+    ):
+        parser.add_argument(
+            option, nargs="+", action="extend", default=[], metavar="RULE", help=words
+        )
+    parser.add_argument(
+        "--baseline", metavar="RULE", help="the rule that scores are relative to (default: adamw)"
+    )
     parser.add_argument(
         "--traces",
         type=Path,
@@ -67,6 +78,11 @@ def run(args: argparse.Namespace) -> int:
             if args.traces is None
             else "--traces FILE is for --preset distill"
         )
+    start, against = split_names(args.start), split_names(args.against)
+    if misplaced := [rule for rule in (*start, *against) if rule.endswith(".toml")]:
+        raise UserError(
+            f"'{misplaced[0]}' is no rule; a configuration comes before --start and --against"
+        )
     return carry_out(
         partial(
             discover,
@@ -74,6 +90,9 @@ def run(args: argparse.Namespace) -> int:
             preset=args.preset,
             name=args.name,
             tasks=args.task,
+            start=start,
+            baseline=args.baseline,
+            against=against,
             traces=args.traces,
             budget=budget_of(args),
             seed=args.seed,

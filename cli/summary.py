@@ -43,7 +43,7 @@ def print_outcome(outcome: Outcome, facts: Facts) -> None:
         print_text(f"Kinship: {outcome.kinship}.\n")
     _print_list("Constants tuned on the proxies:", tuned_of(facts))
     _print_list("Removed, because training does not need it:", outcome.pruned)
-    print_comparison(outcome.comparison)
+    print_comparison(outcome.comparison, facts.baseline)
     _print_fame(facts)
     print_search(facts)
     _print_files(run)
@@ -102,8 +102,8 @@ def search_as_json(facts: Facts) -> dict[str, Any]:
     }
 
 
-def print_comparison(rows: Sequence[Row]) -> None:
-    """Prints the final comparison, a line per rule and task."""
+def print_comparison(rows: Sequence[Row], baseline: str) -> None:
+    """Prints the final comparison with the baseline, a line per rule and task."""
     if not rows:
         return
     seeds = rows[0].seeds
@@ -125,7 +125,7 @@ def print_comparison(rows: Sequence[Row]) -> None:
         for task, of_task in by_task.items()
         for row in of_task
     ]
-    print_table(("task", "rule", "lr", "loss", "vs AdamW", "95 % interval"), lines)
+    print_table(("task", "rule", "lr", "loss", f"vs {baseline}", "95 % interval"), lines)
 
 
 def _print_fame(facts: Facts) -> None:

@@ -154,6 +154,29 @@ def adamw(w, g, t, m=0, v=0, *, lr=1e-3, b1=0.9, b2=0.999, eps=1e-8, wd=1e-2):
     caveat="The default wd is torch's 0.01; optax's is 1e-4.",
 )
 
+NADAMW = KnownRule(
+    text='''\
+def nadamw(w, g, t, m=0, v=0, *, lr=1e-3, b1=0.9, b2=0.999, eps=1e-8, wd=1e-4):
+    """NAdam (Dozat 2016) with AdamW's decoupled weight decay, as in Optax."""
+    m = lerp(g, m, b1)
+    v = lerp(square(g), v, b2)
+    u = b1 * m / (1 - b1**(t + 1)) + (1 - b1) * g / (1 - b1**t)
+    v_hat = v / (1 - b2**t)
+    return lr * (u / (sqrt(v_hat) + eps) + wd * w)
+''',
+    paper=Paper(
+        title="Incorporating Nesterov Momentum into Adam",
+        authors="Timothy Dozat",
+        year=2016,
+        venue="ICLR 2016, workshop track",
+    ),
+    row=9,
+    tier="1a",
+    seeds=(),
+    caveat="AlgoPerf's NAdamW divides both terms of u by 1 - b1**t; torch's NAdam has a schedule "
+    "of b1 besides.",
+)
+
 ADABELIEF = KnownRule(
     text='''\
 def adabelief(w, g, t, m=0, s=0, *, lr=1e-3, b1=0.9, b2=0.999, eps=1e-16):
@@ -244,6 +267,7 @@ RULES = (
     AMSGRAD,
     AMSGRAD_OPTAX,
     ADAMW,
+    NADAMW,
     ADABELIEF,
     DIFFGRAD,
     ADAN,

@@ -64,6 +64,7 @@ def settings(task: str, candidates: int = 40) -> dict:
     stage = {"tasks": [task], "learning_rates": [1e-3, 1e-2, 1e-1]}
     return {
         "budget": {"candidates": candidates},
+        "rivals": ["lion"],  # one, because each is compiled
         "evolution": {"population": 20, "tournament": 4, "batch": 4},
         "funnel": {
             "screen": stage,

@@ -51,6 +51,7 @@ SMALL_STATE = {
     "adafactor": {"R": Kind.ROW, "C": Kind.COLUMN},
     "adagrad_norm": {"s": Kind.SCALAR},
     "muon": {"m": Kind.TENSOR, "v": Kind.VECTOR},
+    "muon_moonlight": {"m": Kind.TENSOR, "v": Kind.VECTOR},
     "muon_optax": {"m": Kind.TENSOR, "v": Kind.VECTOR},
     "optimistic_omd": {"x_hat": Kind.TENSOR, "M": Kind.TENSOR, "s": Kind.SCALAR},
     "schedule_free_adamw": {
@@ -123,11 +124,12 @@ def with_tensors(name: str, tensors: tuple[str, ...]) -> Run:
     return Run(setting_run(name).program, tensors)
 
 
-def test_muon_is_adamw_on_vectors() -> None:
+@pytest.mark.parametrize("name", ["muon", "muon_moonlight"])
+def test_muon_is_adamw_on_vectors(name: str) -> None:
     adamw = RULES["adamw"].hyper
-    shared = {name: adamw[name] for name in ("lr", "eps", "wd", "b1", "b2")}
+    shared = {key: adamw[key] for key in ("lr", "eps", "wd", "b1", "b2")}
     small = ("vector", "scalar")
-    muon = by_numpy(Run(KNOWN["muon"].program.with_defaults(**shared), ALL))
+    muon = by_numpy(Run(KNOWN[name].program.with_defaults(**shared), ALL))
     plain = by_numpy(with_tensors("adamw", small))
     assert trajectory_difference(restricted(muon, small), plain) <= 1e-14
 

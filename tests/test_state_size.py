@@ -42,7 +42,7 @@ def test_adafactor_is_factored() -> None:
     assert _held("adafactor") == {"tall": 10, "wide": 10, "vector": 6, "kernel": 18 + 36}
 
 
-@pytest.mark.parametrize("name", ["muon", "muon_optax"])
+@pytest.mark.parametrize("name", ["muon", "muon_optax", "muon_moonlight"])
 def test_muon_keeps_momentum_and_adamw_for_vectors(name: str) -> None:
     """Of a matrix one number more than the official code, four fewer than Optax."""
     assert _held(name) == {"tall": 21 + 1, "wide": 21 + 1, "vector": 10, "kernel": 72 + 1}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from ...dsl.errors import UserError, did_you_mean
 from ...evaluators.task_names import is_own, whole_path, whole_task
 from ..mutation.grammars import GRAMMARS
 from .ranges import Accepted, Range, accepted_by, shown
+from .rules import is_text
 from .settings import DISTILLATION, STAGES, Budget, Evolution, Funnel, SearchConfig, Stage
 
 # The tables of a configuration, by key.
@@ -47,11 +49,27 @@ def _rooted(data: dict[str, Any], folder: Path, where: str) -> dict[str, Any]:
         rooted = dict(data)
         if isinstance(traces := data.get("traces"), str) and traces:
             rooted["traces"] = str(whole_path(traces, folder))
+        for key in ("start", "rivals"):
+            if isinstance(rules := data.get(key), list):
+                rooted[key] = [_rooted_rule(rule, folder) for rule in rules]
+        if "baseline" in data:
+            rooted["baseline"] = _rooted_rule(data["baseline"], folder)
         if isinstance(funnel := data.get("funnel"), dict):
             rooted["funnel"] = {key: _rooted_stage(value, folder) for key, value in funnel.items()}
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
     return rooted
+
+
+def _rooted_rule(rule: Any, folder: Path) -> Any:
+    """The absolute path if a rule is that of a file; else the rule."""
+    from ...known_algorithms.catalogue import KNOWN  # takes a while, and most reading needs none
+
+    if not isinstance(rule, str) or is_text(rule) or not rule.strip() or rule in KNOWN:
+        return rule
+    path = str(whole_path(rule, folder))
+    is_path = ":" not in rule and (rule.endswith(".py") or os.sep in rule)
+    return path if is_path or os.path.isfile(path) else rule
 
 
 def _rooted_stage(stage: Any, folder: Path) -> Any:
@@ -130,6 +148,8 @@ def _toml_lines(data: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
 
 def _toml(value: Any) -> str:
     if isinstance(value, str):
+        if "\n" in value and "'''" not in value and value.replace("\n", "").isprintable():
+            return f"'''\n{value}'''"  # a program, to be read by people
         # A JSON string is a TOML basic string, except for the one character JSON leaves bare.
         return json.dumps(value).replace("\x7f", "\\u007f")
     if isinstance(value, list | tuple):

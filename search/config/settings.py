@@ -229,6 +229,9 @@ class Funnel:
     pruned: bool = False
 
 
+# The best of the usual optimizers besides AdamW: signs, Nesterov momentum, and orthogonalization.
+RIVALS = ("lion", "nadamw", "muon_moonlight")
+_RULE = "a known name, as in adamw, RUN:best, or a file with one program"
 _WORKERS = NumberOrName(
     Range(0, 1024, "processes of one machine; 0: one per core"), "an executor", executors
 )
@@ -240,9 +243,11 @@ class SearchConfig:
 
     Attributes:
       seed: every random draw of the run derives from it.
-      start: known rules that the population starts from.
-      baseline: the known rule that scores are relative to, tuned on the same grid.
-      rivals: further known rules in the final comparison.
+      start: rules that the population starts from, each a known name, RUN:best, RUN:NUMBER, or the
+        path of a file with one program (in a configuration file, relative to that file's folder).
+        When a search starts, all but known names are replaced by program text.
+      baseline: the rule that scores are relative to, tuned on the same grid; in the same form.
+      rivals: further rules in the final comparison; in the same form.
       workers: the number of processes that train, 0 for one per core; or the name of another
         executor (see `execution.base`). Does not change the outcome.
       backend: how candidates are trained; see `evaluators.backends.base`.
@@ -252,9 +257,9 @@ class SearchConfig:
     """
 
     seed: Annotated[int, Range(0, 2**63 - 1, "64 bits")] = 0
-    start: Annotated[tuple[str, ...], Names("names of known rules, as in adamw", 1)] = ("adamw",)
-    baseline: Annotated[str, Named("the name of a known rule, as in adamw")] = "adamw"
-    rivals: Annotated[tuple[str, ...], Names("names of known rules, as in lion")] = ("lion",)
+    start: Annotated[tuple[str, ...], Names(f"rules, each {_RULE}", 1)] = ("adamw",)
+    baseline: Annotated[str, Named(_RULE)] = "adamw"
+    rivals: Annotated[tuple[str, ...], Names(f"rules, each {_RULE}")] = RIVALS
     workers: Annotated[int | str, _WORKERS] = 0
     backend: Annotated[str, OneFound(backends)] = AS_DATA
     traces: str = ""

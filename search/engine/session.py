@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from ...known_algorithms.catalogue import get_known
+from ..config.rules import rule_program
 from ..config.settings import SearchConfig
 from ..execution.base import Executor
 from ..execution.jobs import Trials
@@ -21,7 +21,7 @@ class Session:
 
     Attributes:
       ledger: the run's, open for writing. config: the run's configuration.
-      baseline: the known rule that scores are relative to.
+      baseline: the rule that scores are relative to.
       trials: trains rules with the workers; raises Stopped when the user asks to stop.
       report: called with progress.
     """
@@ -36,7 +36,7 @@ class Session:
     ) -> None:
         """Starts the clock. Raises UserError if the baseline is unknown."""
         self.ledger, self.config, self.report = ledger, config, report
-        self.baseline = get_known(config.baseline).program
+        self.baseline = rule_program(config.baseline)
         self.trials = Trials(workers, ledger, should_stop, self.baseline)
         self._earlier = ledger.seconds()
         self.start_clock()

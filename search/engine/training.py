@@ -13,7 +13,7 @@ from typing import Any
 from ...evaluators.scores.early_stopping import BaselineCurve, baseline_curve
 from ...evaluators.scores.evaluate import score_from_json
 from ...evaluators.scores.scoring import mean_log_ratio
-from ...known_algorithms.catalogue import get_known
+from ..config.rules import rule_program
 from ..config.seeds import CHAMPIONS
 from ..config.stages import jobs_of
 from ..execution.jobs import HUNG, Stopped, submit, succeeded
@@ -55,7 +55,7 @@ class TrainingLoop:
 
     def _evolve(self) -> None:
         curves = self._first_curves()
-        starters = [get_known(name).program for name in self.config.start]
+        starters = [rule_program(rule) for rule in self.config.start]
         state = self.strategy.init(self.config, starters)
         self.session.start_clock()
         try:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ...evaluators.formatting import printed_name
+from ..config.rules import rule_name
 from ..config.settings import SearchConfig
 from ..selection.finalists import finalists
 from ..store.ledger import Ledger
@@ -46,7 +47,7 @@ class Facts:
     @property
     def baseline(self) -> str:
         """The baseline's printed name."""
-        return printed_name(self.config.baseline)
+        return printed_name(rule_name(self.config.baseline))
 
     @property
     def evolved(self) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 from ...dsl.files import replace_text
 from ...evaluators.formatting import percent, plural
 from ..config.files import config_to_toml
+from ..config.rules import rule_name
 from ..store.runs import REPORT, Run
 from .best_section import best_rule
 from .charts import CHART_STYLE, score_chart
@@ -92,7 +93,7 @@ def _conclusion_of(facts: Facts) -> Conclusion:
     if not facts.config.is_trained:
         return judge_distilled(facts.outcome)
     if facts.outcome:
-        return judge(facts.outcome, facts.config.baseline, evolved=facts.evolved)
+        return judge(facts.outcome, rule_name(facts.config.baseline), evolved=facts.evolved)
     resume = f"Continue it with `evoptax resume {shlex.quote(facts.run.name)}`."
     trained = plural(len(facts.counts.trials), "candidate")
     if facts.best is None:
@@ -133,7 +134,7 @@ def _comparison(facts: Facts) -> str:
     return section(
         f"Compared with tuned {facts.baseline} on unseen tasks",
         paragraph(words, "note"),
-        comparison_table(facts.outcome, facts.config.baseline),
+        comparison_table(facts.outcome, rule_name(facts.config.baseline)),
         *_overall(facts.outcome),
     )
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from ...dsl.algebra.canonical import program_digest
 from ...dsl.algebra.simplifier import simplify
 from ...dsl.syntax import format_program
+from ..config.rules import rule_name
 from ..config.settings import SearchConfig
 from ..store.ledger import Ledger
 from ..store.outcome import Finalist, Round
@@ -29,7 +30,7 @@ def finalists(config: SearchConfig, ledger: Ledger, rounds: Sequence[Round]) -> 
             program = dataclasses.replace(
                 program,
                 name=f"evolved_{candidate.ordinal}",
-                doc=f"Found by evoptax, starting from {', '.join(config.start)}.",
+                doc=f"Found by evoptax, starting from {', '.join(map(rule_name, config.start))}.",
             )
         found.append(
             Finalist(

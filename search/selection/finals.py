@@ -21,8 +21,8 @@ from ...dsl.syntax import format_program, parse
 from ...evaluators.backends.base import COMPILED
 from ...evaluators.formatting import percent
 from ...evaluators.scores.scoring import TaskScore, mean_log_ratio
-from ...known_algorithms.catalogue import get_known
 from ...known_algorithms.nearest import nearest_known
+from ..config.rules import rule_program
 from ..config.seeds import FINALISTS, FRESH
 from ..config.settings import SearchConfig, Stage
 from ..config.stages import jobs_of
@@ -111,9 +111,8 @@ class _Finals:
         self.taken = config.tasks
         self.seed = config.seed
         self.backend = config.backend
-        self.baseline = get_known(config.baseline).program
-        rivals = (name for name in config.rivals if name != config.baseline)
-        self.rivals = [get_known(name).program for name in rivals]
+        self.baseline = rule_program(config.baseline)
+        self.rivals = [rule_program(rule) for rule in config.rivals if rule != config.baseline]
         self.ledger = ledger
         self.trials = trials
         self.say = say
@@ -249,7 +248,7 @@ class _Finals:
         if not stage.tasks:
             return (), ()
         rules = [program, self.baseline, *self.rivals]
-        # Known rules score the same in every run, so their scores go to the user's cache.
+        # Given rules score the same in every run, so their scores go to the user's cache.
         shared = [False, *[True] * (len(rules) - 1)]
         jobs = [
             job

@@ -17,6 +17,7 @@ from ...dsl.files import replace_text
 from ...dsl.program import Program
 from ...dsl.syntax import parse
 from ..config.files import config_from_dict, config_to_dict, config_to_toml
+from ..config.rules import is_text
 from ..config.settings import Evolution, SearchConfig
 from . import ledger, task_files
 from .ledger import Ledger
@@ -199,9 +200,13 @@ def stored_config(opened: Ledger) -> SearchConfig:
     if stored is None:
         raise UserError("this ledger has no configuration; it was never started")
     try:
-        return config_from_dict(_renewed(stored), _nothing_added(stored), where="fact 'config'")
+        config = config_from_dict(_renewed(stored), _nothing_added(stored), where="fact 'config'")
     except UserError as error:
         raise opened.damaged(str(error)) from None
+    for rule in (*config.start, config.baseline, *config.rivals):
+        if is_text(rule):
+            opened.program(rule, "a rule of the configuration")
+    return config
 
 
 def _renewed(stored: Any) -> Any:

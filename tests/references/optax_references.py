@@ -46,13 +46,17 @@ def _adafactor(*, lr: float, d: float, eps2: float) -> optax.GradientTransformat
     )
 
 
-def _muon(*, lr: float, beta: float, eps: float, wd: float) -> optax.GradientTransformation:
-    def rows_are_outputs(params: Params) -> dict[str, contrib.MuonDimensionNumbers]:
-        return {
-            name: contrib.MuonDimensionNumbers(tuple(range(1, x.ndim)), (0,))
-            for name, x in params.items()
-        }
+def _rows_are_outputs(params: Params) -> dict[str, Any]:
+    """The axes of each tensor for Optax's Muon; what another optimizer trains stays masked."""
+    return {
+        name: x
+        if isinstance(x, optax.MaskedNode)
+        else contrib.MuonDimensionNumbers(tuple(range(1, x.ndim)), (0,))
+        for name, x in params.items()
+    }
 
+
+def _muon(*, lr: float, beta: float, eps: float, wd: float) -> optax.GradientTransformation:
     def shape_factor(x: jax.Array) -> jax.Array:
         rows = x.shape[0]
         return jnp.sqrt(jnp.maximum(1.0, rows * rows / x.size)) * x
@@ -61,12 +65,35 @@ def _muon(*, lr: float, beta: float, eps: float, wd: float) -> optax.GradientTra
         optax.trace(beta, nesterov=True),
         optax.scale(1.0 - beta),
         contrib.scale_by_muon(
-            beta=0.0, eps=eps, nesterov=False, weight_dimension_numbers=rows_are_outputs
+            beta=0.0, eps=eps, nesterov=False, weight_dimension_numbers=_rows_are_outputs
         ),
         optax.stateless(lambda updates, _: jax.tree.map(shape_factor, updates)),
         optax.add_decayed_weights(wd),
         optax.scale_by_learning_rate(lr),
     )
+
+
+def _muon_moonlight(
+    *, lr: float, beta: float, eps: float, wd: float, b1: float, b2: float
+) -> optax.GradientTransformation:
+    def root_mean_square_of_adamw(x: jax.Array) -> jax.Array:
+        return 0.2 * jnp.sqrt(jnp.maximum(x.shape[0], x.size // x.shape[0])) * x
+
+    matrices = optax.chain(
+        optax.trace(beta, nesterov=True),
+        contrib.scale_by_muon(
+            beta=0.0, eps=1e-7, nesterov=False, weight_dimension_numbers=_rows_are_outputs
+        ),
+        optax.stateless(lambda updates, _: jax.tree.map(root_mean_square_of_adamw, updates)),
+        optax.add_decayed_weights(wd),
+        optax.scale_by_learning_rate(lr),
+    )
+    others = optax.adamw(lr, b1=b1, b2=b2, eps=eps, weight_decay=wd)
+
+    def labels(params: Params) -> dict[str, str]:
+        return {name: "matrix" if x.ndim >= 2 else "other" for name, x in params.items()}
+
+    return optax.partition({"matrix": matrices, "other": others}, labels)
 
 
 def _coordinate_clipping(*, lr: float, mu: float, p: float) -> optax.GradientTransformation:
@@ -119,6 +146,10 @@ _MADE: dict[str, tuple[Any, dict[str, Any]]] = {
     "amsgrad_optax": (lambda *, lr, b1, b2, eps: optax.amsgrad(lr, b1=b1, b2=b2, eps=eps), {}),
     "adamw": (
         lambda *, lr, b1, b2, eps, wd: optax.adamw(lr, b1=b1, b2=b2, eps=eps, weight_decay=wd),
+        {},
+    ),
+    "nadamw": (
+        lambda *, lr, b1, b2, eps, wd: optax.nadamw(lr, b1=b1, b2=b2, eps=eps, weight_decay=wd),
         {},
     ),
     "adabelief": (
@@ -199,6 +230,13 @@ _MADE: dict[str, tuple[Any, dict[str, Any]]] = {
     "muon_optax": (
         lambda *, lr, beta, eps, wd: contrib.muon(lr, beta=beta, eps=eps, weight_decay=wd),
         {"note": "matrices only: everything else gets AdamW inside optax.contrib.muon"},
+    ),
+    "muon_moonlight": (
+        _muon_moonlight,
+        {
+            "note": "assembled: momentum, Newton-Schulz iteration and AdamW are Optax's; its muon "
+            "with consistent_rms=0.2 corrects the bias of the momentum",
+        },
     ),
     "coordinate_clipping": (
         _coordinate_clipping,

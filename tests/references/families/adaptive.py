@@ -94,6 +94,33 @@ def adam(
         yield w
 
 
+@reference("N", ADAMW, copies=2)
+@each_tensor
+def nadamw(
+    w: np.ndarray,
+    grads: list[np.ndarray],
+    *,
+    lr: float = 1e-3,
+    b1: float = 0.9,
+    b2: float = 0.999,
+    eps: float = 1e-8,
+    wd: float = 1e-4,
+) -> Steps:
+    """NAdam (Dozat 2016) with decoupled weight decay, as optax.nadamw states it. [N]
+
+    ``u = b1 * m/(1-b1^(t+1)) + (1-b1) * g/(1-b1^t)``;
+    ``w = (1 - lr*wd) w - lr * u/(sqrt(v_hat) + eps)``.
+    """
+    m = np.zeros_like(w)
+    v = np.zeros_like(w)
+    for t, g in enumerate(grads, 1):
+        m = ema(m, g, b1)
+        v = ema(v, g**2, b2)
+        ahead = b1 * m / (1 - b1 ** (t + 1)) + (1 - b1) * g / (1 - b1**t)
+        w = (1.0 - lr * wd) * w - lr * ahead / (np.sqrt(v / (1 - b2**t)) + eps)
+        yield w
+
+
 @reference("N", {**ADAM, "b2": 0.9}, note="b2 = 0.9 makes the maximum matter", copies=3)
 @each_tensor
 def amsgrad(

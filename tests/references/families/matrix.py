@@ -86,3 +86,37 @@ def muon_optax(
         x = np.sqrt(max(1.0, columns / rows)) * newton_schulz(u, eps=eps)
         w = w - lr * (x + wd * w)
         yield w
+
+
+@reference("C", {"lr": 1e-2, "beta": 0.95, "eps": 1e-8, "wd": 1e-1, "b1": 0.9, "b2": 0.95})
+@each_tensor
+def muon_moonlight(
+    w: np.ndarray,
+    grads: list[np.ndarray],
+    *,
+    lr: float = 1e-3,
+    beta: float = 0.95,
+    eps: float = 1e-8,
+    wd: float = 0.1,
+    b1: float = 0.9,
+    b2: float = 0.95,
+) -> Steps:
+    """Muon as Moonlight uses it (Liu et al. 2025, examples/toy_train.py), AdamW for vectors. [C]
+
+    Matrices: ``m = beta m + g; u = g + beta m``; X orthogonalizes u; ``w = (1 - lr*wd) w -
+    lr * 0.2 sqrt(max(rows, columns)) * X``, a kernel as (first axis, rest). The official code has
+    AdamW's eps beside the uncorrected root; here it is torch's AdamW.
+    """
+    m = np.zeros_like(w)
+    v = np.zeros_like(w)
+    for t, g in enumerate(grads, 1):
+        if w.ndim >= 2:
+            m = beta * m + g
+            u = (g + beta * m).reshape(w.shape[0], -1)
+            step = 0.2 * np.sqrt(max(u.shape)) * newton_schulz(u).reshape(w.shape)
+        else:
+            m = ema(m, g, b1)
+            v = ema(v, g**2, b2)
+            step = (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + eps)
+        w = (1.0 - lr * wd) * w - lr * step
+        yield w
