@@ -5,7 +5,8 @@ time in a process of its own. Seconds are processor time, so that a busy machine
 
 - model: with gradient descent compiled into the loop; what the model itself costs;
 - compiled: with AdamW compiled into the loop;
-- restricted: AdamW handed to the restricted machine;
+- lean: AdamW handed to the lean machine;
+- matrix: an orthogonalized momentum handed to the matrix machine;
 - full: Muon handed to the full machine.
 
     python benchmarks/leaves.py [--leaves N ...] [--widths N] [--docs]
@@ -22,10 +23,21 @@ from typing import Any
 
 from performance import environment, write_section
 
-WAYS = {"model": "sgd", "compiled": "adamw", "restricted": "adamw", "full": "muon"}
+ORTHOGONAL = """\
+def orthogonal(w, g, m=0, *, lr=1e-3):
+    m = lerp(g, m, 0.9)
+    return lr * orthogonalize(m)
+"""
+WAYS = {
+    "model": "sgd",
+    "compiled": "adamw",
+    "lean": "adamw",
+    "matrix": ORTHOGONAL,
+    "full": "muon",
+}
 HEADER = (
-    "| tensors | shapes | weights | model | compiled | restricted | full |\n"
-    "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+    "| tensors | shapes | weights | model | compiled | lean | matrix | full |\n"
+    "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
 )
 
 
@@ -63,18 +75,19 @@ def deep_network(leaves: int, widths: int) -> Any:
 
 def first_call(way: str, leaves: int, widths: int) -> None:
     """Prints the number of tensors, of shapes, of weights, and the seconds of the first call."""
+    import evoptax
     import jax
+    from evoptax.dsl.machine.operations import FORMS
     from evoptax.evaluators.backends.base import open_backend
     from evoptax.evaluators.backends.problems import Problems
     from evoptax.evaluators.fidelity import Fidelity
-    from evoptax.known_algorithms.catalogue import get_known
 
     jax.config.update("jax_enable_compilation_cache", False)
     problems = Problems(deep_network(leaves, widths))
     shapes = problems.layout.shapes
-    backend = open_backend("machine" if way in ("restricted", "full") else "fused", problems)
+    backend = open_backend("machine" if way in FORMS else "fused", problems)
     start = time.process_time()
-    backend.train([get_known(WAYS[way]).program], Fidelity((1e-3, 1e-2, 1e-1)))
+    backend.train([evoptax.rule(WAYS[way]).program], Fidelity((1e-3, 1e-2, 1e-1)))
     print(len(shapes), len(set(shapes)), problems.layout.weights, time.process_time() - start)
 
 

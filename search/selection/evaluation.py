@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ...dsl.errors import UserError
 from ...dsl.inputs import Source, refusal
 from ...dsl.machine.bytecode import TooLarge, assemble
-from ...dsl.machine.operations import LEAN
+from ...dsl.machine.operations import FULL
 from ...dsl.program import LEARNING_RATE, Program
 from ...evaluators.backends.base import AS_DATA, COMPILED
 from ...evaluators.fidelity import LEARNING_RATES, Fidelity
@@ -76,8 +76,8 @@ def evaluate(
       workers: the executor.
       seeds: training runs of each rule on each task.
       schedule: name of the learning-rate schedule; see `evaluators.schedules`.
-      backend: name of the backend. Default: on proxy tasks the machine, if the restricted one
-        suffices; else the fused path, because there training takes longer than compiling.
+      backend: name of the backend. Default: on proxy tasks the machine, unless the rule
+        needs the full one; else the fused path, because there training takes longer than compiling.
       report, should_stop: see `scheduling.train`.
 
     Raises:
@@ -85,7 +85,7 @@ def evaluate(
       Stopped: when asked to stop; finished scores stay in the user's cache.
     """
     tiers = workers.tiers()
-    fits = {name: _fits_the_plain_machine(program) for name, program in programs.items()}
+    fits = {name: _fits_a_smaller_machine(program) for name, program in programs.items()}
 
     def path(name: str, task: str) -> str:
         return backend or (AS_DATA if tiers[task] == "proxy" and fits[name] else COMPILED)
@@ -135,9 +135,9 @@ def trainable(
     return kept, tuple(f"{reason}; it is left out" for reason in left_out.values())
 
 
-def _fits_the_plain_machine(program: Program) -> bool:
-    """Whether a program runs in the lean machine; larger ones are slower than compiling."""
+def _fits_a_smaller_machine(program: Program) -> bool:
+    """Whether a program needs no full machine, which is slower than compiling."""
     try:
-        return assemble(program).form == LEAN
+        return assemble(program).form != FULL
     except TooLarge:
         return False
