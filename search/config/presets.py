@@ -23,11 +23,11 @@ _FUNNEL = Funnel(
 )
 
 PRESETS: Mapping[str, SearchConfig] = {
-    # Three minutes on two cores, compilation and final comparison included.
+    # Three minutes on two cores, compilation, tuning of opponents and final comparison included.
     "quick": SearchConfig(
         # Usually the number of candidates is the limit, so that a seed is reproducible; the seconds
         # limit the time on slow machines.
-        budget=Budget(seconds=120.0, candidates=2000),
+        budget=Budget(seconds=60.0, candidates=700),
         evolution=Evolution(population=200, tournament=4, batch=8, round=200, max_size=40),
         funnel=replace(
             _FUNNEL,
