@@ -96,7 +96,7 @@ def evaluate(
             seeds=seeds,
             schedule=schedule,
             backend=backend,
-            protocols=tuned and {name: found.protocol for name, found in tuned.rules.items()},
+            protocols={n: t.protocol for n, t in tuned.rules.items()} if tuned else None,
             report=report,
             should_stop=should_stop,
         )

@@ -114,9 +114,10 @@ def _constants(program: Program, found: TunedRule) -> list[tuple[str, float, flo
     before = {rule.literals.get(name, name): value for name, value in rule.values.items()}
     before |= {change.name: change.before for change in found.changes}
     after = before | {change.name: change.after for change in found.changes}
-    rates = (p.defaults.get(LEARNING_RATE) for p in (program, found.rule.program))
-    rows = [(LEARNING_RATE, *rates)] if LEARNING_RATE in program.defaults else []
-    return [*rows, *((name, value, after[name]) for name, value in before.items())]
+    rows = [(name, value, after[name]) for name, value in before.items()]
+    if (rate := program.defaults.get(LEARNING_RATE)) is not None:
+        rows.insert(0, (LEARNING_RATE, rate, found.rule.program.defaults[LEARNING_RATE]))
+    return rows
 
 
 def _as_json(program: Program, tasks: list[str], seeds: int, found: TunedRule) -> dict[str, Any]:

@@ -139,7 +139,7 @@ class TrainingLoop:
             t, carry, alive = position
             loss, g = self._problems.losses(drawn, stepper.weights(carry), t)
             if given.clip is not None:
-                g = _clipped(g, given.clip)
+                g = _clipped(g, jnp.asarray(given.clip))
             context = StepContext(t, jnp.asarray(given.total), loss, g)
             return _Position(t + 1, stepper.step(carry, context), alive & jnp.isfinite(loss))
 
