@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from ..dsl.errors import UserError
+from ..dsl.files import printable
 from ..evaluators.schedules import SCHEDULES
-from ..search.config.settings import Stage
+from ..search.config.settings import Funnel, Stage
 from .arguments import (
     add_backend,
     add_format,
@@ -22,6 +24,7 @@ from .arguments import (
 from .entry import STOPPED
 from .evaluation import as_json, print_evaluation
 from .output import print_json, print_note
+from .progress import line_display
 from .signals import interrupted_by_signals, stop_on_signals
 
 if TYPE_CHECKING:
@@ -59,6 +62,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=SCHEDULES,
         help="learning-rate schedule (default: constant; searches use cosine)",
     )
+    add_setting(
+        parser,
+        "--tune",
+        Funnel,
+        "opponent_trials",
+        default=0,
+        metavar="TRIALS",
+        help="first tune the constants of every rule, with at most so many sets of them",
+    )
+    parser.add_argument(
+        "--tune-on",
+        default="proxy",
+        metavar="TASKS",
+        help="tasks for --tune, on other seeds than those compared on (default: proxy)",
+    )
+    parser.add_argument(
+        "--protocol",
+        action="store_true",
+        help="with --tune: tune warm-up, final rate and gradient clipping too",
+    )
     add_backend(parser)
     add_workers(parser, default=0)
     add_format(parser, "text", "json")
@@ -70,20 +93,26 @@ def run(args: argparse.Namespace) -> int:
     from ..evaluating import evaluate
     from ..search.execution.jobs import Stopped
 
+    if args.protocol and not args.tune:
+        raise UserError("--protocol is for --tune TRIALS")
     try:
-        with interrupted_by_signals(), stop_on_signals() as stop, _progress() as report:
+        with interrupted_by_signals(), stop_on_signals() as stop, _progress(args.tune) as shown:
             found = evaluate(
                 split_names(args.rules),
                 args.tasks,
                 against=split_names([args.against]),
                 seeds=args.seeds,
                 schedule=args.schedule,
+                tune=args.tune,
+                tune_on=args.tune_on,
+                protocol=args.protocol,
                 workers=args.workers,
                 backend=args.backend or "",
                 runs_dir=args.runs_dir,
-                report=report,
+                report=shown[0],
                 should_stop=lambda: bool(stop),
                 note=print_note,
+                tuning=shown[1],
             )
     except (KeyboardInterrupt, Stopped):
         print(
@@ -100,26 +129,37 @@ def run(args: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _progress() -> Iterator[Report]:
-    """Shows one changing line on a terminal; elsewhere a line per finished rule and task."""
+def _progress(trials: int) -> Iterator[tuple[Report, Callable[[str, int], None]]]:
+    """Yields two functions that show progress: of the comparison, and of tuning before it.
+
+    They show one changing line on a terminal; elsewhere a line per finished rule and task, and
+    every few seconds of tuning.
+    """
+
+    def tuning(rule: str, tried: int) -> str:
+        return f"tuning {rule}: {tried} of {trials} trials"
+
     if not sys.stderr.isatty():
 
         def show_finished(at: Training) -> None:
             if at.finished is not None:
                 print_note(f"{_names([at.finished])} done, {_left(at)}")
 
-        yield show_finished
+        with line_display() as show:
+            yield show_finished, lambda rule, tried: show(tuning(rule, tried))
         return
     from rich.console import Console
     from rich.text import Text
 
     with Console(stderr=True).status("") as status:
 
-        def show_running(at: Training) -> None:
-            words = f"{_left(at)}: {_names(at.running)}"
-            status.update(Text(words, no_wrap=True, overflow="ellipsis"))
+        def show_line(words: str) -> None:
+            status.update(Text(printable(words), no_wrap=True, overflow="ellipsis"))
 
-        yield show_running
+        yield (
+            lambda at: show_line(f"{_left(at)}: {_names(at.running)}"),
+            lambda rule, tried: show_line(tuning(rule, tried)),
+        )
 
 
 def _names(runs: Iterable[Run]) -> str:

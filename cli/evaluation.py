@@ -31,6 +31,12 @@ def as_json(found: Evaluation) -> dict[str, Any]:
         "tasks": list(found.tasks),
         "seeds": list(range(found.seeds)),
         "schedule": found.schedule,
+        "tuning": found.tuning
+        and {
+            "trials": found.tuning.trials,
+            "tasks": list(found.tuning.tasks),
+            "protocol": found.tuning.protocol,
+        },
         "left_out": found.unusable,
         "target_at": TARGET_AT,
         "most_tau": MOST_TAU,
@@ -44,7 +50,23 @@ def _rule_json(found: Evaluation, result: RuleResult) -> dict[str, Any]:
         "side": result.side,
         **_ratio_json(result.loss, result.p_holm),
         "speed": result.speed and _speed_json(result.speed),
+        "tuned": _tuned_json(found, result.rule),
         "tasks": {task: _task_json(found, result, task) for task in found.tasks},
+    }
+
+
+def _tuned_json(found: Evaluation, rule: str) -> dict[str, Any] | None:
+    """What tuning found for a rule; None if constants were not tuned."""
+    from ..dsl.syntax import format_program
+
+    if found.tuning is None:
+        return None
+    tuned = found.tuning.rules[rule]
+    return {
+        "program": format_program(tuned.program),
+        "changes": [asdict(change) for change in tuned.changes],
+        "protocol": asdict(tuned.protocol),
+        "trials": tuned.trials,
     }
 
 
@@ -100,6 +122,7 @@ def print_evaluation(found: Evaluation) -> None:
     """What a reader asks first comes first: which is better, by how much, how sure, on how much."""
     print_text(textwrap.fill(_conclusion(found), WIDTH), end="\n\n")
     _print_summary(found)
+    _print_tuning(found)
     for rules in _chunks(found):
         _print_losses(found, rules)
     print_text()
@@ -109,6 +132,8 @@ def print_evaluation(found: Evaluation) -> None:
 
 def _conclusion(found: Evaluation) -> str:
     problems = f"{plural(len(found.tasks), 'task')} × {plural(found.seeds, 'seed')}"
+    if found.tuning is not None:
+        problems += ", every rule with tuned constants"
     if not found.rivals:
         return f"{found.baseline} on {problems}."
     words = {-1: "better", 1: "worse", 0: "open"}
@@ -135,6 +160,16 @@ def _print_summary(found: Evaluation) -> None:
             row += ["1×" if is_baseline else _steps(speed), reached, _score(speed.score)]
         rows.append(row)
     print_table(headers, rows)
+
+
+def _print_tuning(found: Evaluation) -> None:
+    if found.tuning is not None:
+        rows = [
+            [result.rule, ", ".join(map(str, found.tuning.rules[result.rule].changes)) or "–"]
+            for result in found.results
+        ]
+        print_text()
+        print_table(["rule", "constants"], rows)
 
 
 def _loss(ratio: Estimate) -> str:
@@ -225,6 +260,15 @@ def _notes(found: Evaluation) -> Iterator[str]:
     from ..evaluators.scores.certainty import LEVEL
     from ..evaluators.scores.statistics import smallest_p
 
+    if found.tuning is not None:
+        trials = plural(found.tuning.trials, "trial")
+        what = "constants and protocol" if found.tuning.protocol else "constants"
+        yield (
+            f"The {what} of each rule were tuned in at most {trials} on"
+            f" {', '.join(found.tuning.tasks)}, with other seeds than these."
+        )
+    elif found.rivals:
+        yield "All constants are as the rules have them; --tune TRIALS tunes them."
     if found.unusable:
         left_out = ", ".join(found.unusable)
         yield f"{found.baseline} diverged on {left_out}: left out of every comparison."

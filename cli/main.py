@@ -24,6 +24,7 @@ COMMANDS = {
     "runs": "list the runs",
     "show": "show a run or a rule",
     "evaluate": "compare rules on tasks",
+    "tune": "tune the constants of a rule",
     "export": "export a rule as code, LaTeX or JSON",
     "lineage": "show the ancestry of a run's rules",
     "simplify": "simplify a rule",

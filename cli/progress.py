@@ -38,6 +38,29 @@ def progress_display() -> Iterator[Callable[[Progress], None]]:
         yield show
 
 
+@contextmanager
+def line_display() -> Iterator[Callable[[str], None]]:
+    """Yields a function that shows a line on stderr: one that changes on a terminal; elsewhere a
+    new one at most every few seconds.
+    """
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.text import Text
+
+        with Console(stderr=True).status("") as status:
+            yield lambda line: status.update(Text(printable(line), no_wrap=True))
+        return
+    last = -SECONDS_BETWEEN_LINES
+
+    def show(line: str) -> None:
+        nonlocal last
+        if (now := time.monotonic()) - last >= SECONDS_BETWEEN_LINES:
+            print_note(line)
+            last = now
+
+    yield show
+
+
 class _Lines:
     """Prints a line when the phase changes, and every few seconds if the line has changed."""
 

@@ -43,7 +43,11 @@ def print_outcome(outcome: Outcome, facts: Facts) -> None:
         print_text(f"Kinship: {outcome.kinship}.\n")
     _print_list("Constants tuned on the proxies:", tuned_of(facts))
     _print_list("Removed, because training does not need it:", outcome.pruned)
-    print_comparison(outcome.comparison, facts.baseline)
+    _print_list(
+        "Opponents' constants, tuned on the proxies:",
+        [f"{o.rule}: {', '.join(o.changes) or 'none better found'}" for o in outcome.opponents],
+    )
+    print_comparison(outcome.comparison)
     _print_fame(facts)
     print_search(facts)
     _print_files(run)
@@ -102,7 +106,7 @@ def search_as_json(facts: Facts) -> dict[str, Any]:
     }
 
 
-def print_comparison(rows: Sequence[Row], baseline: str) -> None:
+def print_comparison(rows: Sequence[Row]) -> None:
     """Prints the final comparison with the baseline, a line per rule and task."""
     if not rows:
         return
@@ -116,7 +120,7 @@ def print_comparison(rows: Sequence[Row], baseline: str) -> None:
     lines = [
         (
             task,
-            row.rule,
+            f"{row.rule}, tuned" if row.tuned else row.rule,
             f"{row.learning_rate:g}",
             f"{row.loss:.4f}" if math.isfinite(row.loss) else "diverged",
             "baseline" if row.log_ratio is None else percent(row.log_ratio),
@@ -125,7 +129,7 @@ def print_comparison(rows: Sequence[Row], baseline: str) -> None:
         for task, of_task in by_task.items()
         for row in of_task
     ]
-    print_table(("task", "rule", "lr", "loss", f"vs {baseline}", "95 % interval"), lines)
+    print_table(("task", "rule", "lr", "loss", "vs baseline", "95 % interval"), lines)
 
 
 def _print_fame(facts: Facts) -> None:

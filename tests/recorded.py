@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import closing
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -59,5 +57,4 @@ class Recorded:
         return score_from_json(self._text(job))
 
     def _text(self, job: Job) -> str:
-        fidelity = json.dumps(asdict(job.fidelity))
-        return self._scores[program_digest(job.program), job.task, fidelity, job.path]
+        return self._scores[program_digest(job.program), job.task, job.trial, job.path]

@@ -48,6 +48,7 @@ SMALL = {
         "validation": {"tasks": []},
         "target": {"tasks": []},
         "finalists": 2,
+        "opponent_trials": 0,
     },
 }
 
@@ -72,6 +73,7 @@ def settings(task: str, candidates: int = 40) -> dict:
             "validation": {**stage, "seeds": 2},
             "target": {**stage, "seeds": 3},
             "finalists": 2,
+            "opponent_trials": 0,
         },
     }
 

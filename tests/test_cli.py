@@ -280,6 +280,48 @@ def test_ctrl_c_saves_and_exits_130_and_resume_goes_on(tmp_path: Path, small_tas
     assert read_content(ledger) == read_content(whole.ledger_path)
 
 
+def test_tune_prints_constants_before_and_after(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "slow.py").write_text(
+        "def slow(w, g, b=0, *, lr=1e-2, mu=0.1):\n    b = mu * b + g\n    return lr * b\n"
+    )
+    command = ["tune", str(tmp_path / "slow.py"), "--tasks", "quadratic", "--trials", "27"]
+    assert main([*command, "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in found["constants"]] == ["lr", "mu"]
+    assert found["trials"] == 27 and found["changed"] and found["log_ratio"] < 0
+    after = found["constants"][1]["after"]
+    assert after > 0.3 and f"mu={after:g}" in found["program"]
+    assert main(command) == 0
+    told = capsys.readouterr()
+    assert f"mu        0.1     {after:g}" in told.out and "95 % interval" in told.out
+    assert "tuning slow on 1 task" in told.err
+    assert main(["tune", "adamw", "--trials", "-1"]) == 2
+    assert "--trials is -1; accepted: 0 to" in capsys.readouterr().err
+    assert main(["tune", "sor", "--tasks", "quadratic"]) == 2
+
+
+def test_evaluate_tunes_every_rule_alike(
+    small_task: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["evaluate", "momentum", "--tasks", small_task, "--seeds", "2"]
+    tuned = [*command, "--tune", "18", "--tune-on", small_task]
+    assert main([*tuned, "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["tuning"] == {"trials": 18, "tasks": [small_task], "protocol": False}
+    for row in found["rules"]:
+        defaults = parse(row["tuned"]["program"]).defaults
+        for change in row["tuned"]["changes"]:
+            assert defaults[change["name"]] == change["after"] != change["before"]
+    assert main(tuned) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "every rule with tuned constants" in out and "in at most 18 trials on" in out
+    assert main(command) == 0
+    assert "--tune TRIALS tunes them" in " ".join(capsys.readouterr().out.split())
+    assert main([*command, "--protocol"]) == 2
+
+
 def test_evaluate_ranks_rules_and_keeps_scores(
     small_task: str,
     tmp_path: Path,

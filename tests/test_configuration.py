@@ -67,6 +67,7 @@ ACCEPTED = {
     "rivals": {"names"},
     "budget.seconds": {"nothing", "half", "tiny"},
     "budget.candidates": {"nothing"},
+    "funnel.opponent_trials": {"nothing"},
     "evolution.survivors": {"half", "tiny"},
     "evolution.cache": {"switch"},
     "evolution.gates": {"switch"},

@@ -23,7 +23,13 @@ from evoptax.search.store.runs import Run, create_run
 from recorded import Recorded
 
 GOLDEN = Path(__file__).parent / "golden" / "quick" / "ledger.sqlite"
-CONFIG = replace(preset("quick"), budget=Budget(candidates=300))
+QUICK = preset("quick")
+# Opponents are tuned shortly, because the ledger holds every training run of that.
+CONFIG = replace(
+    QUICK,
+    budget=Budget(candidates=300),
+    funnel=replace(QUICK.funnel, opponent_trials=18),
+)
 # Of the machine that trained.
 LEFT_OUT = {"versions"}
 

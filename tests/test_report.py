@@ -30,7 +30,10 @@ def test_a_finished_run_says_what_was_found(tmp_path: Path) -> None:
     page = report_html(run)
     text = words(page)
     rule = f"evolved_{outcome.ordinal}"
-    assert f"{rule} beats tuned AdamW on 1 of the 2 tasks that the search never saw" in text
+    assert (
+        f"{rule} beats AdamW with default constants on 1 of the 2 tasks that the search never saw"
+        in text
+    )
     assert "photo_denoiser −3.1 % (95 % interval −4.4 % to −1.9 %)" in text
     assert f"def {rule}(" in text
     assert f"from best_rule_optax import {rule}" in text
@@ -78,14 +81,17 @@ BETTER, WORSE, OPEN = (-0.2, -0.1), (0.1, 0.2), (-0.1, 0.1)
 @pytest.mark.parametrize(
     ("outcome", "expected"),
     [
-        (result(BETTER, BETTER), "evolved_9 beats tuned AdamW on the 2 tasks"),
+        (result(BETTER, BETTER), "evolved_9 beats AdamW with default constants on the 2 tasks"),
         (result(BETTER, OPEN), "on 1 of the 2 tasks .*; on the rest the difference is open"),
         (result(BETTER, WORSE), "on 1 of the 2 tasks .*; it is worse on 1"),
-        (result(OPEN, OPEN), "cannot be told from tuned AdamW"),
+        (result(OPEN, OPEN), "cannot be told from AdamW with default constants"),
         (result(OPEN, WORSE), "Nothing better .* is worse on 1 of the 2 tasks"),
         (result(WORSE), "Nothing better .* is worse on the 1 task"),
         (result(None, seeds=1), "cannot be told from"),
-        (result(BETTER, confirmed=False), "Nothing better than tuned AdamW was found"),
+        (
+            result(BETTER, confirmed=False),
+            "Nothing better than AdamW with default constants was found",
+        ),
         (result(), "on the tasks it was evolved on"),
     ],
 )

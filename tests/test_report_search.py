@@ -194,7 +194,10 @@ def test_an_unfinished_run_shows_the_best_on_held_out_tasks(tmp_path: Path) -> N
     run = make_run(tmp_path, count=60, rounds=4)
     retell(run, [Round(0, 20, 10, (Champion(1, -0.9, 0.5), Champion(0, 0.0, -0.3)))])
     page = words(report_html(run))
-    assert "the best on held-out tasks has −25.9 % loss relative to tuned AdamW there" in page
+    assert (
+        "the best on held-out tasks has −25.9 % loss relative to AdamW with default constants there"
+        in page
+    )
     assert "Candidate 0, the best on held-out tasks, simplified" in page
     assert "No rule has been confirmed yet" in page
     assert "That score is optimistic" in page
@@ -270,13 +273,19 @@ def overall(against: str, mean: float, low: float, high: float, p: float) -> dic
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ((-0.03, -0.05, -0.01, 0.002), "beats tuned AdamW over the 2 tasks .*: −3.0 % loss"),
-        ((-0.03, -0.05, -0.01, 0.2), "cannot be told from tuned AdamW over the 2 tasks"),
+        (
+            (-0.03, -0.05, -0.01, 0.002),
+            r"beats AdamW \(−3.0 % loss\) and Lion \(−9.5 % loss\), each with default constants",
+        ),
+        (
+            (-0.03, -0.05, -0.01, 0.2),
+            r"beats Lion \(.*\), but cannot be told from AdamW \(−3.0 % loss\), each",
+        ),
         ((-0.03, -0.05, 0.01, 0.01), "cannot be told from"),
-        ((0.03, 0.01, 0.05, 0.002), "Nothing better .* is worse over the 2 tasks"),
+        ((0.03, 0.01, 0.05, 0.002), r"beats Lion \(.*\), but is worse than AdamW \(\+3.0 % loss\)"),
         ((-0.03, -math.inf, math.inf, math.nan), "cannot be told from"),
-        ((math.inf, -math.inf, math.inf, math.nan), "is worse over .*: diverged on a task"),
-        ((math.nan, math.nan, math.nan, math.nan), "cannot be told from .*: – loss"),
+        ((math.inf, -math.inf, math.inf, math.nan), r"is worse than AdamW \(diverged on a task\)"),
+        ((math.nan, math.nan, math.nan, math.nan), r"cannot be told from AdamW \(– loss\)"),
     ],
 )
 def test_the_verdict_is_on_all_unseen_tasks(
@@ -291,8 +300,8 @@ def test_the_verdict_is_on_all_unseen_tasks(
     page = words(report_html(run))
     assert conclusion.sentence in page
     assert "Over all unseen tasks" in page
-    lion = "Against Lion, geometric mean over 2 unseen tasks and 5 seeds each: −9.5 % loss"
-    assert f"{lion} (95 % interval −18.1 % to −4.9 %, p < 0.0001)." in page
+    lion = "Against Lion with default constants, geometric mean over 2 unseen tasks and 5 seeds"
+    assert f"{lion} each: −9.5 % loss (95 % interval −18.1 % to −4.9 %, p < 0.0001)." in page
 
 
 def test_tasks_on_which_a_rival_diverged_are_left_out(tmp_path: Path) -> None:
@@ -304,10 +313,10 @@ def test_tasks_on_which_a_rival_diverged_are_left_out(tmp_path: Path) -> None:
     )
     finish(run, overall=(lines[0] | {"left_out": 1}, lines[1]))
     page = words(report_html(run))
-    assert "over 1 unseen task on which AdamW did not diverge and 5 seeds each: −3.0 %" in page
-    assert "Lion diverged on each unseen task." in page
+    assert "over 1 unseen task on which AdamW with default constants did not diverge and 5" in page
+    assert "Lion with default constants diverged on each unseen task." in page
     finish(run, overall=(lines[0] | {"tasks": 0},))
-    assert "beats tuned AdamW on 1 of the 2 tasks" in words(report_html(run))
+    assert "beats AdamW with default constants on 1 of the 2 tasks" in words(report_html(run))
 
 
 def test_each_tier_of_unseen_tasks_has_a_line_and_all_of_them_the_verdict(tmp_path: Path) -> None:
@@ -321,7 +330,7 @@ def test_each_tier_of_unseen_tasks_has_a_line_and_all_of_them_the_verdict(tmp_pa
     finish(run, overall=lines)
     conclusion = judge(asdict(outcome) | {"overall": lines}, "adamw", evolved=True)
     assert (
-        "beats tuned AdamW over the 2 tasks that the search never saw: −3.0 %"
+        "beats AdamW (−3.0 % loss) with default constants, over the 2 tasks that the search"
         in conclusion.sentence
     )
     page = words(report_html(run))
@@ -368,7 +377,7 @@ def test_show_says_how_a_run_went(runs: Path, capsys: pytest.CaptureFixture[str]
     whole = said(capsys, runs, "show", "whole")
     for expected in (
         "run whole: done",
-        "beats tuned AdamW on 1 of the 2 tasks",
+        "beats AdamW with default constants on 1 of the 2 tasks",
         "Kinship: lion with b1 = 0.9.",
         r"b1: 0.9 → 0.85\x1b[31m",
         "and 8 more",

@@ -7,10 +7,10 @@ import math
 
 import numpy as np
 import pytest
+from evoptax.evaluators.scores.certainty import holm
 from evoptax.evaluators.scores.statistics import (
     bootstrap_interval,
     estimate,
-    holm,
     sign_flip_test,
     smallest_p,
 )

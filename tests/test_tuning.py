@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import sqlite3
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from evoptax.dsl.machine.bytecode import TooLarge, assemble
 from evoptax.dsl.machine.constants import tunable
 from evoptax.dsl.program import Program
 from evoptax.dsl.syntax import parse
+from evoptax.evaluators.cache import ScoreStore
+from evoptax.evaluators.protocol import PREFIX, USUAL
 from evoptax.evaluators.tasks import get_task
 from evoptax.known_algorithms.catalogue import KNOWN
 from evoptax.search.config.files import config_from_dict
@@ -28,7 +31,8 @@ from evoptax.search.execution.executors.processes.workers import Workers
 from evoptax.search.execution.jobs import Memory, Trials
 from evoptax.search.selection import finals
 from evoptax.search.selection.pruning import prune
-from evoptax.search.selection.tuning.coordinates import coordinates_of, rounded
+from evoptax.search.selection.tuning.coordinates import PROTOCOL, coordinates_of, rounded
+from evoptax.search.selection.tuning.kept import tuned_once
 from evoptax.search.selection.tuning.points import Points
 from evoptax.search.selection.tuning.strategy import Strategy
 from evoptax.search.selection.tuning.tune import Tuned, tune
@@ -123,7 +127,7 @@ def test_structure_is_not_tuned() -> None:
         "    return lr * m / (1 - b**t) * (t % k == 0) * (t % 4 < 2.5) + 0 * w - 1 * lr\n"
     )
     rule = tunable(program)
-    assert rule.values == {"b": 0.9, "c1": 2.0, "c2": 2.5}
+    assert rule.values == {"b": 0.9, "off": 0.0, "c1": 2.0, "c2": 2.5}
     assert rule.shares == {"b"}
     assert rule.literals["c1"] == "2 in m = lerp(g, m, b) + 2 * g**2 - g**p + off * w"
     found = rule.with_values({"b": 0.8, "c2": 2.25})
@@ -139,6 +143,26 @@ def test_naming_constants_changes_no_program() -> None:
         rule = tunable(program)
         assert rule.with_values({}) == program
         assert "lr" not in rule.names and rule.shares <= {*rule.names} <= {*rule.program.defaults}
+
+
+def test_what_is_switched_off_can_be_switched_on() -> None:
+    decay = next(c for c in coordinates_of(tunable(KNOWN["lion"].program)) if c.name == "wd")
+    values = [decay.value(x) for x in (-2.0, 0.0, 0.5, 1.0, 2.0)]
+    assert values[:2] == [0.0, 0.0] and values == sorted(values) and 0.05 < values[-1] < 0.2
+    warmup, final_rate, clip = PROTOCOL
+    assert (warmup.value(0.0), final_rate.value(0.0), clip.value(0.0)) == (0.0, 0.0, math.inf)
+    assert (warmup.value(50.0), final_rate.value(50.0)) == (0.5, 1.0)
+    assert clip.value(1.0) > clip.value(2.0) > 0
+
+
+def test_constants_cost_no_compilation_with_a_protocol(quadratic: Trained) -> None:
+    lean: Any = quadratic.backend("machine")._loops[False]  # type: ignore[attr-defined]
+    sizes = []
+    for x in (0.5, 1.0, 2.0):
+        values = {c.name: [c.value(0.0), c.value(x), c.value(x / 2)] for c in PROTOCOL}
+        quadratic.machine(MOMENTUM, RATES, (0,), steps=5, hyperparameters=values)
+        sizes.append(lean._advance._cache_size())
+    assert sizes[0] == sizes[-1]
 
 
 def test_coordinates_keep_to_their_side() -> None:
@@ -171,7 +195,7 @@ def test_strategy_finds_a_minimum_and_repeats_exactly() -> None:
 
 def _tuned(program: Program, workers: Workers, **options: object) -> Tuned:
     baseline = KNOWN["adamw"].program
-    options = {"generations": 6, "most_gain": 1.0} | options
+    options = {"budget": 54, "most_gain": 1.0} | options
     trials = Trials(workers, Memory(), lambda: False, baseline)
     return tune(program, TASKS, trials, **options)  # type: ignore[arg-type]
 
@@ -191,16 +215,64 @@ def test_tuning_finds_better_constants_and_repeats_exactly() -> None:
     assert one.program == MOMENTUM.with_defaults(mu=change.after)
 
 
+def test_a_search_that_settles_ends_and_is_kept_for_any_budget(tmp_path: Path) -> None:
+    class Counted(ScoreStore):
+        reads = writes = 0
+
+        def get(self, key: str) -> str | None:
+            found = super().get(key)
+            self.reads += found is not None
+            return found
+
+        def put(self, key: str, value: str) -> None:
+            self.writes += 1
+            super().put(key, value)
+
+    store = Counted(tmp_path / "scores.sqlite")
+    told: list[int] = []
+    with Workers(TASKS, count=1) as workers:
+        trials = Trials(workers, Memory(), lambda: False)
+
+        def again(budget: int, **options: Any) -> Tuned:
+            return tuned_once(
+                MOMENTUM, {"quadratic": 60}, trials, budget=budget, store=store, **options
+            )
+
+        found = again(900, report=told.append)
+        assert 108 <= found.trials == told[-1] < 900
+        assert found.rates.keys() == {"quadratic"} and found.changes
+        assert again(700) == again(900) == found
+        assert (store.writes, store.reads) == (1, 2)
+        # What was not spent is another search.
+        short = again(20, tidy=False)
+        assert short.trials == 18 and store.writes == 2
+        assert again(20, tidy=False) == short and store.reads == 3
+
+
+def test_the_protocol_is_tuned_with_the_constants() -> None:
+    """A rule without constants has only the protocol's."""
+    sgd = KNOWN["sgd"].program
+    with InProcess(["quadratic"]) as workers:
+        trials = Trials(workers, Memory(), lambda: False)
+        options: dict[str, Any] = {"budget": 54, "protocol": True, "seed": 1, "seeds": 3}
+        found = tune(sgd, {"quadratic": 40}, trials, **options)
+    assert found.program == sgd
+    assert found.protocol != USUAL and found.effect.mean < 0
+    assert {change.name for change in found.changes} == {
+        f"{PREFIX}{name}" for name in found.protocol.changed
+    }
+
+
 def test_what_is_no_better_is_not_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     worse = np.array([[0.1, 0.2], [-0.05, 0.1]])
     monkeypatch.setattr(Points, "differences", lambda *args: worse)
     with Workers(TASKS, count=1) as workers:
-        found = _tuned(MOMENTUM, workers, generations=2)
+        found = _tuned(MOMENTUM, workers, budget=18)
         assert found.program == MOMENTUM and found.changes == ()
         assert found.effect.mean == pytest.approx(worse.mean())
         nothing = parse("def f(w, g, *, lr=1e-3):\n    return lr * g\n")
         assert _tuned(nothing, workers).runs == 0
-        assert _tuned(MOMENTUM, workers, generations=0).program == MOMENTUM
+        assert _tuned(MOMENTUM, workers, budget=0).program == MOMENTUM
 
 
 class Asked(InProcess):
@@ -220,7 +292,7 @@ def test_what_tuning_and_pruning_train_is_in_the_ledger(
     small_task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Briefly: one task, few seeds and steps.
-    monkeypatch.setattr(finals, "tune", partial(tune, generations=1, seeds=2))
+    monkeypatch.setattr(finals, "tune", partial(tune, budget=9, seeds=2))
     monkeypatch.setattr(finals, "prune", partial(prune, seeds=2, most_steps=20))
     monkeypatch.setattr(finals, "tasks_for", lambda taken: ("cancer_logistic",))
     nested = settings(small_task, candidates=12)

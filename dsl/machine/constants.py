@@ -95,8 +95,7 @@ def tunable(program: Program) -> Tunable:
     named = dataclasses.replace(program, hyperparameters=hyperparameters, body=body, result=result)
     fixed = {LEARNING_RATE, *_structural_names(named)}
     matters = {name for term in meaning(named, Level.EXACT).outputs() for name in term.symbols}
-    # A hyperparameter of 0 switches something off, and has no scale to be tuned on.
-    names = [h.name for h in hyperparameters if h.default != 0 and h.name in matters - fixed]
+    names = [h.name for h in hyperparameters if h.name in matters - fixed]
     shares = frozenset(names).intersection(_shares(named))
     return Tunable(program, named, tuple(names), shares, literals)
 

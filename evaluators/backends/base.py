@@ -30,7 +30,8 @@ _BACKENDS = "evoptax.evaluators.backends.kinds"
 
 # Decides whether to stop at a checkpoint: (seed, steps taken, scores (L,)) -> bool.
 Stop = Callable[[int, int, np.ndarray], bool]
-# Values of hyperparameters other than `lr`, by name, one for each learning rate.
+# Values of hyperparameters other than `lr`, by name, one for each learning rate; also of the
+# protocol's settings (`protocol.PREFIX`).
 Hyperparameters = Mapping[str, Sequence[float]]
 
 

@@ -24,11 +24,13 @@ class Given(NamedTuple):
 
     Attributes:
       rates: learning rates, (R,). total: number of steps. rule: further data for the stepper.
+      clip: the largest norm of each replicate's gradient, (R,); None if no gradient is clipped.
     """
 
     rates: np.ndarray
     total: np.int32
     rule: Any
+    clip: np.ndarray | None = None
 
 
 class _Position(NamedTuple):
@@ -66,6 +68,7 @@ class TrainingLoop:
         give: Callable[[np.ndarray, np.int32], Any],
         fidelity: Fidelity,
         stop: Stop | None,
+        clip: np.ndarray | None = None,
     ) -> TrainingResult:
         """Trains with every seed.
 
@@ -75,10 +78,12 @@ class TrainingLoop:
         Args:
           give: makes `Given.rule` from learning rates (R,) and the number of steps.
           fidelity, stop: see `Backend.train`.
+          clip: see `Given`; with one, the loop is compiled once more.
         """
         last = self._problems.task.steps if fidelity.steps is None else fidelity.steps
         rates, total = np.asarray(fidelity.learning_rates, np.float32), np.int32(last)
-        given = Given(rates, total, give(rates, total))
+        norms = None if clip is None else np.asarray(clip, np.float32)
+        given = Given(rates, total, give(rates, total), norms)
         runs = [self._run(given, seed, fidelity.checkpoints, stop) for seed in fidelity.seeds]
         return _joined(runs)
 
@@ -133,11 +138,19 @@ class TrainingLoop:
         def one(position: _Position) -> _Position:
             t, carry, alive = position
             loss, g = self._problems.losses(drawn, stepper.weights(carry), t)
+            if given.clip is not None:
+                g = _clipped(g, jnp.asarray(given.clip))
             context = StepContext(t, jnp.asarray(given.total), loss, g)
             return _Position(t + 1, stepper.step(carry, context), alive & jnp.isfinite(loss))
 
         position = lax.while_loop(unfinished, one, position)
         return position, stepper.weights(position.carry), stepper.eval_w(position.carry)
+
+
+def _clipped(g: Array, most: Array) -> Array:
+    """Gradients (R, N), each scaled down to a norm of at most `most`, (R,)."""
+    norm = jnp.sqrt(jnp.sum(g * g, axis=1))
+    return g * jnp.where(norm > most, most / norm, 1.0)[:, None]
 
 
 def _joined(runs: Sequence[TrainingResult]) -> TrainingResult:

@@ -6,6 +6,7 @@ Without NumPy, so that what reads a stored comparison decides as what made it.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 CONFIDENCE = 0.95
 # A difference whose p-value is above this is open.
@@ -28,3 +29,20 @@ def side(mean: float, low: float | None, high: float | None, p: float | None = N
     if low is None or high is None or (p is not None and not p <= LEVEL):
         return 0
     return -1 if high < 0 else int(low > 0)
+
+
+def holm(p_values: Sequence[float]) -> tuple[float, ...]:
+    """Holm's correction (1979): the chance of any false claim among them stays below the level.
+
+    A p-value that is NaN belongs to no test: it stays, and does not count.
+
+    >>> [round(p, 6) for p in holm([0.01, 0.04, 0.03])]
+    [0.03, 0.06, 0.06]
+    """
+    adjusted = [math.nan] * len(p_values)
+    tests = sorted((p, place) for place, p in enumerate(p_values) if not math.isnan(p))
+    largest = 0.0
+    for rank, (p, place) in enumerate(tests):
+        largest = max(largest, min(1.0, (len(tests) - rank) * p))
+        adjusted[place] = largest
+    return tuple(adjusted)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .certainty import side
+from .certainty import holm, side
 from .profiles import (
     StepsToTarget,
     breakpoints,
@@ -18,7 +18,7 @@ from .profiles import (
     targets,
 )
 from .scoring import TaskScore, log_ratio, log_ratios
-from .statistics import Estimate, bootstrap_interval, estimate, holm
+from .statistics import Estimate, bootstrap_interval, estimate
 
 Scores = Mapping[tuple[str, str], TaskScore]  # by rule and task
 

@@ -149,7 +149,7 @@ class Evaluator:
                 program_digest(program),
                 short_task(task),
                 self._problems[task].task.version,
-                asdict(replace(fidelity, checkpoints=taken)),
+                replace(fidelity, checkpoints=taken).plain(),
                 path,
                 jax.__version__,
                 jax.default_backend(),

@@ -8,7 +8,6 @@ drawn: everything here speaks about these tasks and about seeds that were not ru
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -123,20 +122,3 @@ def sign_flip_test(differences: np.ndarray) -> float:
 def smallest_p(differences: int) -> float:
     """The smallest p-value that so many differences can give."""
     return max(2.0 ** (1 - differences), 2 / (RESAMPLES + 1))
-
-
-def holm(p_values: Sequence[float]) -> tuple[float, ...]:
-    """Holm's correction (1979): the chance of any false claim among them stays below the level.
-
-    A p-value that is NaN belongs to no test: it stays, and does not count.
-
-    >>> [round(p, 6) for p in holm([0.01, 0.04, 0.03])]
-    [0.03, 0.06, 0.06]
-    """
-    adjusted = [math.nan] * len(p_values)
-    tests = sorted((p, place) for place, p in enumerate(p_values) if not math.isnan(p))
-    largest = 0.0
-    for rank, (p, place) in enumerate(tests):
-        largest = max(largest, min(1.0, (len(tests) - rank) * p))
-        adjusted[place] = largest
-    return tuple(adjusted)

@@ -23,13 +23,12 @@ _FUNNEL = Funnel(
 )
 
 PRESETS: Mapping[str, SearchConfig] = {
-    # Three minutes on two cores, compilation and final comparison included.
+    # Three minutes on two cores, compilation, tuning of opponents and final comparison included.
     "quick": SearchConfig(
         # Usually the number of candidates is the limit, so that a seed is reproducible; the seconds
         # limit the time on slow machines.
-        budget=Budget(seconds=120.0, candidates=2000),
-        # The other usual rivals make the first final comparison on a machine 1.7 times as long:
-        # 102 instead of 60 s, on two cores that were busy otherwise too.
+        budget=Budget(seconds=60.0, candidates=700),
+        # The other usual rivals make the final comparison 1.7 times as long.
         rivals=("lion",),
         evolution=Evolution(population=200, tournament=4, batch=8, round=200, max_size=40),
         funnel=replace(

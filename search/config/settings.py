@@ -165,6 +165,7 @@ class Evolution:
 LEARNING_RATE_RANGE = Range(1e-12, 1e6, "training is in float32, and the grid may move")
 # Of log-ratios: e^100 is a ratio that no loss in float32 has.
 _LOG_RATIO = Range(0, 100, "a log-ratio, of which 100 is as good as infinite")
+TRIALS = Range(0, 1_000_000, "each is trained on every task")
 _FINALISTS = Range(1, 1000, "each is trained on every task of its stage")
 
 
@@ -213,6 +214,9 @@ class Funnel:
         (more if none of them is confirmed). Those confirmed form the hall of fame.
       tuned: the number of finalists whose constants are tuned before.
       pruned: whether parts that do not change how the best rule trains are removed.
+      opponent_trials: the largest number of sets of constants that are tried for the baseline and
+        for each rival before the final comparison, on screen and proxies. None: as many as
+        candidates were trained. 0: opponents have their default constants alone.
     """
 
     screen: Stage = Stage(("quadratic", "cancer_logistic"))
@@ -227,6 +231,7 @@ class Funnel:
     confirmed: Annotated[int, _FINALISTS] = 6
     tuned: Annotated[int, Range(0, 1000, _FINALISTS.why)] = 0
     pruned: bool = False
+    opponent_trials: Annotated[int | None, TRIALS] = None
 
 
 # The best of the usual optimizers besides AdamW: signs, Nesterov momentum, and orthogonalization.
@@ -273,6 +278,11 @@ class SearchConfig:
         name = self.evolution.strategy
         trains: bool = implementation(STRATEGIES, name, "STRATEGY", "strategy").trains
         return trains
+
+    @property
+    def proxies(self) -> tuple[str, ...]:
+        """The tasks that fitness is measured on: screen and proxies, once."""
+        return tuple(dict.fromkeys((*self.funnel.screen.tasks, *self.funnel.proxy.tasks)))
 
     @property
     def tasks(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, wait
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from ...dsl.algebra.canonical import program_digest
@@ -107,7 +107,7 @@ def trial_text(
 ) -> str:
     """Fidelity and hyperparameters as text: part of the key of a stored result."""
     values = {"hyperparameters": hyperparameters} if hyperparameters else {}
-    return json.dumps(asdict(fidelity) | values)
+    return json.dumps(fidelity.plain() | values)
 
 
 def fidelity_from_plain(data: Mapping[str, Any]) -> Fidelity:

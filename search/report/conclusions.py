@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...evaluators.formatting import p_value, percent, plural, printed_name
+from ...evaluators.scores.certainty import holm
 from ...evaluators.scores.certainty import side as surely
 
 Outcome = Mapping[str, Any]
@@ -35,7 +36,7 @@ def judge(outcome: Outcome, baseline: str, *, evolved: bool) -> Conclusion:
       baseline: name of the rule that scores are relative to.
       evolved: whether the best rule has a parent, so is no starter.
     """
-    base = f"tuned {printed_name(baseline)}"
+    base = base_words(outcome, baseline)
     nothing = f"Nothing better than {base} was found"
     rows = best_rows(outcome)
     name = rows[0]["rule"] if rows else f"candidate {outcome['ordinal']}"
@@ -59,7 +60,26 @@ def judge(outcome: Outcome, baseline: str, *, evolved: bool) -> Conclusion:
             f"{sentence}.", ("It was compared on no task that the search never saw.",)
         )
     words = _all_tasks(outcome, name, baseline, rows) or _each_task(name, base, rows)
-    return Conclusion(f"{words}.", (*_overall(outcome), *_details(outcome, base)))
+    caveats = (*_opponents(outcome), *_overall(outcome), *_details(outcome, base))
+    return Conclusion(f"{words}.", caveats)
+
+
+def base_words(outcome: Outcome | None, baseline: str) -> str:
+    """What losses are relative to: "AdamW with tuned constants"."""
+    return with_constants(printed_name(baseline), tuned=bool(outcome and outcome["opponents"]))
+
+
+def with_constants(name: str, *, tuned: bool) -> str:
+    """ "AdamW with default constants": a rule, and whether its constants are tuned. The learning
+    rate of every rule is.
+    """
+    return f"{name} with {'tuned' if tuned else 'default'} constants"
+
+
+def is_tuned(line: Row) -> bool:
+    """Whether a line of a comparison is on an opponent with tuned constants."""
+    found: bool = line.get("tuned", False)  # plain data of older versions has none
+    return found
 
 
 def _each_task(name: str, base: str, rows: Sequence[Row]) -> str:
@@ -81,24 +101,64 @@ def _each_task(name: str, base: str, rows: Sequence[Row]) -> str:
 
 
 def _all_tasks(outcome: Outcome, name: str, baseline: str, rows: Sequence[Row]) -> str:
-    """What the tasks say together; empty where they were not compared together."""
-    found = [o for o in overall_of(outcome) if o["against"] == baseline and not tier(o)]
-    if not found or not found[0]["tasks"]:
+    """Whom the rule beats and whom not over all unseen tasks together; empty where they were not
+    compared together.
+    """
+    lines = [o for o in overall_of(outcome) if not tier(o) and o["tasks"]]
+    tuned = [o for o in lines if is_tuned(o)]
+    default = [o for o in lines if not is_tuned(o)]
+    opponents = tuned or default
+    if not any(o["against"] == baseline for o in opponents):
         return ""
-    base, unseen = f"tuned {printed_name(baseline)}", _unseen(rows)
+    beaten, level, ahead = (
+        [o for o in opponents if overall_side(o) == side_] for side_ in (-1, 0, 1)
+    )
+    missed = {o["against"] for o in (*level, *ahead)}
+    # Those that only their default constants lose to it.
+    weak = [o for o in default if tuned and o["against"] in missed and overall_side(o) == -1]
+    over = f"over {_unseen(rows)}"
+    each = (
+        f"{', each' if len(opponents) > 1 else ''} with {'tuned' if tuned else 'default'} constants"
+    )
+    others = [f"cannot be told from {_named(level)}"] * bool(level)
+    others += [f"is worse than {_named(ahead)}"] * bool(ahead)
+    rest = " and ".join(others)
+    alone = _one_by_one(rows, base_words(outcome, baseline))
+    if beaten:
+        but = f", but {rest}" if rest else ""
+        only = f"; {_names(weak)} it beats only with default constants" if weak else ""
+        return f"{name} beats {_named(beaten)}{but}{each}, {over}{only}{alone}"
+    if weak:
+        return (
+            f"{name} is better only than {_names(weak)} with default constants"
+            f" ({_joined([overall_words(o) for o in weak])}), {over}: it {rest}{each}{alone}"
+        )
+    if any(o["against"] == baseline for o in ahead):
+        return (
+            f"Nothing better than {base_words(outcome, baseline)} was found: {name}, the best on"
+            f" the tasks it was evolved on, {rest}{each}, {over}{alone}"
+        )
+    return f"{name} {rest}{each}, {over} together{alone}"
+
+
+def _named(lines: Sequence[Row]) -> str:
+    """ "AdamW (−3.1 % loss) and Lion (+0.2 % loss)"."""
+    return _joined([f"{printed_name(o['against'])} ({overall_words(o)})" for o in lines])
+
+
+def _names(lines: Sequence[Row]) -> str:
+    return _joined([printed_name(o["against"]) for o in lines])
+
+
+def _joined(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def _one_by_one(rows: Sequence[Row], base: str) -> str:
     better, worse = _counts(rows)
     parts = [f"better on {better}"] * bool(better) + [f"worse on {worse}"] * bool(worse)
-    alone = f"; taken one by one, it is surely {' and '.join(parts)}" if parts else ""
-    loss = overall_words(found[0])
-    match overall_side(found[0]):
-        case -1:
-            return f"{name} beats {base} over {unseen}: {loss}{alone}"
-        case 1:
-            return (
-                f"Nothing better than {base} was found: {name}, the best on the tasks it was"
-                f" evolved on, is worse over {unseen}: {loss}{alone}"
-            )
-    return f"{name} cannot be told from {base} over {unseen} together: {loss}{alone}"
+    against = f"; one by one against {base}, it is surely"
+    return f"{against} {' and '.join(parts)}" if parts and len(rows) > 1 else ""
 
 
 def _unseen(rows: Sequence[Row]) -> str:
@@ -115,10 +175,19 @@ def overall_of(outcome: Outcome) -> Sequence[Row]:
     """The best rule against the baseline and each rival over all unseen tasks, then over those of
     each tier, if that was done.
 
-    Without those against itself: where nothing better was found, the best rule is a known one.
+    Without those against itself: where nothing better was found, the best rule is a known one. The
+    p-values are after Holm's correction over the opponents on the same tasks, those with default
+    constants apart from those with tuned ones.
     """
     rows = best_rows(outcome)
-    return [o for o in outcome["overall"] if not rows or o["against"] != rows[0]["rule"]]
+    lines = [o for o in outcome["overall"] if not rows or o["against"] != rows[0]["rule"]]
+    families: dict[tuple[str, bool], list[int]] = {}
+    for place, line in enumerate(lines):
+        families.setdefault((tier(line), is_tuned(line)), []).append(place)
+    p_values: dict[int, float] = {}
+    for places in families.values():
+        p_values |= zip(places, holm([lines[i]["p"] for i in places]), strict=True)
+    return [{**line, "p": p_values[place]} for place, line in enumerate(lines)]
 
 
 def tier(overall: Row) -> str:
@@ -145,7 +214,7 @@ def _overall(outcome: Outcome) -> tuple[str, ...]:
     """A sentence for each rule that it was compared with over all unseen tasks."""
     sentences = []
     for o in overall_of(outcome):
-        against = printed_name(o["against"])
+        against = with_constants(printed_name(o["against"]), tuned=is_tuned(o))
         task = f"unseen {tier(o)} task".replace("  ", " ")
         if not o["tasks"]:
             sentences.append(f"{against} diverged on each {task}.")
@@ -163,6 +232,22 @@ def _overall(outcome: Outcome) -> tuple[str, ...]:
             f" {overall_words(o)}{brackets}."
         )
     return tuple(sentences)
+
+
+def _opponents(outcome: Outcome) -> tuple[str, ...]:
+    """How the opponents were tuned, in a sentence."""
+    if not (found := outcome["opponents"]):
+        return ("Its opponents were not tuned: with other constants they may be better.",)
+    tuned = [
+        f"of {printed_name(o['rule'])} in {plural(o['trials'], 'trial')}"
+        for o in found
+        if o["trials"]
+    ]
+    none = [printed_name(o["rule"]) for o in found if not o["trials"]]
+    words = [f"The constants {_joined(tuned)} (at most {found[0]['most']:,})"] * bool(tuned)
+    words += [f"{_joined(none)} {'have' if len(none) > 1 else 'has'} none to tune"] * bool(none)
+    where = "on the proxies of the search and other seeds than these"
+    return (f"Opponents were tuned {where}. {'; '.join(words)}.",)
 
 
 def judge_distilled(outcome: Outcome | None) -> Conclusion:

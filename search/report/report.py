@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from ...dsl.files import replace_text
-from ...evaluators.formatting import percent, plural
+from ...evaluators.formatting import percent, plural, printed_name
 from ..config.files import config_to_toml
 from ..config.rules import rule_name
 from ..store.runs import REPORT, Run
 from .best_section import best_rule
 from .charts import CHART_STYLE, score_chart
-from .conclusions import Conclusion, judge, judge_distilled
+from .conclusions import Conclusion, base_words, judge, judge_distilled
 from .facts import Facts, read_facts
 from .funnel_section import FUNNEL_STYLE, funnel_section
 from .hall_of_fame_section import fame_section
-from .html.page import code_block, page, paragraph, section, text
+from .html.page import bullets, code_block, page, paragraph, section, text
 from .html.plot import PLOT_STYLE
 from .lineage.html import STEPS_STYLE, steps_html
 from .round_chart import ROUND_STYLE
@@ -103,7 +103,7 @@ def _conclusion_of(facts: Facts) -> Conclusion:
             f"This run is not finished: {trained} trained so far, all diverged.", (resume,)
         )
     so_far = f"This run is not finished: of {trained} trained so far, the best"
-    relative = f"loss relative to tuned {facts.baseline}"
+    relative = f"loss relative to {base_words(None, facts.baseline)}"
     tried = {c.ordinal: c.validation for r in facts.rounds for c in r.champions}
     if facts.best in tried:
         return Conclusion(
@@ -128,15 +128,26 @@ def _comparison(facts: Facts) -> str:
         return ""
     words = (
         "No choice used these tasks and seeds. Every rule is shown at its best learning rate of the"
-        f" same grid. Percent: loss relative to {facts.baseline}'s, with a paired 95 %"
+        " same grid. Percent: loss relative to the baseline's, with a paired 95 %"
         " interval over seeds; negative is better."
     )
+    base = base_words(facts.outcome, rule_name(facts.config.baseline))
     return section(
-        f"Compared with tuned {facts.baseline} on unseen tasks",
+        f"Compared with {base} on unseen tasks",
         paragraph(words, "note"),
         comparison_table(facts.outcome, rule_name(facts.config.baseline)),
+        *_opponents(facts.outcome),
         *_overall(facts.outcome),
     )
+
+
+def _opponents(outcome: Mapping[str, Any]) -> Sequence[str]:
+    lines = [
+        f"{printed_name(o['rule'])}: {', '.join(o['changes']) or 'none better than the default'}"
+        for o in outcome["opponents"]
+    ]
+    title = "The opponents' constants, tuned on the proxies of this search:"
+    return (paragraph(title), bullets(lines, len(lines))) if lines else ()
 
 
 def _overall(outcome: Mapping[str, Any]) -> Sequence[str]:
@@ -145,8 +156,9 @@ def _overall(outcome: Mapping[str, Any]) -> Sequence[str]:
     words = (
         "All of these tasks together, then each tier that has several: the geometric mean of the"
         " loss ratios, best rule over rival, paired by task and seed. Intervals: 95 % bootstrap"
-        " over seeds. p: two-sided sign-flip test against no difference on these tasks, not"
-        " corrected for the number of rivals."
+        " over seeds. p: two-sided sign-flip test against no difference on these tasks, after"
+        " Holm's correction over the opponents with tuned constants, or over those with default"
+        " ones."
     )
     return ("<h3>Over all unseen tasks</h3>", found, paragraph(words, "note"))
 
@@ -174,8 +186,8 @@ def _ancestry(facts: Facts) -> str:
     steps = plural(len(facts.line) - 1, "step")
     words = (
         f"{steps} from {facts.line[0].change.removeprefix('start: ')}. Each shows the loss relative"
-        f" to tuned {facts.baseline} on the proxies, and its change from the parent. A parent and"
-        " child of different rounds were trained on different problems."
+        f" to {base_words(None, facts.baseline)} on the proxies, and its change from the parent. A"
+        " parent and child of different rounds were trained on different problems."
     )
     command = f"evoptax lineage {shlex.quote(facts.run.name)} {facts.best} --format graphml"
     return section(

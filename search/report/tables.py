@@ -11,11 +11,13 @@ from .charts import interval_bar
 from .conclusions import (
     best_rows,
     interval_words,
+    is_tuned,
     overall_of,
     overall_side,
     overall_words,
     side,
     tier,
+    with_constants,
 )
 from .html.page import row, row_group, table, text
 
@@ -40,24 +42,25 @@ def comparison_table(outcome: Outcome, baseline: str) -> str:
         # If nothing better was found, the best rule is the baseline, which has its own lines.
         comparison, best = comparison[len(best) :], ()
     reach = _reach(comparison)
+    base = any(map(is_tuned, comparison))
     lines = []
     for task in dict.fromkeys(r["task"] for r in comparison):
         lines.append(row_group(task, len(_HEAD)))
         for r in comparison:
             if r["task"] == task:
                 chosen = any(r is b for b in best)
-                lines.append(_comparison_row(r, baseline, reach, chosen))
+                is_baseline = r["rule"] == baseline and is_tuned(r) == base and not chosen
+                lines.append(_comparison_row(r, reach, chosen=chosen, is_baseline=is_baseline))
     return table(_HEAD, lines, _NUMERIC)
 
 
-def _comparison_row(r: Mapping[str, Any], baseline: str, reach: float, chosen: bool) -> str:
+def _comparison_row(r: Mapping[str, Any], reach: float, *, chosen: bool, is_baseline: bool) -> str:
     ratio = r["log_ratio"]
     if not math.isfinite(r["loss"]):
         ratio = math.inf
-    is_baseline = r["rule"] == baseline
     css = {-1: "good", 0: "", 1: "bad"}[side(r)]
     cells = [
-        text(printed_name(r["rule"])),
+        text(r["rule"] if chosen else with_constants(printed_name(r["rule"]), tuned=is_tuned(r))),
         "baseline" if is_baseline else f'<span class="{css}">{percent(ratio)}</span>',
         interval_words(r),
         interval_bar(ratio, r["low"], r["high"], reach),
@@ -96,7 +99,7 @@ def _overall_row(o: Mapping[str, Any], reach: float) -> str:
     low, high = (o["low"], o["high"]) if bounded else (None, None)
     css = {-1: "good", 0: "", 1: "bad"}[overall_side(o)]
     cells = [
-        text(printed_name(o["against"])),
+        text(with_constants(printed_name(o["against"]), tuned=is_tuned(o))),
         f'<span class="{css}">{text(overall_words(o).removesuffix(" loss"))}</span>',
         interval_words({"low": low, "high": high}),
         interval_bar(o["mean"], low, high, reach),

@@ -12,6 +12,7 @@ from ...dsl.machine.operations import FULL
 from ...dsl.program import LEARNING_RATE, Program
 from ...evaluators.backends.base import AS_DATA, COMPILED
 from ...evaluators.fidelity import LEARNING_RATES, Fidelity
+from ...evaluators.protocol import USUAL, Protocol
 from ...evaluators.scores.comparison import RuleResult, compare_rules
 from ...evaluators.scores.learning_rates import Grid, rate_search, searched
 from ...evaluators.scores.profiles import CHECKPOINTS
@@ -20,8 +21,25 @@ from ..config.stages import MOVES
 from ..execution.base import Executor
 from ..execution.jobs import Job
 from ..execution.scheduling import Report, Run, train
+from .tuning.tune import Tuned
 
 Pair = tuple[str, str]  # a rule and a task
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How the constants of all compared rules were tuned, on other seeds than those compared on.
+
+    Attributes:
+      trials: the largest number of sets of constants that were tried for each rule.
+      tasks: names of the tasks it was done on. protocol: whether that was tuned too.
+      rules: the result by rule.
+    """
+
+    trials: int
+    tasks: Sequence[str]
+    protocol: bool
+    rules: Mapping[str, Tuned]
 
 
 @dataclass(frozen=True)
@@ -36,6 +54,7 @@ class Evaluation:
       results: one per rule, best first.
       scores: by rule and task.
       tuned: the rules that have a learning rate.
+      tuning: how the constants of all rules were tuned before; None if they are as written.
     """
 
     baseline: str
@@ -45,6 +64,7 @@ class Evaluation:
     results: Sequence[RuleResult]
     scores: Mapping[Pair, TaskScore]
     tuned: frozenset[str]
+    tuning: Tuning | None = None
 
     @property
     def unusable(self) -> list[str]:
@@ -65,6 +85,7 @@ def evaluate(
     seeds: int,
     schedule: str = "constant",
     backend: str = "",
+    protocols: Mapping[str, Protocol] | None = None,
     report: Report = lambda training: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Evaluation:
@@ -78,6 +99,7 @@ def evaluate(
       schedule: name of the learning-rate schedule; see `evaluators.schedules`.
       backend: name of the backend. Default: on proxy tasks the machine, unless the rule
         needs the full one; else the fused path, because there training takes longer than compiling.
+      protocols: the training protocol of each rule; default: the usual one.
       report, should_stop: see `scheduling.train`.
 
     Raises:
@@ -95,7 +117,9 @@ def evaluate(
             Run(name, task, seed): Job(
                 programs[name],
                 task,
-                Fidelity(rates, (seed,), checkpoints=CHECKPOINTS, schedule=schedule),
+                Fidelity(rates, (seed,), checkpoints=CHECKPOINTS, schedule=schedule).under(
+                    (protocols or {}).get(name, USUAL)
+                ),
                 path(name, task),
                 shared=True,
             )

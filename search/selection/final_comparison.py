@@ -17,34 +17,41 @@ from ..store.outcome import Overall, Row
 
 
 def compared(
-    names: Sequence[str], scores: Sequence[Sequence[TaskScore]]
+    names: Sequence[str],
+    scores: Sequence[Sequence[TaskScore]],
+    tuned: Sequence[Sequence[TaskScore]] = (),
 ) -> tuple[tuple[Row, ...], tuple[Overall, ...]]:
     """The final comparison.
 
     Args:
       names: the best rule, the baseline, its rivals.
       scores: of each, a score per task, with the same seeds.
+      tuned: the same of the baseline and its rivals with tuned constants; none if they have none.
 
     Returns:
-      A row per rule and task, and the best rule against each other one over all tasks, then over
-      those of each tier that has several, but not all.
+      A row per rule and task, relative to the baseline with tuned constants if there is one, and
+      the best rule against each other one over all tasks, then over those of each tier that has
+      several, but not all.
     """
-    best, base = scores[0], scores[1]
+    best, base = scores[0], (tuned or scores[1:])[0]
     # A search that found nothing better would list its starter and baseline twice.
     places = range(1 if names[0] == names[1] else 0, len(names))
+    listed = [(names[place], scores[place], False) for place in places]
+    listed += [(name, own, True) for name, own in zip(names[1:], tuned, strict=False)]
     rows = [
-        _row(names[place], own, other, is_baseline=place == 1)
-        for place in places
-        for own, other in zip(scores[place], base, strict=True)
+        replace(_row(name, own, other, is_baseline=of_all is base), tuned=is_tuned)
+        for name, of_all, is_tuned in listed
+        for own, other in zip(of_all, base, strict=True)
     ]
     tiers = Counter(tier_of(score.task) for score in best)
     # A tier of one task is the task's own line again.
     several = [tier for tier, tasks in tiers.items() if tier and 1 < tasks < len(best)]
     overall = [
-        _overall(names[place], best, scores[place], tier)
+        replace(_overall(name, best, of_all, tier), tuned=is_tuned)
         for tier in ["", *several]
-        for place in range(1, len(names))
-        if names[place] != names[0]
+        for wanted in (True, False)
+        for name, of_all, is_tuned in listed
+        if name != names[0] and is_tuned == wanted
     ]
     return tuple(rows), tuple(overall)
 

@@ -28,9 +28,10 @@ from ..config.settings import SearchConfig, Stage
 from ..config.stages import jobs_of
 from ..execution.jobs import Job, Trials
 from ..store.ledger import Ledger
-from ..store.outcome import Finalist, Outcome, Overall, Round, Row, read_outcome
+from ..store.outcome import Finalist, Opponent, Outcome, Overall, Round, Row, read_outcome
 from .final_comparison import compared
 from .finalists import finalists, is_on_front
+from .opponents import tuned_opponents
 from .pruning import MOST_COST, prune, tasks_for
 from .tuning.tune import Tuned, tune
 
@@ -70,7 +71,12 @@ def decide(
         program, pruned = finals.pruned(program, winner)
     evolved = ledger.candidate(ordinal)
     assert evolved is not None
-    comparison, overall = finals.comparison(program)
+    # Where nothing better was found, there is no claim for which opponents would have to be tuned.
+    known = [finals.baseline, *finals.rivals]
+    opponents = (
+        tuned_opponents(known, config, ledger, trials, say) if evolved.parent is not None else ()
+    )
+    comparison, overall = finals.comparison(program, opponents)
     outcome = Outcome(
         ordinal,
         evolved.program,
@@ -82,6 +88,7 @@ def decide(
         pruned,
         str(nearest_known(program)) if evolved.parent is not None else "",
         overall,
+        opponents,
     )
     ledger.set_fact("outcome", json.loads(json.dumps(asdict(outcome))))
     return outcome
@@ -108,6 +115,7 @@ class _Finals:
 
     def __init__(self, config: SearchConfig, ledger: Ledger, trials: Trials, say: Say) -> None:
         self.funnel = config.funnel
+        self.proxies = dict.fromkeys(config.proxies)
         self.taken = config.tasks
         self.seed = config.seed
         self.backend = config.backend
@@ -119,18 +127,17 @@ class _Finals:
 
     def with_tuned(self, finalists: list[Finalist]) -> list[Finalist]:
         """The finalists, and the first `funnel.tuned` of them once more with tuned constants."""
-        proxies = dict.fromkeys((*self.funnel.screen.tasks, *self.funnel.proxy.tasks))
-        tuned = [self._tuned(f, proxies) for f in finalists[: self.funnel.tuned]]
+        tuned = [self._tuned(f) for f in finalists[: self.funnel.tuned]]
         return [*finalists, *(f for f in tuned if f.tuned)]
 
-    def _tuned(self, finalist: Finalist, proxies: dict[str, None]) -> Finalist:
+    def _tuned(self, finalist: Finalist) -> Finalist:
         key = f"tuned {finalist.ordinal}"
         stored = self.ledger.fact_as(key, _TunedFact)
         if stored is None:
             self.say("tuning", f"the constants of candidate {finalist.ordinal}")
             result: Tuned = tune(
                 parse(finalist.program),
-                proxies,
+                self.proxies,
                 self.trials,
                 seed=self.seed,
                 schedule=self.funnel.screen.schedule,
@@ -138,7 +145,7 @@ class _Finals:
             )
             stored = _TunedFact(
                 format_program(result.program),
-                tuple(f"{c.name}: {c.before:g} → {c.after:g}" for c in result.changes),
+                tuple(map(str, result.changes)),
             )
             self.ledger.set_fact(key, asdict(stored))
         self.ledger.program(stored.program, f"candidate {finalist.ordinal}, tuned,")
@@ -238,8 +245,14 @@ class _Finals:
             return whole, ()
         return with_tuned_rate(smaller, scores), stored.steps
 
-    def comparison(self, program: Program) -> tuple[tuple[Row, ...], tuple[Overall, ...]]:
+    def comparison(
+        self, program: Program, opponents: Sequence[Opponent]
+    ) -> tuple[tuple[Row, ...], tuple[Overall, ...]]:
         """Compares the best rule, the baseline and the rivals on the target tasks.
+
+        Args:
+          program: the best rule.
+          opponents: the others with tuned constants, in their order; none if they have none.
 
         Returns:
           A row per task and rule, and the overall result per rule.
@@ -247,7 +260,9 @@ class _Finals:
         stage = self.funnel.target
         if not stage.tasks:
             return (), ()
-        rules = [program, self.baseline, *self.rivals]
+        names = [program.name, self.baseline.name, *(rival.name for rival in self.rivals)]
+        tuned = [parse(opponent.program) for opponent in opponents]
+        rules = [program, self.baseline, *self.rivals, *tuned]
         # Given rules score the same in every run, so their scores go to the user's cache.
         shared = [False, *[True] * (len(rules) - 1)]
         jobs = [
@@ -258,7 +273,7 @@ class _Finals:
         scores = self._run(jobs, "comparing", f"{program.name} with known rules on unseen tasks")
         width = len(stage.tasks)
         by_rule = [scores[i * width :][:width] for i in range(len(rules))]
-        return compared([rule.name for rule in rules], by_rule)
+        return compared(names, by_rule[: len(names)], by_rule[len(names) :])
 
     def _run(self, jobs: list[Job], phase: str, detail: str) -> list[TaskScore]:
         def done(count: int) -> None:

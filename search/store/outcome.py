@@ -67,10 +67,12 @@ class Row:
 
     Attributes:
       loss: mean validation loss at the tuned learning rate (inf: diverged at every rate).
-      log_ratio, low, high, p: to the baseline, with a 95 % interval over seeds and the p-value of a
-        paired test, as in `Overall` (None where they have no meaning, as for the baseline itself or
-        with few seeds). Runs of older versions have no p and an interval from a t-test.
+      log_ratio, low, high, p: to the baseline, with tuned constants if it has any; with a 95 %
+        interval over seeds and the p-value of a paired test, as in `Overall` (None where they have
+        no meaning, as for the baseline itself or with few seeds). Runs of older versions have no p
+        and an interval from a t-test.
       solved: whether its loss is as low as can be told; rules that solve a task count as equal.
+      tuned: whether it is an opponent with tuned constants; see `Opponent`.
     """
 
     rule: str
@@ -83,6 +85,7 @@ class Row:
     high: float | None = None
     solved: bool = False
     p: float | None = None
+    tuned: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,7 @@ class Overall:
         means. low, high: its 95 % interval over seeds (infinite without one). p: of a paired test.
       tasks, seeds: how many of each. left_out: tasks on which the other diverged.
       tier: of these tasks; empty for all of them.
+      tuned: whether the other had tuned constants.
     """
 
     against: str
@@ -106,6 +110,24 @@ class Overall:
     seeds: int
     left_out: int = 0
     tier: str = ""
+    tuned: bool = False
+
+
+@dataclass(frozen=True)
+class Opponent:
+    """The baseline or a rival, with constants tuned on the search's own proxies.
+
+    Attributes:
+      rule: its name. program: its text with tuned constants.
+      trials: how many sets of constants were tried. most: how many might have been.
+      changes: what tuning changed, in words.
+    """
+
+    rule: str
+    program: str
+    trials: int
+    most: int
+    changes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -123,6 +145,7 @@ class Outcome:
       kinship: the nearest known rule, in words; empty for a starter.
       overall: against the baseline and each rival over all target tasks, and over each tier of
         them where there are several.
+      opponents: the baseline and the rivals with tuned constants; none if they were not tuned.
     """
 
     ordinal: int
@@ -135,6 +158,7 @@ class Outcome:
     pruned: tuple[str, ...] = ()
     kinship: str = ""
     overall: tuple[Overall, ...] = ()
+    opponents: tuple[Opponent, ...] = ()
 
 
 def read_outcome(opened: Ledger) -> Outcome | None:
@@ -150,6 +174,8 @@ def read_outcome(opened: Ledger) -> Outcome | None:
         opened.program(found.simplified, "the outcome, simplified,")
         for finalist in found.finalists:
             opened.program(finalist.program, f"finalist {finalist.ordinal}")
+        for opponent in found.opponents:
+            opened.program(opponent.program, f"opponent {opponent.rule}")
     return found
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import evoptax
@@ -15,6 +17,7 @@ from evoptax.evaluators.backends import kinds as folder
 from evoptax.evaluators.backends.base import Backend, TrainingResult, backends, open_backend
 from evoptax.evaluators.backends.problems import Problems
 from evoptax.evaluators.fidelity import Fidelity
+from evoptax.evaluators.protocol import PREFIX, Protocol
 from evoptax.evaluators.scores.evaluate import Evaluator
 from evoptax.evaluators.task import load_task_file
 from evoptax.evaluators.tasks import get_task
@@ -119,6 +122,32 @@ def test_hyperparameters_are_per_learning_rate(backend: Backend) -> None:
         np.testing.assert_allclose(found[0, place], own[0, place], rtol=1e-5)
 
 
+def test_the_protocol_is_what_a_rule_would_do_itself(backend: Backend) -> None:
+    fidelity = Fidelity(RATES, (0,), steps=20)
+    plain = _one(backend, SCALED, fidelity).score
+    pairs = (
+        (Protocol(clip=2.0), "lr * scale * clip_by_global_norm(g, 2.0)"),
+        (Protocol(warmup=0.5), "lr * scale * minimum(t / 10.0, 1.0) * g"),
+    )
+    for protocol, text in pairs:
+        itself = parse(f"def f(w, g, t, *, lr=1e-3, scale=1.0):\n    return {text}\n")
+        found = _one(backend, SCALED, fidelity.under(protocol)).score
+        np.testing.assert_allclose(found, _one(backend, itself, fidelity).score, rtol=1e-5)
+        assert not np.allclose(found, plain, rtol=1e-3)
+    # One value for each learning rate, beside other hyperparameters.
+    clips = {f"{PREFIX}clip": (math.inf, 2.0, 0.5), "scale": (1.0, 1.0, 1.0)}
+    each = _one(backend, SCALED, fidelity, hyperparameters=clips).score
+    np.testing.assert_allclose(each[0, 0], plain[0, 0], rtol=1e-6)
+    for place, clip in enumerate((2.0, 0.5), 1):
+        alone = _one(backend, SCALED, fidelity.under(Protocol(clip=clip))).score
+        np.testing.assert_allclose(each[0, place], alone[0, place], rtol=1e-5)
+    # A decaying schedule that ends where it began is a constant one.
+    flat = replace(fidelity, schedule="cosine").under(Protocol(final_rate=1.0))
+    np.testing.assert_array_equal(_one(backend, SCALED, flat).score, plain)
+    usual = _one(backend, SCALED, fidelity.under(Protocol())).score
+    np.testing.assert_array_equal(usual, plain)
+
+
 def test_what_it_refuses_it_refuses_in_a_sentence(backend: Backend) -> None:
     for name in ("adamw", "sor"):
         program = get_known(name).program
@@ -199,6 +228,7 @@ def test_a_further_backend_is_one_file(
     test_divergence_is_an_outcome(toy)
     test_it_stops_where_it_is_told(toy)
     test_hyperparameters_are_per_learning_rate(toy)
+    test_the_protocol_is_what_a_rule_would_do_itself(toy)
     test_what_it_refuses_it_refuses_in_a_sentence(toy)
     test_progress_is_told_at_checkpoints("counting", problems)
     trained = type(toy).trained  # type: ignore[attr-defined]

@@ -21,7 +21,7 @@ from ....dsl.inputs import Source, refusal
 from ....dsl.kinds import Kind
 from ....dsl.program import LEARNING_RATE, Program
 from ...fidelity import Fidelity
-from ...schedules import multipliers
+from ...protocol import by_replicate
 from ..base import Hyperparameters, Stop, TrainingResult
 from ..loop import Given, TrainingLoop
 from ..problems import Problems
@@ -48,12 +48,14 @@ class _Fused:
         stop: Stop | None = None,
         hyperparameters: Hyperparameters | None = None,
     ) -> list[TrainingResult]:
-        def give(rates: np.ndarray, total: np.int32) -> Any:
-            by_step = multipliers(fidelity.schedule, int(total), int(total))[:, None] * rates
-            values = {n: np.asarray(x, np.float32) for n, x in (hyperparameters or {}).items()}
-            return by_step, values
+        count = len(fidelity.learning_rates)
+        protocol, own = by_replicate(fidelity.protocol, hyperparameters, count)
 
-        return [self._loop(program).run(give, fidelity, stop) for program in programs]
+        def give(rates: np.ndarray, total: np.int32) -> Any:
+            by_step = protocol.multipliers(fidelity.schedule, int(total), int(total)) * rates
+            return by_step, {n: np.asarray(x, np.float32) for n, x in (own or {}).items()}
+
+        return [self._loop(p).run(give, fidelity, stop, protocol.clip) for p in programs]
 
     def _loop(self, program: Program) -> TrainingLoop:
         if refusal := self.refusal(program):

@@ -16,7 +16,7 @@ from ....dsl.machine.bytecode import TooLarge, assemble
 from ....dsl.machine.operations import FORMS
 from ....dsl.program import Program
 from ...fidelity import Fidelity
-from ...schedules import multipliers
+from ...protocol import by_replicate
 from ..base import Hyperparameters, Stop, TrainingResult
 from ..loop import Given, TrainingLoop
 from ..problems import Problems
@@ -61,19 +61,21 @@ class _Machine:
         stop: Stop | None,
         hyperparameters: Hyperparameters | None,
     ) -> TrainingResult:
-        bytecode = assemble(program, bound_hyperparameters=hyperparameters is None)
+        count = len(fidelity.learning_rates)
+        protocol, own = by_replicate(fidelity.protocol, hyperparameters, count)
+        bytecode = assemble(program, bound_hyperparameters=own is None)
         tables = bytecode.arrays()
         # Constants are stored per replicate even if equal, so that one compilation serves both
         # cases.
-        values = {**program.defaults, **(hyperparameters or {})}
-        tables["constants"] = bytecode.constants_for(values, len(fidelity.learning_rates))
+        values = {**program.defaults, **(own or {})}
+        tables["constants"] = bytecode.constants_for(values, count)
 
         def give(rates: np.ndarray, total: np.int32) -> Any:
-            count = SCHEDULED * math.ceil(total / SCHEDULED)
-            by_step = multipliers(fidelity.schedule, int(total), count)[:, None] * rates
-            return tables, machine.schedule(tables, by_step, total, steps=count)
+            steps = SCHEDULED * math.ceil(total / SCHEDULED)
+            by_step = protocol.multipliers(fidelity.schedule, int(total), steps) * rates
+            return tables, machine.schedule(tables, by_step, total, steps=steps)
 
-        return self._loops[bytecode.form].run(give, fidelity, stop)
+        return self._loops[bytecode.form].run(give, fidelity, stop, protocol.clip)
 
 
 def _stepper(problems: Problems, form: str, given: Given) -> Stepper:

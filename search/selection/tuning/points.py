@@ -16,6 +16,7 @@ from ....dsl.machine.constants import Tunable
 from ....dsl.program import Program
 from ....evaluators.backends.base import AS_DATA
 from ....evaluators.fidelity import Fidelity
+from ....evaluators.protocol import USUAL, Protocol
 from ....evaluators.scores.scoring import TaskScore, bounded, log_losses
 from ...config.seeds import TUNED, TUNING
 from ...config.stages import MOVES
@@ -62,6 +63,7 @@ class Points:
         trials: Trials,
         tried: Fidelity,
         most_gain: float,
+        settings: Sequence[str] = (),
     ) -> None:
         """Trains nothing yet.
 
@@ -69,9 +71,11 @@ class Points:
           rule: the rule whose constants are tuned. tasks: to train on.
           trials, most_gain: see `tune`.
           tried: the learning rates, their schedule, and `moves`; its other fields are ignored.
+          settings: of the protocol, which points have values of too.
         """
         self.runs = 0
         self._rule, self._tasks, self._trials = rule, tasks, trials
+        self._names = (*rule.names, *settings)
         self._tried, self._most_gain = tried, most_gain
         self._rates = tried.learning_rates
         self._width = min(_RATES, len(self._rates))
@@ -96,6 +100,11 @@ class Points:
             return rates[0]
         times, place = divmod(rung, len(rates) - 1)
         return float(f"{rates[place] * (rates[-1] / rates[0]) ** times:.3g}")
+
+    @property
+    def rates(self) -> dict[str, float]:
+        """The best learning rate so far, by task."""
+        return {task: self._rate(rung) for task, rung in self._best.items()}
 
     def follow(self, losses: Losses) -> None:
         """Moves to the median of the best learning rates of the better half of the points."""
@@ -144,24 +153,32 @@ class Points:
             part = replicates[start : start + size]
             part += part[-1:] * (size - len(part))  # padding: another size would recompile
             on = replace(tried, learning_rates=tuple(rate for rate, _ in part))
-            values = {name: tuple(point[name] for _, point in part) for name in self._rule.names}
+            values = {name: tuple(point[name] for _, point in part) for name in self._names}
             found.append(Job(self._rule.program, task, on, AS_DATA, hyperparameters=values))
         return found
 
-    def differences(self, after: Program, before: Program, tasks: Tasks, seeds: int) -> np.ndarray:
-        """Log-ratios of losses on unseen seeds, `after` over `before`, (T, S)."""
-        if after == before:
+    def differences(
+        self, after: Program, protocol: Protocol, tasks: Tasks, seeds: int
+    ) -> np.ndarray:
+        """Log-ratios of losses on unseen seeds, a program over the initial one, (T, S).
+
+        Args:
+          after: the program. protocol: with which it is trained; the initial one has the usual.
+          tasks: to compare on. seeds: the number of seeds, S.
+        """
+        before = self._rule.original
+        if after == before and protocol == USUAL:
             return np.zeros((0, 0))
         judging = tuple(range(TUNED, TUNED + seeds))
         bases = self._bases(tasks, judging)
 
-        def ratios(program: Program) -> np.ndarray:
-            scores = self._scored(program, tasks, judging)
+        def ratios(program: Program, protocol: Protocol = USUAL) -> np.ndarray:
+            scores = self._scored(program, tasks, judging, protocol=protocol)
             logs = [log_losses(scores[t].by_seed, scores[t].floor) - bases[t] for t in tasks]
             return bounded(np.stack(logs), self._most_gain)
 
         with np.errstate(invalid="ignore"):
-            return ratios(after) - ratios(before)
+            return ratios(after, protocol) - ratios(before)
 
     def _bases(self, tasks: Tasks, seeds: tuple[int, ...]) -> dict[str, np.ndarray]:
         """Logarithms of the baseline's losses by task, one per seed."""
@@ -172,11 +189,18 @@ class Points:
         return {t: log_losses(s.by_seed, s.floor) for t, s in scores.items()}
 
     def _scored(
-        self, program: Program, tasks: Tasks, seeds: tuple[int, ...], *, shared: bool = False
+        self,
+        program: Program,
+        tasks: Tasks,
+        seeds: tuple[int, ...],
+        *,
+        protocol: Protocol = USUAL,
+        shared: bool = False,
     ) -> dict[str, TaskScore]:
         """A program's scores by task, with its learning rate tuned as for every rule."""
+        tried = replace(self._tried, seeds=seeds).under(protocol)
         jobs = [
-            Job(program, task, replace(self._tried, seeds=seeds, steps=steps), AS_DATA, shared)
+            Job(program, task, replace(tried, steps=steps), AS_DATA, shared)
             for task, steps in tasks.items()
         ]
         self.runs += len(seeds) * len(jobs)
