@@ -43,36 +43,6 @@ def scale_constant(program: Program, rng: random.Random, space: Space) -> Draft 
     return with_value(program, position, replaced(old, index, replacement))
 
 
-def _with_default(
-    program: Program, hyperparameter: Hyperparameter, rng: random.Random
-) -> Draft | None:
-    """The program with another default of a hyperparameter."""
-    name, old = hyperparameter.name, hyperparameter.default
-    value = _scaled(old, rng)
-    if value == old:
-        return None
-    hyperparameters = tuple(
-        [Hyperparameter(name, value) if h is hyperparameter else h for h in program.hyperparameters]
-    )
-    return Draft(
-        changed(program, None, hyperparameters=hyperparameters),
-        lambda: f"{name}: {format_number(old)} → {format_number(value)}",
-    )
-
-
-def _scaled(value: float, rng: random.Random, deviation: float = 1.0) -> float:
-    """Multiplies by 2**N(0, deviation) and rounds to five digits.
-
-    For a value between 0.5 and 1, half of the time its distance from 1 is multiplied instead, as
-    suits a decay rate.
-    """
-    factor = 2.0 ** rng.gauss(0.0, deviation)
-    scaled = 1 - (1 - value) * factor if 0.5 < value < 1 and rng.random() < 0.5 else value * factor
-    if not math.isfinite(scaled) or abs(scaled) > 1e12:
-        return value
-    return float(f"{scaled:.5g}")
-
-
 def scale_constants(program: Program, rng: random.Random, space: Space) -> Draft | None:
     """Multiplies each constant that can be tuned, with probability 1/2, by 2**N(0, 1/2).
 
