@@ -156,7 +156,7 @@ def test_what_is_switched_off_can_be_switched_on() -> None:
 
 
 def test_constants_cost_no_compilation_with_a_protocol(quadratic: Trained) -> None:
-    lean: Any = quadratic.backend("machine")._loops[False]  # type: ignore[attr-defined]
+    lean: Any = quadratic.backend("machine")._loops["lean"]  # type: ignore[attr-defined]
     sizes = []
     for x in (0.5, 1.0, 2.0):
         values = {c.name: [c.value(0.0), c.value(x), c.value(x / 2)] for c in PROTOCOL}
