@@ -40,6 +40,6 @@ GRAMMARS: Mapping[str, Mapping[str, float]] = MappingProxyType(
         "lion45": {n: w for n, w in PRIMITIVE_WEIGHTS.items() if PRIMITIVES[n].lion},
         CORE: dict(PRIMITIVE_WEIGHTS),
         # What acts on rows, columns and whole matrices too.
-        MATRIX: dict(sorted((PRIMITIVE_WEIGHTS | _matrix()).items())),
+        MATRIX: dict(sorted({**PRIMITIVE_WEIGHTS, **_matrix()}.items())),
     }
 )
