@@ -81,6 +81,12 @@ def shampoo(w, g, l=0, r=0, x=0, k=0, *, lr=0.1):
     u = matmul(matmul(l, g), r) + transpose(matmul(transpose(2 * g), diagonal(l))) * k
     return lr * u / norm(u) + 0.1 * transpose(x)
 """,
+    "balanced": """
+def balanced(w, g, m=0, *, lr=0.1):
+    m = lerp(g, m, 0.9)
+    u = orthogonalize(m) + normalize_rows(g) + normalize_columns(g) - normalize(w)
+    return lr * rescale(u, w)
+""",
     "resting": """
 def resting(w, g, b=3, r=1, c=0, a=0, x=0.5, l=0, *, lr=0.1):
     u = where(ndim(w) >= 2, r * g, g) + b * l + c * w
@@ -248,6 +254,11 @@ def test_latex_and_json(name: str) -> None:
             "g * global_max(g + m)",
             r"g_t \, \left(\max_{\text{model}} \left(g_t + m_{t-1}\right)\right)",
         ),
+        (
+            "rescale(g + w, orthogonalize(w))",
+            r"\operatorname{rescale}\left(g_t + w_{t-1}, \operatorname{orth}"
+            r"\left(w_{t-1}\right)\right)",
+        ),
         ("newton_schulz(role * g)", r"\operatorname{NS}_5\left(\mathrm{role} \, g_t\right)"),
     ],
 )
@@ -261,6 +272,10 @@ def test_helpers_are_written_where_they_are_used() -> None:
     expected = {
         "adafactor": {"_row_shape", "_column_shape", "_row_mean", "_column_mean"},
         "muon": {"_newton_schulz", "_as_matrix", "_rows", "_columns"},
+        "balanced": {
+            *("_orthogonalize", "_normalize", "_newton_schulz", "_as_matrix", "_rescale"),
+            *("_normalize_rows", "_row_mean", "_normalize_columns", "_column_mean"),
+        },
         "clipped": set(),
         "sor": {"_solve_lower", "_diagonal", "_as_matrix"},
     }
