@@ -40,6 +40,7 @@ RULES: dict[str, Program] = {
 }
 RUNS_TIMED = 10
 DOCS = Path(__file__).parent.parent / "docs" / "tasks.md"
+LEAGUE = Path(__file__).with_name("league.json")
 
 
 def measure(info: TaskInfo, seeds: int) -> dict[str, TaskScore]:
@@ -147,7 +148,27 @@ def document() -> str:
         lines.append("")
         for info in list_tasks(tier):
             lines.append(f"- **{info.name}**. {info.description} A draw changes: {info.varies}.")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_prediction()]) + "\n"
+
+
+def _prediction() -> list[str]:
+    """How well proxies rank rules, if benchmarks/league.py has measured it."""
+    league = json.loads(LEAGUE.read_text(encoding="utf-8")) if LEAGUE.exists() else {}
+    if "prediction" not in league:
+        return []
+    from league_page import prediction_table
+
+    return [
+        "",
+        "## How well proxies predict",
+        "",
+        f"Spearman's rank correlation, over {len(league['rules'])} documented rules with tuned",
+        "constants, of their losses on a proxy with their mean losses on the validation and the",
+        "target tasks, with a 95 % bootstrap interval over rules; 1: the same order.",
+        "Written by `benchmarks/league.py --predict`; [the league](league.md) has the figures.",
+        "",
+        *prediction_table(league),
+    ]
 
 
 def _cell(value: float | None) -> str:

@@ -183,8 +183,11 @@ def test_what_ignores_the_gradient_wins_nowhere(rule: str) -> None:
         assert reached is None or (reached > 1.15 * sgd and reached > 1.5 * found.score), name
 
 
-def test_the_page_on_tasks_is_the_one_that_the_script_writes() -> None:
+def test_the_page_on_tasks_is_the_one_that_the_script_writes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     root = Path(__file__).parent.parent
+    monkeypatch.syspath_prepend(str(root / "benchmarks"))
     spec = importlib.util.spec_from_file_location("tasks_script", root / "benchmarks" / "tasks.py")
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)

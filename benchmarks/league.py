@@ -1,0 +1,358 @@
+"""Measures the documented rules against each other, all constants tuned at equal trials.
+
+Each known rule that trains is tuned on the proxies of the presets, with the same number of trials,
+then trained on every task with seeds that tuning has not seen, its learning rate tuned on each.
+What a step costs is measured on the last task. Results are appended to FOLDER/results.jsonl, one
+line for each rule and stage, so the same command goes on where it was stopped.
+
+    python benchmarks/league.py [--rules NAME ...] [--tasks TASK ...] [--proxies TASK ...]
+                                [--trials N] [--seeds N] [--workers N] [--folder FOLDER]
+                                [--forecast] [--write]
+    python benchmarks/league.py --predict | --docs
+
+--forecast measures a small part, the baseline with few trials and one seed, and says how long the
+rest will take. --write keeps the figures in benchmarks/league.json, from which --docs writes
+docs/league.md, without measuring. --predict adds to them how well each proxy ranks the rules as the
+other tiers do; `benchmarks/tasks.py --docs` puts that into docs/tasks.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import evoptax
+import jax
+import league_page
+from evoptax.dsl.errors import UserError
+from evoptax.dsl.inference import kinds_of
+from evoptax.dsl.inputs import Source, refusal
+from evoptax.dsl.kinds import shape_of
+from evoptax.dsl.syntax import parse
+from evoptax.evaluators.cache import enable_compilation_cache
+from evoptax.evaluators.fidelity import LEARNING_RATES, Fidelity
+from evoptax.evaluators.scores.evaluate import Evaluator, score_to_json
+from evoptax.evaluators.tasks import get_task, list_tasks, tier_of
+from evoptax.evaluators.tasks.baselines import baselines
+from evoptax.known_algorithms.catalogue import KNOWN
+from evoptax.search.config.presets import PRESETS
+from performance import environment
+
+FOLDER = Path("runs") / "league"
+BASELINE = "adamw"
+SCHEDULE = "cosine"
+_FUNNEL = PRESETS["standard"].funnel
+PROXIES = (*_FUNNEL.screen.tasks, *_FUNNEL.proxy.tasks)
+RULES = tuple(name for name, rule in KNOWN.items() if not refusal(rule.program, Source.TRAINING))
+TASKS = tuple(info.name for info in list_tasks())
+TIERS = ("proxy", "validation", "target")
+TUNE, COST = "tune", "cost"
+# Timed training runs of a rule, of which the fastest counts.
+RUNS_TIMED = 3
+# Before anything was measured: seconds of starting workers, and of compiling a rule on a task; how
+# often a grid of learning rates is trained until the best one lies inside; of how many runs a trial
+# consists (three learning rates).
+_STARTING, _COMPILING, _GRIDS, _RATES_OF_A_TRIAL = 8.0, 6.0, 1.3, 3
+_UNKNOWN = 500.0  # milliseconds of a training run on a task that was never measured
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured."""
+
+    rules: tuple[str, ...]
+    tasks: tuple[str, ...]
+    proxies: tuple[str, ...]
+    trials: int
+    seeds: int
+    workers: int | str
+
+    @property
+    def small_part(self) -> Plan:
+        """What a forecast is made from."""
+        return replace(self, rules=(BASELINE,), trials=min(self.trials, 27), seeds=1)
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The stages of every rule, in order."""
+        return (TUNE, COST, *(tier for tier in TIERS if self.of_tier(tier)))
+
+    def of_tier(self, tier: str) -> tuple[str, ...]:
+        """The tasks of a tier."""
+        return tuple(task for task in self.tasks if tier_of(task) == tier)
+
+    def key(self, rule: str, stage: str, program: str) -> str:
+        """All that a result depends on, as text; `program` is the tuned one, except to tune."""
+        what: dict[str, Any] = {"rule": rule, "stage": stage, "program": program}
+        if stage == TUNE:
+            what |= {"trials": self.trials, "proxies": self.proxies}
+        elif stage == COST:
+            what |= {"task": self.tasks[-1]}
+        else:
+            what |= {"tasks": self.of_tier(stage), "seeds": self.seeds}
+        return json.dumps({**what, "schedule": SCHEDULE})
+
+
+class Results:
+    """What was measured, by key: a file of JSON lines, which a kill can at most leave torn."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._found: dict[str, dict[str, Any]] = {}
+        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+            try:
+                record = json.loads(line)
+            except json.JSONDecodeError:
+                continue  # written in part when the benchmark was killed; measured again
+            self._found[record["key"]] = record
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        return self._found.get(key)
+
+    def add(self, key: str, seconds: float, result: dict[str, Any]) -> None:
+        record = {"key": key, "seconds": seconds, "result": result}
+        self._found[key] = record
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(f"\n{json.dumps(record)}\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def tuned(plan: Plan, program: str) -> dict[str, Any]:
+    """A rule with its constants tuned on the proxies."""
+    found = evoptax.tune(
+        program, plan.proxies, trials=plan.trials, schedule=SCHEDULE, workers=plan.workers
+    )
+    effect = found.effect
+    return {
+        "program": found.rule.text,
+        "changes": [[c.name, c.before, c.after] for c in found.changes],
+        "effect": [effect.mean, effect.low, effect.high],
+        "runs": found.runs,
+    }
+
+
+def scored(plan: Plan, program: str, tier: str) -> dict[str, Any]:
+    """A tuned rule's scores on the tasks of a tier, by task."""
+    found = evoptax.evaluate(
+        program,
+        plan.of_tier(tier),
+        against=program,
+        seeds=plan.seeds,
+        schedule=SCHEDULE,
+        workers=plan.workers,
+    )
+    return {task: json.loads(score_to_json(score)) for (_, task), score in found.scores.items()}
+
+
+def cost(plan: Plan, text: str) -> dict[str, Any]:
+    """What a step costs on the last task: state in numbers for each weight, and milliseconds."""
+    name, program = plan.tasks[-1], parse(text)
+    task = get_task(name)
+    key = jax.random.key(0)
+    shapes = jax.eval_shape(lambda: task.init(key, task.draw(key)))
+    tensors = [leaf.shape for leaf in jax.tree.leaves(shapes)]
+    kinds = kinds_of(program).state.values()
+    held = sum(math.prod(shape_of(kind, shape)) for kind in kinds for shape in tensors)
+    evaluator = Evaluator({name: task})
+    rate = program.defaults.get("lr", 1.0)
+    times = []
+    for _ in range(RUNS_TIMED):
+        started = time.perf_counter()
+        evaluator.score(program, name, Fidelity((rate,), (0,), schedule=SCHEDULE), "fused")
+        times.append(time.perf_counter() - started)
+    weights = sum(math.prod(shape) for shape in tensors)
+    return {"state": held / weights, "milliseconds": 1e3 * min(times) / task.steps}
+
+
+def measured(plan: Plan, stage: str, program: str) -> dict[str, Any]:
+    """The result of a stage."""
+    if stage == TUNE:
+        return tuned(plan, program)
+    return cost(plan, program) if stage == COST else scored(plan, program, stage)
+
+
+def first_guess(plan: Plan, stage: str) -> float:
+    """Seconds that a stage of a rule is expected to take, before anything was measured."""
+
+    def training(tasks: Sequence[str]) -> float:
+        return sum(baselines()[t].milliseconds if t in baselines() else _UNKNOWN for t in tasks)
+
+    if stage == COST:
+        return _COMPILING + RUNS_TIMED * training(plan.tasks[-1:]) / 1e3
+    tasks = plan.proxies if stage == TUNE else plan.of_tier(stage)
+    runs = plan.trials * _RATES_OF_A_TRIAL
+    if stage != TUNE:
+        runs = round(plan.seeds * len(LEARNING_RATES) * _GRIDS)
+    work = len(tasks) * _COMPILING + runs * training(tasks) / 1e3
+    workers = plan.workers if isinstance(plan.workers, int) else 1
+    return _STARTING + work / (workers or os.cpu_count() or 1)
+
+
+class Forecast:
+    """Seconds that are left.
+
+    Args:
+      factors: by stage, what a small part took relative to its first guess. Once the stage itself
+        was measured, the mean of that counts.
+    """
+
+    def __init__(self, plan: Plan, factors: Mapping[str, float]) -> None:
+        self._guess = {s: first_guess(plan, s) * factors.get(s, 1.0) for s in plan.stages}
+        self._took: dict[str, list[float]] = {stage: [] for stage in plan.stages}
+        self._rules = len(plan.rules)
+
+    def add(self, stage: str, seconds: float) -> None:
+        self._took[stage].append(seconds)
+
+    def of(self, stage: str) -> float:
+        """Seconds of a stage of a rule."""
+        took = self._took[stage]
+        return sum(took) / len(took) if took else self._guess[stage]
+
+    @property
+    def left(self) -> float:
+        return sum((self._rules - len(t)) * self.of(stage) for stage, t in self._took.items())
+
+    def __str__(self) -> str:
+        each = ", ".join(f"{stage} {self.of(stage):.0f} s" for stage in self._took)
+        return f"{self.left / 3600:.1f} h left ({each} for each rule)"
+
+
+def forecast_of(plan: Plan, results: Results) -> Forecast:
+    """A forecast from what is stored, of this plan and of its small part."""
+    part = plan.small_part
+    factors = {
+        stage: record["seconds"] / first_guess(part, stage)
+        for _, stage, record in _stored(part, results)
+        if record is not None
+    }
+    forecast = Forecast(plan, factors)
+    for _, stage, record in _stored(plan, results):
+        if record is not None:
+            forecast.add(stage, record["seconds"])
+    return forecast
+
+
+def play(plan: Plan, results: Results, say: Callable[[str], None]) -> None:
+    """Measures what is missing, rule by rule."""
+    forecast = forecast_of(plan, results)
+    say(str(forecast))
+    for rule in plan.rules:
+        program = KNOWN[rule].program
+        text = evoptax.rule(program).text
+        for stage in plan.stages:
+            key = plan.key(rule, stage, text)
+            record = results.get(key)
+            if record is None:
+                started = time.monotonic()
+                try:
+                    result = measured(plan, stage, text)
+                except UserError as error:
+                    say(f"{rule}, {stage}: {error}; the rule is left out")
+                    break
+                seconds = time.monotonic() - started
+                results.add(key, seconds, result)
+                forecast.add(stage, seconds)
+                say(f"{rule}, {stage}: {seconds:.0f} s; {forecast}")
+                record = results.get(key)
+            assert record is not None
+            if stage == TUNE:
+                text = record["result"]["program"]
+
+
+def _stored(plan: Plan, results: Results) -> Iterator[tuple[str, str, dict[str, Any] | None]]:
+    """Each rule and stage with its record, or None; nothing after a rule that is not tuned."""
+    for rule in plan.rules:
+        text = evoptax.rule(KNOWN[rule].program).text
+        for stage in plan.stages:
+            record = results.get(plan.key(rule, stage, text))
+            yield rule, stage, record
+            if stage == TUNE:
+                if record is None:
+                    break
+                text = record["result"]["program"]
+
+
+def table(plan: Plan, results: Results) -> dict[str, Any]:
+    """The figures of all rules that were measured in every stage, as they are kept."""
+    found: dict[str, dict[str, Any]] = {}
+    for rule, stage, record in _stored(plan, results):
+        if record is not None:
+            found.setdefault(rule, {})[stage] = record["result"]
+    whole = {rule: stages for rule, stages in found.items() if len(stages) == len(plan.stages)}
+    if BASELINE not in whole:
+        raise SystemExit(f"{BASELINE}, to which all are compared, was not measured in every stage")
+    tiers = {tier: plan.of_tier(tier) for tier in TIERS if plan.of_tier(tier)}
+    about = {
+        "environment": environment(),
+        "trials": plan.trials,
+        "seeds": plan.seeds,
+        "schedule": SCHEDULE,
+        "baseline": BASELINE,
+        "proxies": list(plan.proxies),
+        "tiers": {tier: list(tasks) for tier, tasks in tiers.items()},
+        "cost": plan.tasks[-1],
+    }
+    return league_page.figures(about, whole)
+
+
+def _workers(text: str) -> int | str:
+    """A number, or the name of an executor."""
+    return int(text) if text.isdecimal() else text
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rules", nargs="+", choices=RULES, default=RULES, metavar="NAME")
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS, metavar="TASK")
+    parser.add_argument("--proxies", nargs="+", choices=TASKS, default=PROXIES, metavar="TASK")
+    parser.add_argument("--trials", type=int, default=540, help="sets of constants of each rule")
+    parser.add_argument("--seeds", type=int, default=10, help="of each rule on each task")
+    parser.add_argument("--workers", type=_workers, default=0, help="0: one for each core")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="for results.jsonl")
+    parser.add_argument("--forecast", action="store_true", help="measure nothing")
+    parser.add_argument("--write", action="store_true", help="keep the figures")
+    parser.add_argument("--predict", action="store_true", help="rank correlations; measure nothing")
+    parser.add_argument("--docs", action="store_true", help="write docs/league.md; measure nothing")
+    args = parser.parse_args(arguments)
+    if args.predict:
+        print(league_page.keep_prediction())
+    if args.docs:
+        league_page.write_page()
+    if args.predict or args.docs:
+        return
+    enable_compilation_cache()
+    # The baseline first, so that everything that is measured can be compared.
+    rules = tuple(dict.fromkeys([BASELINE, *args.rules]))
+    tasks = tuple(task for task in TASKS if task in args.tasks)
+    plan = Plan(rules, tasks, tuple(args.proxies), args.trials, args.seeds, args.workers)
+    results = Results(args.folder / "results.jsonl")
+    print(environment())
+
+    def say(line: str) -> None:
+        print(line, flush=True)
+
+    if args.forecast:
+        play(plan.small_part, results, say)
+        say(f"the whole: {forecast_of(plan, results)}")
+        return
+    play(plan, results, say)
+    found = table(plan, results)
+    print(league_page.page(found))
+    if args.write:
+        league_page.keep(found)
+
+
+if __name__ == "__main__":
+    main()
