@@ -13,7 +13,7 @@ from ...dsl.algebra.canonical import program_digest
 from ...dsl.program import Program
 from ...dsl.syntax import format_program
 from ..config.settings import SearchConfig
-from ..execution.jobs import Trials
+from ..execution.jobs import Memory, Trials
 from ..store.ledger import Ledger
 from ..store.outcome import Opponent
 from ..store.records import Status
@@ -61,11 +61,12 @@ def _tuned(
     key = f"opponent {program_digest(rule)} {most}"
     stored: Opponent | None = ledger.fact_as(key, Opponent)
     if stored is None:
-        # Nothing of the run but its tasks matters, so that the result is kept for other runs too.
+        # Nothing of the run but its tasks matters, so that the result is kept for other runs too; the
+        # training runs are not, because the ledger must not depend on what is kept.
         found = tuned_once(
             rule,
             dict.fromkeys(config.proxies),
-            trials,
+            Trials(trials.workers, Memory(), trials.should_stop, trials.baseline),
             budget=most,
             schedule=config.funnel.screen.schedule,
             most_gain=config.funnel.most_gain,
