@@ -1,4 +1,4 @@
-"""What the benchmarks share: the environment in a line, and sections of docs/performance.md."""
+"""What the benchmarks share: the environment in a line, and sections of pages in docs/."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from importlib.metadata import version
 from pathlib import Path
 
-DOCS = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
+_DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 
 def environment() -> str:
@@ -21,11 +21,12 @@ def environment() -> str:
     return f"{model}, {os.cpu_count()} cores; {versions}"
 
 
-def write_section(name: str, text: str) -> None:
-    """Replaces what stands between `<!-- name -->` and `<!-- end -->` in docs/performance.md."""
-    page = DOCS.read_text(encoding="utf-8")
+def write_section(name: str, text: str, page_name: str = "performance.md") -> None:
+    """Replaces what stands between `<!-- name -->` and `<!-- end -->` in a page."""
+    path = _DOCS / page_name
+    page = path.read_text(encoding="utf-8")
     pattern = rf"(<!-- {name} -->\n).*?(<!-- end -->)"
     if not re.search(pattern, page, flags=re.DOTALL):
-        raise SystemExit(f"docs/performance.md has no section <!-- {name} -->")
+        raise SystemExit(f"docs/{page_name} has no section <!-- {name} -->")
     page = re.sub(pattern, lambda m: f"{m[1]}{text}\n{m[2]}", page, flags=re.DOTALL)
-    DOCS.write_text(page, encoding="utf-8")
+    path.write_text(page, encoding="utf-8")

@@ -12,12 +12,12 @@ Ideas marked as kept out were not looked at while the mutations and their freque
 from __future__ import annotations
 
 import argparse
+import math
 import random
 import statistics
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from evoptax.dsl.algebra.canonical import structure_digest
 from evoptax.dsl.liveness import without_dead_code
@@ -28,8 +28,8 @@ from evoptax.search.config.settings import Evolution
 from evoptax.search.mutation.base import Space
 from evoptax.search.mutation.mutate import mutate
 from evoptax.search.strategies.randomness import derive
+from performance import environment, write_section
 
-PAGE = Path(__file__).parents[1] / "docs" / "search.md"
 ADAM = "m_hat / (sqrt(v_hat) + eps)"
 STEP = f"{ADAM} + wd * w"
 
@@ -304,11 +304,41 @@ def proposed(program: Program, rng: random.Random, space: Space, mean: float) ->
     return program
 
 
+def table(known: Iterable[Idea], runs: Sequence[Mapping[str, int]], most: int) -> str:
+    """A Markdown table: of each idea the proposals that it took, the median over seeds."""
+    lines = ["| idea | proposals | of each seed | |", "|---|---|---|---|"]
+    for idea in known:
+        firsts = sorted(run.get(idea.name, math.inf) for run in runs)
+        cells = [f"{x:,}" if math.isfinite(x) else f"over {most:,}" for x in firsts]
+        middle = cells[len(cells) // 2]
+        note = "kept out" if idea.kept_out else ""
+        lines.append(f"| {idea.name} | {middle} | {', '.join(cells)} | {note} |")
+    return "\n".join(lines)
+
+
+def summary(known: Iterable[Idea], runs: Sequence[Mapping[str, int]], most: int) -> str:
+    """The median and the largest of the ideas' medians, of all and of those kept out."""
+    words = []
+    for name, kept_out in (("all", False), ("those kept out", True)):
+        middles = [
+            statistics.median(run.get(idea.name, math.inf) for run in runs)
+            for idea in known
+            if idea.kept_out >= kept_out
+        ]
+        largest = max(middles)
+        words.append(
+            f"of {name} the median is {statistics.median(middles):,.0f}, the most"
+            f" {f'{largest:,.0f}' if math.isfinite(largest) else f'over {most:,}'}"
+        )
+    return "; ".join(words)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--proposals", type=int, default=100_000)
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--grammar", default="matrix")
+    parser.add_argument("--docs", action="store_true", help="write the table into docs/search.md")
     args = parser.parse_args()
     known = ideas()
     wanted = {
@@ -318,21 +348,15 @@ def main() -> None:
     start = time.perf_counter()
     runs = [reached(args.grammar, args.proposals, seed, wanted) for seed in range(args.seeds)]
     seconds = time.perf_counter() - start
-    print(f"{args.seeds} x {args.proposals:,} proposals in {seconds:.0f} s, grammar {args.grammar}")
-    for idea in known:
-        cells = [f"{run[idea.name]:>9,}" if idea.name in run else f"{'-':>9}" for run in runs]
-        print(f"{idea.name:52}{'kept out' if idea.kept_out else '':10}{''.join(cells)}")
-    for kept_out in (False, True):
-        firsts = [
-            run.get(idea.name, 2 * args.proposals)
-            for run in runs
-            for idea in known
-            if idea.kept_out >= kept_out
-        ]
-        print(
-            f"median{' of those kept out' if kept_out else ''}:"
-            f" {statistics.median(firsts):,.0f}; most: {max(firsts):,}"
-        )
+    about = (
+        f"{args.seeds} seeds of {args.proposals:,} proposals each, grammar {args.grammar}:"
+        f" {summary(known, runs, args.proposals)}."
+    )
+    text = f"{about[0].upper()}{about[1:]}\n\n{table(known, runs, args.proposals)}"
+    print(text)
+    print(f"{seconds:.0f} s; {environment()}")
+    if args.docs:
+        write_section("reach", text, "search.md")
 
 
 if __name__ == "__main__":
