@@ -61,8 +61,8 @@ def _tuned(
     key = f"opponent {program_digest(rule)} {most}"
     stored: Opponent | None = ledger.fact_as(key, Opponent)
     if stored is None:
-        # Nothing of the run but its tasks matters, so that the result is kept for other runs too; the
-        # training runs are not, because the ledger must not depend on what is kept.
+        # Nothing of the run but its tasks matters, so that the result is kept for other runs too.
+        # The ledger must not depend on what is kept, so training runs are not stored there.
         found = tuned_once(
             rule,
             dict.fromkeys(config.proxies),
