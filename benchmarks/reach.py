@@ -325,11 +325,11 @@ def summary(known: Iterable[Idea], runs: Sequence[Mapping[str, int]], most: int)
             for idea in known
             if idea.kept_out >= kept_out
         ]
-        largest = max(middles)
-        words.append(
-            f"of {name} the median is {statistics.median(middles):,.0f}, the most"
-            f" {f'{largest:,.0f}' if math.isfinite(largest) else f'over {most:,}'}"
+        middle, largest = (
+            f"{x:,.0f}" if math.isfinite(x) else f"over {most:,}"
+            for x in (statistics.median(middles), max(middles))
         )
+        words.append(f"of {name} the median is {middle}, the most {largest}")
     return "; ".join(words)
 
 
