@@ -111,16 +111,17 @@ def schedule(program: Program, rng: random.Random, space: Space) -> Draft | None
     """Multiplies a value by a function of the step alone, as a warm-up does."""
     times = [name for name in sorted(KNOWN_AHEAD) if name in {*space.inputs, *program.inputs}]
 
+    rows = [row for row in space.drawn_by_arity.get(2, ([], []))[0] if not row.reduces]
+
     def scheduled(value: Expr, names: list[str], rng: random.Random, space: Space) -> Expr | None:
-        if not times:
-            return None
-        call = random_call(times, rng, space)
+        # Each primitive as often as any other: what is frequent in rules is so in other places.
+        call = call_of(rng.choice(rows), times, rng)
         args = tuple(random_constant(rng) if rng.random() < 0.4 else arg for arg in call.args)
         factor = Call(call.primitive, args)
         written = Call("multiply", (value, factor))
         return written if names_in(factor) and space.draws(written) else None
 
-    return _with_another_value(program, rng, space, scheduled)
+    return _with_another_value(program, rng, space, scheduled) if times and rows else None
 
 
 def _read_twice(value: Expr, names: list[str], rng: random.Random, space: Space) -> Expr | None:
@@ -187,5 +188,5 @@ MUTATIONS = (
     Mutation("change_gradient", 1.5, change_gradient),
     Mutation("mask", 0.4, mask),
     Mutation("recombine", 0.3, recombine),
-    Mutation("schedule", 0.3, schedule),
+    Mutation("schedule", 0.6, schedule),
 )
