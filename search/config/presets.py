@@ -27,7 +27,7 @@ PRESETS: Mapping[str, SearchConfig] = {
     "quick": SearchConfig(
         # Usually the number of candidates is the limit, so that a seed is reproducible; the seconds
         # limit the time on slow machines.
-        budget=Budget(seconds=60.0, candidates=700),
+        budget=Budget(seconds=45.0, candidates=600),
         # The other usual rivals make the final comparison 1.7 times as long.
         rivals=("lion",),
         evolution=Evolution(population=200, tournament=4, batch=8, round=200, max_size=40),
