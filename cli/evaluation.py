@@ -289,7 +289,7 @@ def _notes(found: Evaluation) -> Iterator[str]:
     )
     if any(result.speed for result in found.results):
         yield (
-            f"The target is the loss of tuned {found.baseline} after 75 % of its steps. > means"
+            f"The target is the loss of {found.baseline} after 75 % of its steps. > means"
             " that some targets were never reached; they count as reached at the end. The profile"
             " score is AlgoPerf's: 1 if a rule is always the fastest of these, 0 if it always"
             " needs more than four times the steps of the fastest."

@@ -65,7 +65,7 @@ def test_a_run_keeps_its_rules(folder: Path, capsys: pytest.CaptureFixture[str])
     command = ["search", "conf/c.toml", "--name", "new", "--start", "mine.py", "first:best"]
     command += ["--baseline", "fast.py", "--against", "second:best,first:best"]
     assert main(command) == 0
-    assert "vs adamw_of_fast" in capsys.readouterr().out
+    assert "adamw_of_fast with default constants" in capsys.readouterr().out
     (folder / "mine.py").write_text("def other(w, g):\n    return g\n")
     (folder / "fast.py").unlink()
     shutil.rmtree(folder / "runs" / "first")

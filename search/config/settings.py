@@ -199,12 +199,12 @@ class Funnel:
     Attributes:
       screen: every candidate is trained on these tasks.
       proxy: candidates that pass the screen are trained on these too.
-      promote_within: a candidate passes the screen if its mean log-ratio to tuned AdamW is at most
+      promote_within: a candidate passes the screen if its mean log-ratio to AdamW is at most
         this (0.05: at most about 5 % worse).
       most_gain: the cap on the gain on one task, as a log-ratio, so that no single task decides
       (0.5:
         39 % lower loss; see `evaluators.scores.scoring.bounded`).
-      early_stopping: training stops when the validation loss exceeds tuned AdamW's at the same step
+      early_stopping: training stops when the validation loss exceeds AdamW's at the same step
         by this log-ratio (0.7: twice as high).
       validation: tasks, or seeds, that the evolution has not seen. They rank the finalists.
       target: tasks of the final comparison; no choice uses them.

@@ -18,7 +18,7 @@ class Progress:
         "comparing"; or the strategy's own, if it trains nothing, as in "distilling".
       detail: the step within the phase, in words.
       trained, proposed, duplicates, rejected, diverged: numbers of candidates so far.
-      best: the lowest fitness so far (mean log-ratio to tuned AdamW); None before the first.
+      best: the lowest fitness so far (mean log-ratio to AdamW); None before the first.
       validation: the same on the validation tasks.
       round: number of the round, from 0.
       seconds: while compiling since its start; later since the start of the search.

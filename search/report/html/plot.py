@@ -86,7 +86,7 @@ class Axis:
             yield f'<span class="y" {beside(tick)}>{signed(tick)} %</span>'
         if self.over:
             yield '<span class="y" style="top:2.5%">over</span>'
-        yield f'<span class="zero" {beside(0.0)}>{text(baseline)}, tuned</span>'
+        yield f'<span class="zero" {beside(0.0)}>{text(baseline)}, default constants</span>'
 
 
 def axis(low: float, high: float, values: Iterable[float]) -> Axis:
