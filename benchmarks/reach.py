@@ -4,7 +4,7 @@ Draws children of AdamW as a search does in its first round, and notes the first
 each idea: a program of the same structure (`structure_digest`: any constants, any order, exact
 algebra) as one of the forms listed here. Grafts are off, so no known rule lends a part.
 
-Ideas marked as kept out were not looked at while the mutations and their frequencies were chosen.
+Ideas marked as kept out were not aimed at when the mutations and their frequencies were chosen.
 
     python benchmarks/reach.py [--proposals N] [--seeds N] [--grammar NAME] [--docs]
 """
@@ -40,7 +40,7 @@ class Idea:
 
     Attributes:
       name: in the field's words. forms: programs that count as the idea.
-      kept_out: whether it was left out while the mutations were shaped.
+      kept_out: whether the mutations were chosen without aiming at it.
     """
 
     name: str
