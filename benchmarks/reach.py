@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import random
 import statistics
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,8 +24,7 @@ from evoptax.dsl.program import Program
 from evoptax.dsl.syntax import parse
 from evoptax.known_algorithms.catalogue import get_known
 from evoptax.search.config.settings import Evolution
-from evoptax.search.mutation.base import Space
-from evoptax.search.mutation.mutate import mutate
+from evoptax.search.mutation.mutate import mutate_often
 from evoptax.search.strategies.randomness import derive
 from performance import environment, write_section
 
@@ -284,24 +282,12 @@ def reached(
     start = get_known("adamw").program
     found: dict[str, int] = {}
     for ordinal in range(1, proposals + 1):
-        child = proposed(start, derive(seed, ordinal, "propose"), space, mean)
+        child, _ = mutate_often(start, mean, derive(seed, ordinal, "propose"), space)
         digest = structure_digest(without_dead_code(child))
         for name, digests in wanted.items():
             if digest in digests and name not in found:
                 found[name] = ordinal
     return found
-
-
-def proposed(program: Program, rng: random.Random, space: Space, mean: float) -> Program:
-    """A child as a search draws it: a geometric number of mutations."""
-    count = 0
-    while not count or rng.random() < 1 - 1 / mean:
-        mutated = mutate(program, rng, space)
-        if mutated is None:
-            break
-        program = mutated.program
-        count += 1
-    return program
 
 
 def table(known: Iterable[Idea], runs: Sequence[Mapping[str, int]], most: int) -> str:

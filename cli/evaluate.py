@@ -69,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "opponent_trials",
         default=0,
         metavar="TRIALS",
-        help="first tune the constants of every rule, with at most so many sets of them",
+        help="first tune the constants of every rule: try at most TRIALS sets of them",
     )
     parser.add_argument(
         "--tune-on",

@@ -137,6 +137,15 @@ class Space:
             self.primitives.get(e.primitive, 0) > 0 for e in subexpressions(expr) if type(e) is Call
         )
 
+    def draw(self, rng: random.Random, arity: int | None = None) -> Primitive:
+        """A primitive by its frequency, of all or of those with so many arguments.
+
+        Raises:
+          KeyError: none has that many arguments; see `drawn_by_arity`.
+        """
+        rows, weights = self.drawn_primitives if arity is None else self.drawn_by_arity[arity]
+        return rng.choices(rows, cum_weights=weights)[0]
+
     def _cumulative(self, rows: list[Primitive]) -> tuple[list[Primitive], list[float]]:
         return rows, [*accumulate(self.primitives[row.name] for row in rows)]
 
@@ -158,9 +167,7 @@ class Draft:
 
 def random_call(names: list[str], rng: random.Random, space: Space) -> Call:
     """A random primitive with random arguments."""
-    rows, weights = space.drawn_primitives
-    (row,) = rng.choices(rows, cum_weights=weights)
-    return call_of(row, names, rng)
+    return call_of(space.draw(rng), names, rng)
 
 
 def call_of(row: Primitive, names: list[str], rng: random.Random) -> Call:

@@ -26,6 +26,24 @@ class Mutated:
     change: str
 
 
+def mutate_often(
+    program: Program, mean: float, rng: random.Random, space: Space
+) -> tuple[Program, list[str]]:
+    """A geometric number of mutations with a mean of at least 1, fewer if none is found.
+
+    Returns:
+      The child, and each change in words.
+    """
+    changes: list[str] = []
+    while not changes or rng.random() < 1 - 1 / mean:
+        mutated = mutate(program, rng, space)
+        if mutated is None:
+            break
+        program = mutated.program
+        changes.append(mutated.change)
+    return program, changes
+
+
 def mutate(program: Program, rng: random.Random, space: Space = _USUAL) -> Mutated | None:
     """One random mutation that gives a well-formed program; None if none was found.
 

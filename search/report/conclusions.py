@@ -101,8 +101,8 @@ def _each_task(name: str, base: str, rows: Sequence[Row]) -> str:
 
 
 def _all_tasks(outcome: Outcome, name: str, baseline: str, rows: Sequence[Row]) -> str:
-    """Whom the rule beats and whom not over all unseen tasks together; empty where they were not
-    compared together.
+    """Which opponents the rule beats over all unseen tasks together, and which it does not; empty
+    where they were not compared together.
     """
     lines = [o for o in overall_of(outcome) if not tier(o) and o["tasks"]]
     tuned = [o for o in lines if is_tuned(o)]

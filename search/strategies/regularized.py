@@ -30,7 +30,7 @@ from ...dsl.program import Program
 from ..config.settings import SearchConfig
 from ..filters.gates import STATIC, Examination, examine
 from ..mutation.base import Space
-from ..mutation.mutate import mutate
+from ..mutation.mutate import mutate_often
 from ..store.records import ALIKE, SURVIVES, Proposal, Status
 from .history import History, empty_history
 from .randomness import derive
@@ -240,10 +240,12 @@ class RegularizedEvolution:
 
     def breeding(self, state: SearchState, ordinal: int, rng: random.Random) -> Breeding:
         """What a proposal descends from: the fittest of some that are drawn, and how."""
+        settings = state.settings
         population = state.islands[ordinal % len(state.islands)]
-        mates = tuple([individual.program for individual in population])
-        space = state.settings.space.with_mates(mates)
-        return Breeding(selected(population, state, rng), state.settings.mutations, space)
+        survivors = survivor_count(population, state)
+        breeding = population[:survivors] if survivors >= settings.tournament else population
+        parent = fittest_of(breeding, settings.tournament, rng)
+        return Breeding(parent, settings.mutations, crossing(settings.space, population))
 
     def living(self, population: Population, state: SearchState) -> Population:
         """Who is left when there are too many, oldest first: survivors of the round before, and the
@@ -297,29 +299,22 @@ class RegularizedEvolution:
         """A parent, its child, and the change in words."""
         rng = derive(state.seed, ordinal, "propose")
         breeding = self.breeding(state, ordinal, rng)
-        parent, mean, space = breeding.parent, breeding.mutations, breeding.space
-        program = parent.program
-        changes: list[str] = []
-        # A geometric number of mutations with the configured mean.
-        while not changes or rng.random() < 1 - 1 / mean:
-            mutated = mutate(program, rng, space)
-            if mutated is None:
-                break
-            program = mutated.program
-            changes.append(mutated.change)
+        parent = breeding.parent
+        program, changes = mutate_often(parent.program, breeding.mutations, rng, breeding.space)
         # Some dead code is where new ideas begin; more of it makes most mutations change nothing.
         program = without_dead_code(program, keep=DEAD_STATEMENTS)
         # The start's name and paper describe it no longer.
         return parent, dataclasses.replace(program, name="evolved", doc=""), "; ".join(changes)
 
 
-def selected(population: Population, state: SearchState, rng: random.Random) -> Individual:
-    """A parent by tournament, among the survivors of the round before if there are enough."""
-    settings = state.settings
-    survivors = survivor_count(population, state)
-    breeding = population[:survivors] if survivors >= settings.tournament else population
-    count = min(settings.tournament, len(breeding))
-    return min(rng.sample(breeding, count), key=rank)
+def fittest_of(population: Sequence[Individual], count: int, rng: random.Random) -> Individual:
+    """A parent by tournament: the fittest of some that are drawn."""
+    return min(rng.sample(population, min(count, len(population))), key=rank)
+
+
+def crossing(space: Space, population: Population) -> Space:
+    """The space in which parts of all individuals may be crossed in."""
+    return space.with_mates(tuple([individual.program for individual in population]))
 
 
 def round_is_over(state: SearchState) -> bool:

@@ -108,8 +108,7 @@ def add_state(program: Program, rng: random.Random, space: Space) -> Draft | Non
     name = fresh(program, "s")
     added, reads = _following(program, followed, name, rng)
     if rng.random() < _COMBINED and 2 in space.drawn_by_arity:
-        rows, weights = space.drawn_by_arity[2]
-        (row,) = rng.choices(rows, cum_weights=weights)
+        row = space.draw(rng, 2)
         reads = Call(row.name, (followed, reads) if rng.random() < 0.7 else (reads, followed))
     reading = with_value(program, position, replaced(old, index, reads)).program
     written = added[-1].value
@@ -143,9 +142,7 @@ def _other_call(node: Call, rng: random.Random, space: Space) -> Expr | None:
         return rng.choice(node.args)
     if len(node.args) not in space.drawn_by_arity:
         return None
-    rows, weights = space.drawn_by_arity[len(node.args)]
-    (row,) = rng.choices(rows, cum_weights=weights)
-    return Call(row.name, node.args)
+    return Call(space.draw(rng, len(node.args)).name, node.args)
 
 
 def _wrapped(node: Expr, names: list[str], rng: random.Random, space: Space) -> Expr | None:

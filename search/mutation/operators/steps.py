@@ -129,14 +129,12 @@ def _read_twice(value: Expr, names: list[str], rng: random.Random, space: Space)
     by_arity = space.drawn_by_arity
     if 2 not in by_arity:
         return None
-    rows, weights = by_arity[2]
     if 1 in by_arity and rng.random() < 0.5:
         # Each as often as any other: what is frequent in rules, as sqrt, is so in other places.
         inner: Expr = Call(rng.choice(by_arity[1][0]).name, (value,))
     else:
-        (row,) = rng.choices(rows, cum_weights=weights)
-        inner = around(value, call_of(row, names, rng), rng) or value
-    (row,) = rng.choices(rows, cum_weights=weights)
+        inner = around(value, call_of(space.draw(rng, 2), names, rng), rng) or value
+    row = space.draw(rng, 2)
     return Call(row.name, (value, inner) if rng.random() < 0.7 else (inner, value))
 
 

@@ -27,8 +27,8 @@ from .strategy import Strategy
 POPULATION = 9
 # Sets of constants that are tried where no number is given.
 TRIALS = 108
-# The search ends after so many cycles, of a generation on each problem, in which the median loss
-# fell by no more than `_LITTLE` (a log-ratio).
+# A cycle is a generation on each problem. The search ends when the median loss has fallen by at
+# most `_LITTLE` (a log-ratio) in each of `SETTLED` cycles.
 SETTLED, _LITTLE = 3, 0.005
 # Seeds of the final comparison between tuned and initial constants.
 SEEDS = 6

@@ -5,20 +5,18 @@ setting of constants found for it. A proposal either tries another setting of a 
 mutates one into another structure, which inherits the constants. So constants crowd no structure
 out, and a family of equal structures takes one place.
 
-New structures begin with constants that were tuned for their parent. Half of the places are
-therefore for the youngest, whatever their fitness, and these are tuned first. Settings are counted
-anew in each round, whose survivors are trained on fresh problems: the best of many settings is in
-part lucky.
+New structures begin with constants that were tuned for their parent. So half of the places are for
+the youngest, whatever their fitness. In each round, whose survivors are trained on fresh problems,
+the count of settings starts from 1: the best of many settings is partly luck.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from dataclasses import replace
 
 from ....dsl.algebra.canonical import structure_digest
-from ..regularized import Breeding, RegularizedEvolution
+from ..regularized import Breeding, RegularizedEvolution, crossing, fittest_of
 from ..state import Individual, Population, SearchState
 from ..survivors import island_size, rank
 
@@ -37,13 +35,13 @@ class _Structure(RegularizedEvolution):
         population = state.islands[ordinal % len(state.islands)]
         untuned = [i for i in population if i.settings < MOST_SETTINGS]
         if untuned and rng.random() < TUNING:
-            parent = _fittest_of(untuned, settings.tournament, rng)
+            parent = fittest_of(untuned, settings.tournament, rng)
             return Breeding(parent, 1.0, settings.space_of_constants)
         tuned = [i for i in population if i.settings >= FEWEST_SETTINGS]
         breeding = tuned if len(tuned) >= settings.tournament else population
-        parent = _fittest_of(breeding, settings.tournament, rng)
-        mates = tuple([individual.program for individual in population])
-        return Breeding(parent, settings.mutations, settings.space_of_structures.with_mates(mates))
+        parent = fittest_of(breeding, settings.tournament, rng)
+        space = crossing(settings.space_of_structures, population)
+        return Breeding(parent, settings.mutations, space)
 
     def living(self, population: Population, state: SearchState) -> Population:
         """One individual of each structure: the fittest, and as many of the youngest."""
@@ -66,11 +64,6 @@ class _Structure(RegularizedEvolution):
             others.sort(key=lambda individual: individual.ordinal)
             found = [*fittest, *others[-(size // 2) :]]
         return tuple(sorted(found, key=lambda individual: individual.ordinal))
-
-
-def _fittest_of(population: Sequence[Individual], count: int, rng: random.Random) -> Individual:
-    """The fittest of some that are drawn."""
-    return min(rng.sample(population, min(count, len(population))), key=rank)
 
 
 STRATEGY = _Structure()
