@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .dsl.errors import UserError
 from .dsl.program import Program
 from .rules import Rules, listed, rule
+from .search.config.rules import is_text
 from .tasks import Tasks, task_names, workers_for
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def _named(rules: Rules, runs_dir: Any) -> Mapping[str, Program]:
     found: dict[str, Program] = {}
     for source in listed(rules):
         program = rule(source, runs_dir=runs_dir).program
-        is_name = isinstance(source, str) and "\n" not in source
+        is_name = isinstance(source, str) and not is_text(source)
         name = str(source) if is_name else program.name
         if found.setdefault(name, program) != program:
             raise UserError(f"two rules are named '{name}'; give one of them another name")

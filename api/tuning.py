@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import os
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .dsl.errors import UserError
-from .dsl.program import LEARNING_RATE, Program
+from .dsl.program import Program
 from .rules import Rule, rule
 from .tasks import Tasks, task_names, workers_for
 
@@ -81,6 +79,8 @@ def tune(
       UserError: names the mistake.
       Stopped: `should_stop` returned true.
     """
+    from .evaluators.scores.learning_rates import with_median_rate
+
     program, names = rule(source, runs_dir=runs_dir).program, task_names(tasks)
     (found,) = tuned_programs(
         {program.name: program},
@@ -95,21 +95,13 @@ def tune(
         should_stop=should_stop,
     ).values()
     return TunedRule(
-        Rule(_with_rate(found)),
+        Rule(with_median_rate(found.program, found.rates.values())),
         found.changes,
         found.effect,
         found.runs,
         found.trials,
         found.protocol,
     )
-
-
-def _with_rate(found: Tuned) -> Program:
-    """The rule with the median of its best learning rates on the tasks as default."""
-    if not found.rates or LEARNING_RATE not in found.program.defaults:
-        return found.program
-    middle = math.exp(statistics.median(map(math.log, found.rates.values())))
-    return found.program.with_defaults(lr=float(f"{middle:.1g}"))
 
 
 def tuned_programs(

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..dsl.errors import UserError
-from ..dsl.files import printable
 from ..evaluators.schedules import SCHEDULES
 from ..search.config.settings import Funnel, Stage
 from .arguments import (
@@ -136,30 +135,16 @@ def _progress(trials: int) -> Iterator[tuple[Report, Callable[[str, int], None]]
     every few seconds of tuning.
     """
 
-    def tuning(rule: str, tried: int) -> str:
-        return f"tuning {rule}: {tried} of {trials} trials"
+    on_terminal = sys.stderr.isatty()
+    with line_display() as show:
 
-    if not sys.stderr.isatty():
-
-        def show_finished(at: Training) -> None:
-            if at.finished is not None:
+        def comparing(at: Training) -> None:
+            if on_terminal:
+                show(f"{_left(at)}: {_names(at.running)}")
+            elif at.finished is not None:
                 print_note(f"{_names([at.finished])} done, {_left(at)}")
 
-        with line_display() as show:
-            yield show_finished, lambda rule, tried: show(tuning(rule, tried))
-        return
-    from rich.console import Console
-    from rich.text import Text
-
-    with Console(stderr=True).status("") as status:
-
-        def show_line(words: str) -> None:
-            status.update(Text(printable(words), no_wrap=True, overflow="ellipsis"))
-
-        yield (
-            lambda at: show_line(f"{_left(at)}: {_names(at.running)}"),
-            lambda rule, tried: show_line(tuning(rule, tried)),
-        )
+        yield comparing, lambda rule, tried: show(f"tuning {rule}: {tried} of {trials} trials")
 
 
 def _names(runs: Iterable[Run]) -> str:

@@ -48,7 +48,11 @@ def line_display() -> Iterator[Callable[[str], None]]:
         from rich.text import Text
 
         with Console(stderr=True).status("") as status:
-            yield lambda line: status.update(Text(printable(line), no_wrap=True))
+
+            def show_on_terminal(line: str) -> None:
+                status.update(Text(printable(line), no_wrap=True, overflow="ellipsis"))
+
+            yield show_on_terminal
         return
     last = -SECONDS_BETWEEN_LINES
 

@@ -6,9 +6,11 @@ one grid after the other in this process, or the grids of many rules side by sid
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
+
+import numpy as np
 
 from ...dsl.program import LEARNING_RATE, Program
 from .scoring import TaskScore
@@ -74,3 +76,12 @@ def searched(
     while grids := {key: s.grid for key, s in current.items() if s.grid is not None}:
         current |= {key: current[key].tell(score) for key, score in train(grids).items()}
     return {key: search.found for key, search in current.items()}
+
+
+def with_median_rate(program: Program, rates: Collection[float]) -> Program:
+    """The rule with the median of some learning rates, to one digit, as default; unchanged if there
+    are none, or if it has no learning rate.
+    """
+    if not rates or LEARNING_RATE not in program.defaults:
+        return program
+    return program.with_defaults(lr=float(f"{np.exp(np.median(np.log([*rates]))):.1g}"))

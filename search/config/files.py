@@ -14,6 +14,7 @@ import cattrs
 
 from ...dsl.errors import UserError, did_you_mean
 from ...evaluators.task_names import is_own, whole_path, whole_task
+from ...known_algorithms.catalogue import KNOWN
 from ..mutation.grammars import GRAMMARS
 from .ranges import Accepted, Range, accepted_by, shown
 from .rules import is_text
@@ -63,8 +64,6 @@ def _rooted(data: dict[str, Any], folder: Path, where: str) -> dict[str, Any]:
 
 def _rooted_rule(rule: Any, folder: Path) -> Any:
     """The absolute path if a rule is that of a file; else the rule."""
-    from ...known_algorithms.catalogue import KNOWN  # takes a while, and most reading needs none
-
     if not isinstance(rule, str) or is_text(rule) or not rule.strip() or rule in KNOWN:
         return rule
     path = str(whole_path(rule, folder))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ...dsl.program import Program
 from ...dsl.syntax import parse
+from ...known_algorithms.catalogue import get_known
 
 
 def is_text(rule: str) -> bool:
@@ -24,6 +25,4 @@ def rule_program(rule: str) -> Program:
     """A rule of a configuration. Raises UserError if it is neither a known name nor a program."""
     if is_text(rule):
         return parse(rule)
-    from ...known_algorithms.catalogue import get_known  # takes a while; not all readers need it
-
     return get_known(rule).program

@@ -13,13 +13,12 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
-import numpy as np
-
 from ...dsl.algebra.canonical import program_digest
-from ...dsl.program import LEARNING_RATE, Program
+from ...dsl.program import Program
 from ...dsl.syntax import format_program, parse
 from ...evaluators.backends.base import COMPILED
 from ...evaluators.formatting import percent
+from ...evaluators.scores.learning_rates import with_median_rate
 from ...evaluators.scores.scoring import TaskScore, mean_log_ratio
 from ...known_algorithms.nearest import nearest_known
 from ..config.rules import rule_program
@@ -284,7 +283,4 @@ class _Finals:
 
 def with_tuned_rate(program: Program, scores: list[TaskScore]) -> Program:
     """The rule with the median of its tuned learning rates as default."""
-    rates = [s.learning_rate for s in scores if not s.diverged]
-    if not rates or LEARNING_RATE not in program.defaults:
-        return program
-    return program.with_defaults(lr=float(f"{np.exp(np.median(np.log(rates))):.1g}"))
+    return with_median_rate(program, [s.learning_rate for s in scores if not s.diverged])
