@@ -23,6 +23,7 @@ def evaluate(
     *,
     against: Rules = "adamw",
     seeds: int = 3,
+    rate_seeds: int = 0,
     schedule: str = "constant",
     tune: int = 0,
     tune_on: Tasks = "proxy",
@@ -43,6 +44,9 @@ def evaluate(
         commas; or a list of these and of task objects.
       against: rules to compare with, in the same form; the first is the baseline.
       seeds: training runs of each rule on each task.
+      rate_seeds: training runs, with other seeds, by which learning rates are chosen; then only
+        those are trained with `seeds`, which is several times faster. 0: all rates are trained with
+        all seeds, and the best one counts.
       schedule: of the learning rate: "constant", "cosine" or "linear".
       tune: if not 0, the constants of every rule, the baseline's too, are tuned before, with at
         most this many sets of them; see `evoptax.tune`.
@@ -92,6 +96,7 @@ def evaluate(
             baseline,
             opened,
             seeds=seeds,
+            rate_seeds=rate_seeds,
             schedule=schedule,
             backend=backend,
             protocols={n: t.protocol for n, t in tuned.rules.items()} if tuned else None,

@@ -1,13 +1,14 @@
 """Measures the documented rules against each other, all constants tuned at equal trials.
 
 Each known rule that trains is tuned on the proxies of the presets, with the same number of trials,
-then trained on every task with seeds that tuning has not seen, its learning rate tuned on each.
-What a step costs is measured on the last task. Results are appended to FOLDER/results.jsonl, one
-line for each rule and stage, so the same command goes on where it was stopped.
+then trained on every task with seeds that tuning has not seen, its learning rate chosen
+on each task by further seeds. What a step costs is measured on the last task. Results are appended
+to FOLDER/results.jsonl, one line for each rule and stage, so the same command goes on where it was
+stopped.
 
     python benchmarks/league.py [--rules NAME ...] [--tasks TASK ...] [--proxies TASK ...]
-                                [--trials N] [--seeds N] [--workers N] [--folder FOLDER]
-                                [--forecast] [--write]
+                                [--trials N] [--seeds N] [--rate-seeds N] [--workers N]
+                                [--folder FOLDER] [--forecast] [--write]
     python benchmarks/league.py --predict | --docs
 
 --forecast measures a small part, the baseline with few trials and one seed, and says how long the
@@ -72,6 +73,7 @@ class Plan:
     proxies: tuple[str, ...]
     trials: int
     seeds: int
+    rate_seeds: int
     workers: int | str
 
     @property
@@ -96,7 +98,7 @@ class Plan:
         elif stage == COST:
             what |= {"task": self.tasks[-1]}
         else:
-            what |= {"tasks": self.of_tier(stage), "seeds": self.seeds}
+            what |= {"tasks": self.of_tier(stage), "seeds": [self.seeds, self.rate_seeds]}
         return json.dumps({**what, "schedule": SCHEDULE})
 
 
@@ -147,6 +149,7 @@ def scored(plan: Plan, program: str, tier: str) -> dict[str, Any]:
         plan.of_tier(tier),
         against=program,
         seeds=plan.seeds,
+        rate_seeds=plan.rate_seeds,
         schedule=SCHEDULE,
         workers=plan.workers,
     )
@@ -191,7 +194,8 @@ def first_guess(plan: Plan, stage: str) -> float:
     tasks = plan.proxies if stage == TUNE else plan.of_tier(stage)
     runs = plan.trials * _RATES_OF_A_TRIAL
     if stage != TUNE:
-        runs = round(plan.seeds * len(LEARNING_RATES) * _GRIDS)
+        runs = round((plan.rate_seeds or plan.seeds) * len(LEARNING_RATES) * _GRIDS)
+        runs += plan.seeds if plan.rate_seeds else 0
     work = len(tasks) * _COMPILING + runs * training(tasks) / 1e3
     workers = plan.workers if isinstance(plan.workers, int) else 1
     return _STARTING + work / (workers or os.cpu_count() or 1)
@@ -296,6 +300,7 @@ def table(plan: Plan, results: Results) -> dict[str, Any]:
         "environment": environment(),
         "trials": plan.trials,
         "seeds": plan.seeds,
+        "rate_seeds": plan.rate_seeds,
         "schedule": SCHEDULE,
         "baseline": BASELINE,
         "proxies": list(plan.proxies),
@@ -319,6 +324,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--proxies", nargs="+", choices=TASKS, default=PROXIES, metavar="TASK")
     parser.add_argument("--trials", type=int, default=540, help="sets of constants of each rule")
     parser.add_argument("--seeds", type=int, default=10, help="of each rule on each task")
+    parser.add_argument("--rate-seeds", type=int, default=2, help="to choose learning rates by")
     parser.add_argument("--workers", type=_workers, default=0, help="0: one for each core")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="for results.jsonl")
     parser.add_argument("--forecast", action="store_true", help="measure nothing")
@@ -336,7 +342,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # The baseline first, so that everything that is measured can be compared.
     rules = tuple(dict.fromkeys([BASELINE, *args.rules]))
     tasks = tuple(task for task in TASKS if task in args.tasks)
-    plan = Plan(rules, tasks, tuple(args.proxies), args.trials, args.seeds, args.workers)
+    plan = Plan(
+        rules, tasks, tuple(args.proxies), args.trials, args.seeds, args.rate_seeds, args.workers
+    )
     results = Results(args.folder / "results.jsonl")
     print(environment())
 

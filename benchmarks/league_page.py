@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from evoptax.dsl.expressions import format_number
 from evoptax.dsl.syntax import parse
-from evoptax.evaluators.formatting import p_value, percent, printed_name
+from evoptax.evaluators.formatting import p_value, percent, plural, printed_name
 from evoptax.evaluators.scores.comparison import RuleResult, compare, compare_rules
 from evoptax.evaluators.scores.evaluate import score_from_json
 from evoptax.evaluators.scores.scoring import TaskScore, bounded
@@ -223,7 +223,8 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
         "",
         f"{len(rules)} rules. All constants of each were tuned with {found['trials']} trials on"
         f" {', '.join(found['proxies'])}; then each was trained with {found['seeds']} other seeds"
-        f" on every task, {found['schedule']} schedule, its learning rate tuned on each task."
+        f" on every task, {found['schedule']} schedule, its learning rate on each task"
+        f" {_chosen_by(found['rate_seeds'])}."
         f" Percent: loss relative to {baseline}, tuned alike, geometric mean over tasks and seeds;"
         " negative is better. Intervals: 95 %, paired by task and seed. p: sign-flip test,"
         f" corrected by Holm for all rules. {found['environment']}.",
@@ -240,6 +241,11 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
         values = rules[name]["constants"].items()
         constants = ", ".join(f"{k} {format_number(v)}" for k, v in values if k != "lr")
         yield f"| `{name}` | {constants} | {_loss(rules[name]['effect'], 'nothing to tune')} |"
+
+
+def _chosen_by(rate_seeds: int) -> str:
+    """How learning rates were chosen."""
+    return f"chosen by {plural(rate_seeds, 'further seed')}" if rate_seeds else "tuned on them"
 
 
 def _groups(found: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -30,6 +30,7 @@ def as_json(found: Evaluation) -> dict[str, Any]:
         "baseline": found.baseline,
         "tasks": list(found.tasks),
         "seeds": list(range(found.seeds)),
+        "rate_seeds": found.rate_seeds,
         "schedule": found.schedule,
         "tuning": found.tuning
         and {
@@ -287,6 +288,9 @@ def _notes(found: Evaluation) -> Iterator[str]:
         " negative is better."
         " p is that of a paired permutation test, corrected for the number of rules."
     )
+    if found.rate_seeds:
+        others = plural(found.rate_seeds, "other seed")
+        yield f"Learning rates were chosen by {others} of each task."
     if any(result.speed for result in found.results):
         yield (
             f"The target is the loss of {found.baseline} after 75 % of its steps. > means"

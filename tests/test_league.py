@@ -55,7 +55,7 @@ def test_a_league_goes_on_where_it_was_killed(
     assert page.index("| `adamw` | baseline |") < page.index("| `sgd` | +")
     # Another number of seeds is measured, the tuned constants are known.
     forecast = league.forecast_of(
-        league.Plan(("adamw", "sgd"), ("quadratic",), ("quadratic",), 9, 3, "in_process"),
+        league.Plan(("adamw", "sgd"), ("quadratic",), ("quadratic",), 9, 3, 2, "in_process"),
         league.Results(results),
     )
     assert forecast.left == pytest.approx(2 * forecast.of("proxy"))

@@ -11,6 +11,8 @@ ROUNDS_END = 50_000
 PRUNING = ROUNDS_END
 # Tuning constants, and judging whether the tuned ones are better.
 TUNING, TUNED = 60_000, 70_000
+# Choosing learning rates before a comparison by `evaluate`, which reports seeds from 0.
+RATES = 80_000
 # Champions of all rounds are validated on the same problems, so that they are comparable.
 CHAMPIONS = 1_000_000
 # Ranking the finalists.

@@ -17,6 +17,7 @@ from ...evaluators.scores.comparison import RuleResult, compare_rules
 from ...evaluators.scores.learning_rates import Grid, rate_search, searched
 from ...evaluators.scores.profiles import CHECKPOINTS
 from ...evaluators.scores.scoring import TaskScore
+from ..config.seeds import RATES
 from ..config.stages import MOVES
 from ..execution.base import Executor
 from ..execution.jobs import Job
@@ -50,6 +51,7 @@ class Evaluation:
       baseline: the rule that the others are compared with.
       tasks: names.
       seeds: the number of training runs of each rule on each task.
+      rate_seeds: of how many further runs the learning rates were chosen; 0: of those same ones.
       schedule: name of the learning-rate schedule.
       results: one per rule, best first.
       scores: by rule and task.
@@ -65,6 +67,7 @@ class Evaluation:
     scores: Mapping[Pair, TaskScore]
     tuned: frozenset[str]
     tuning: Tuning | None = None
+    rate_seeds: int = 0
 
     @property
     def unusable(self) -> list[str]:
@@ -83,6 +86,7 @@ def evaluate(
     workers: Executor,
     *,
     seeds: int,
+    rate_seeds: int = 0,
     schedule: str = "constant",
     backend: str = "",
     protocols: Mapping[str, Protocol] | None = None,
@@ -96,6 +100,9 @@ def evaluate(
       baseline: the rule that the others are compared with.
       workers: the executor.
       seeds: training runs of each rule on each task.
+      rate_seeds: training runs, with other seeds, by which the learning rate of a rule on a task is
+        chosen; it is then trained with that one alone. 0: the rate is chosen by the runs that are
+        reported, which trains all of them with every rate.
       schedule: name of the learning-rate schedule; see `evaluators.schedules`.
       backend: name of the backend. Default: on proxy tasks the machine, unless the rule
         needs the full one; else the fused path, because there training takes longer than compiling.
@@ -112,7 +119,7 @@ def evaluate(
     def path(name: str, task: str) -> str:
         return backend or (AS_DATA if tiers[task] == "proxy" and fits[name] else COMPILED)
 
-    def trained(grids: Mapping[Pair, Grid]) -> dict[Pair, TaskScore]:
+    def trained(grids: Mapping[Pair, Grid], these: range) -> dict[Pair, TaskScore]:
         jobs = {
             Run(name, task, seed): Job(
                 programs[name],
@@ -124,7 +131,7 @@ def evaluate(
                 shared=True,
             )
             for (name, task), rates in grids.items()
-            for seed in range(seeds)
+            for seed in these
         }
         return train(jobs, workers, report, should_stop)
 
@@ -133,10 +140,17 @@ def evaluate(
         for name, program in programs.items()
         for task in tiers
     }
-    scores = searched(searches, trained)
+    reported = range(seeds)
+    choosing = range(RATES, RATES + rate_seeds) if rate_seeds else reported
+    scores = searched(searches, lambda grids: trained(grids, choosing))
+    if rate_seeds:
+        chosen = {pair: (score.learning_rate,) for pair, score in scores.items()}
+        scores = trained(chosen, reported)
     tuned = frozenset(name for name, p in programs.items() if LEARNING_RATE in p.defaults)
     results = compare_rules(scores, list(programs), list(tiers), baseline)
-    return Evaluation(baseline, list(tiers), seeds, schedule, results, scores, tuned)
+    return Evaluation(
+        baseline, list(tiers), seeds, schedule, results, scores, tuned, rate_seeds=rate_seeds
+    )
 
 
 def trainable(
