@@ -37,6 +37,7 @@ from evoptax.dsl.inference import kinds_of
 from evoptax.dsl.inputs import Source, refusal
 from evoptax.dsl.kinds import shape_of
 from evoptax.dsl.syntax import parse
+from evoptax.evaluators.backends.base import AS_DATA, COMPILED
 from evoptax.evaluators.cache import enable_compilation_cache
 from evoptax.evaluators.fidelity import LEARNING_RATES, Fidelity
 from evoptax.evaluators.scores.evaluate import Evaluator, score_to_json
@@ -44,6 +45,7 @@ from evoptax.evaluators.tasks import get_task, list_tasks, tier_of
 from evoptax.evaluators.tasks.baselines import baselines
 from evoptax.known_algorithms.catalogue import KNOWN
 from evoptax.search.config.presets import PRESETS
+from evoptax.search.selection.evaluation import fits_a_smaller_machine
 from performance import environment
 
 FOLDER = Path("runs") / "league"
@@ -55,6 +57,8 @@ RULES = tuple(name for name, rule in KNOWN.items() if not refusal(rule.program, 
 TASKS = tuple(info.name for info in list_tasks())
 TIERS = ("proxy", "validation", "target")
 TUNE, COST = "tune", "cost"
+# Rules that are scored at once.
+BATCH = 8
 # Timed training runs of a rule, of which the fastest counts.
 RUNS_TIMED = 3
 # Before anything was measured: seconds of starting workers, and of compiling a rule on a task; how
@@ -84,7 +88,7 @@ class Plan:
     @property
     def stages(self) -> tuple[str, ...]:
         """The stages of every rule, in order."""
-        return (TUNE, COST, *(tier for tier in TIERS if self.of_tier(tier)))
+        return (TUNE, *(tier for tier in TIERS if self.of_tier(tier)), COST)
 
     def of_tier(self, tier: str) -> tuple[str, ...]:
         """The tasks of a tier."""
@@ -142,18 +146,35 @@ def tuned(plan: Plan, program: str) -> dict[str, Any]:
     }
 
 
-def scored(plan: Plan, program: str, tier: str) -> dict[str, Any]:
-    """A tuned rule's scores on the tasks of a tier, by task."""
-    found = evoptax.evaluate(
-        program,
-        plan.of_tier(tier),
-        against=program,
-        seeds=plan.seeds,
-        rate_seeds=plan.rate_seeds,
-        schedule=SCHEDULE,
-        workers=plan.workers,
-    )
-    return {task: json.loads(score_to_json(score)) for (_, task), score in found.scores.items()}
+def scored(plan: Plan, programs: Mapping[str, str], tier: str) -> dict[str, dict[str, Any]]:
+    """By rule, the scores of tuned rules on the tasks of a tier, by task.
+
+    All that a smaller machine can run are trained by it, which compiles once for all of them.
+    """
+    found: dict[str, dict[str, Any]] = {rule: {} for rule in programs}
+    for backend, rules in _by_backend(programs).items():
+        scores = evoptax.evaluate(
+            list(rules.values()),
+            plan.of_tier(tier),
+            against=next(iter(rules.values())),
+            seeds=plan.seeds,
+            rate_seeds=plan.rate_seeds,
+            schedule=SCHEDULE,
+            backend=backend,
+            workers=plan.workers,
+        ).scores
+        names = {parse(text).name: rule for rule, text in rules.items()}
+        for (name, task), score in scores.items():
+            found[names[name]][task] = json.loads(score_to_json(score))
+    return found
+
+
+def _by_backend(programs: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    grouped: dict[str, dict[str, str]] = {}
+    for rule, text in programs.items():
+        backend = AS_DATA if fits_a_smaller_machine(parse(text)) else COMPILED
+        grouped.setdefault(backend, {})[rule] = text
+    return grouped
 
 
 def cost(plan: Plan, text: str) -> dict[str, Any]:
@@ -176,11 +197,12 @@ def cost(plan: Plan, text: str) -> dict[str, Any]:
     return {"state": held / weights, "milliseconds": 1e3 * min(times) / task.steps}
 
 
-def measured(plan: Plan, stage: str, program: str) -> dict[str, Any]:
-    """The result of a stage."""
-    if stage == TUNE:
-        return tuned(plan, program)
-    return cost(plan, program) if stage == COST else scored(plan, program, stage)
+def measured(plan: Plan, stage: str, programs: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """The results of a stage, by rule."""
+    if stage in (TUNE, COST):
+        one = tuned if stage == TUNE else cost
+        return {rule: one(plan, program) for rule, program in programs.items()}
+    return scored(plan, programs, stage)
 
 
 def first_guess(plan: Plan, stage: str) -> float:
@@ -247,30 +269,32 @@ def forecast_of(plan: Plan, results: Results) -> Forecast:
 
 
 def play(plan: Plan, results: Results, say: Callable[[str], None]) -> None:
-    """Measures what is missing, rule by rule."""
+    """Measures what is missing, stage by stage, some rules at a time."""
     forecast = forecast_of(plan, results)
     say(str(forecast))
-    for rule in plan.rules:
-        program = KNOWN[rule].program
-        text = evoptax.rule(program).text
-        for stage in plan.stages:
-            key = plan.key(rule, stage, text)
-            record = results.get(key)
-            if record is None:
-                started = time.monotonic()
-                try:
-                    result = measured(plan, stage, text)
-                except UserError as error:
-                    say(f"{rule}, {stage}: {error}; the rule is left out")
-                    break
-                seconds = time.monotonic() - started
-                results.add(key, seconds, result)
+    texts = {rule: evoptax.rule(KNOWN[rule].program).text for rule in plan.rules}
+    for stage in plan.stages:
+        missing = [r for r in texts if results.get(plan.key(r, stage, texts[r])) is None]
+        at_once = 1 if stage in (TUNE, COST) else BATCH
+        for first in range(0, len(missing), at_once):
+            these = {rule: texts[rule] for rule in missing[first : first + at_once]}
+            started = time.monotonic()
+            try:
+                found = measured(plan, stage, these)
+            except UserError as error:
+                say(f"{', '.join(these)}, {stage}: {error}; left out")
+                texts = {rule: text for rule, text in texts.items() if rule not in these}
+                continue
+            seconds = (time.monotonic() - started) / len(these)
+            for rule, result in found.items():
+                results.add(plan.key(rule, stage, texts[rule]), seconds, result)
                 forecast.add(stage, seconds)
-                say(f"{rule}, {stage}: {seconds:.0f} s; {forecast}")
-                record = results.get(key)
-            assert record is not None
-            if stage == TUNE:
-                text = record["result"]["program"]
+            say(f"{', '.join(these)}, {stage}: {seconds:.0f} s each; {forecast}")
+        if stage == TUNE:
+            for rule in texts:
+                record = results.get(plan.key(rule, stage, texts[rule]))
+                assert record is not None
+                texts[rule] = record["result"]["program"]
 
 
 def _stored(plan: Plan, results: Results) -> Iterator[tuple[str, str, dict[str, Any] | None]]:

@@ -119,7 +119,8 @@ def document() -> str:
         "Every task is a family of problems: a training run's seed draws the problem, the initial",
         "weights and the minibatches. A draw always changes the scale of the initial weights, or",
         "where they lie, and what the tables name. Data ships with scikit-learn, or with Python",
-        "itself; no example that a score looks at is ever trained on.",
+        "itself; no example that a score looks at is ever trained on. `TASK@4steps` trains four",
+        "times as long; `TASK@4width` is four times as wide, where the task is a network.",
         "",
         f"Each rule was tuned over {len(LEARNING_RATES)} learning rates from"
         f" {LEARNING_RATES[0]:g} to {LEARNING_RATES[-1]:g} with {env['seeds']} seeds. The",

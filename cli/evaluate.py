@@ -21,7 +21,8 @@ from .arguments import (
     split_names,
 )
 from .entry import STOPPED
-from .evaluation import as_json, print_evaluation
+from .evaluation import print_evaluation
+from .evaluation_json import as_json
 from .output import print_json, print_note
 from .progress import line_display
 from .signals import interrupted_by_signals, stop_on_signals

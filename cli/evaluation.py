@@ -5,118 +5,17 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ..evaluators.formatting import number, percent, plural
 from .output import print_table, print_text
 
 if TYPE_CHECKING:
-    from ..evaluators.scores.comparison import RuleResult, Speed
+    from ..evaluators.scores.comparison import Speed
     from ..evaluators.scores.statistics import Estimate
     from ..search.selection.evaluation import Evaluation
 
 WIDTH = 100  # columns
-
-
-# --- JSON ---
-
-
-def as_json(found: Evaluation) -> dict[str, Any]:
-    """Everything that was measured; ratios are natural logarithms."""
-    from ..evaluators.scores.profiles import MOST_TAU, TARGET_AT
-
-    return {
-        "baseline": found.baseline,
-        "tasks": list(found.tasks),
-        "seeds": list(range(found.seeds)),
-        "rate_seeds": found.rate_seeds,
-        "schedule": found.schedule,
-        "tuning": found.tuning
-        and {
-            "trials": found.tuning.trials,
-            "tasks": list(found.tuning.tasks),
-            "protocol": found.tuning.protocol,
-        },
-        "left_out": found.unusable,
-        "target_at": TARGET_AT,
-        "most_tau": MOST_TAU,
-        "rules": [_rule_json(found, result) for result in found.results],
-    }
-
-
-def _rule_json(found: Evaluation, result: RuleResult) -> dict[str, Any]:
-    return {
-        "rule": result.rule,
-        "side": result.side,
-        **_ratio_json(result.loss, result.p_holm),
-        "speed": result.speed and _speed_json(result.speed),
-        "tuned": _tuned_json(found, result.rule),
-        "tasks": {task: _task_json(found, result, task) for task in found.tasks},
-    }
-
-
-def _tuned_json(found: Evaluation, rule: str) -> dict[str, Any] | None:
-    """What tuning found for a rule; None if constants were not tuned."""
-    from ..dsl.syntax import format_program
-
-    if found.tuning is None:
-        return None
-    tuned = found.tuning.rules[rule]
-    return {
-        "program": format_program(tuned.program),
-        "changes": [asdict(change) for change in tuned.changes],
-        "protocol": asdict(tuned.protocol),
-        "trials": tuned.trials,
-    }
-
-
-def _ratio_json(ratio: Estimate, p_holm: float) -> dict[str, float]:
-    return {"log_ratio": ratio.mean, "low": ratio.low, "high": ratio.high, "p": ratio.p} | {
-        "p_holm": p_holm
-    }
-
-
-def _speed_json(speed: Speed) -> dict[str, Any]:
-    return {
-        **_ratio_json(speed.ratio, speed.p_holm),
-        "reached": speed.reached,
-        "problems": speed.problems,
-        "score": speed.score.mean,
-        "score_low": speed.score.low,
-        "score_high": speed.score.high,
-        "profile": speed.profile,
-    }
-
-
-def _task_json(found: Evaluation, result: RuleResult, task: str) -> dict[str, Any]:
-    from ..evaluators.scores.comparison import compare
-
-    score = found.scores[result.rule, task]
-    tunes = result.rule in found.tuned
-    compared = compare(score, found.scores[found.baseline, task])
-    steps = result.speed.by_task.get(task) if result.speed else None
-    return {
-        "loss": score.value,
-        "losses": score.by_seed,
-        "floor": score.floor,
-        "solved": score.solved,
-        "learning_rate": score.learning_rate if tunes else None,
-        "at_edge": _at_edge(found, result.rule, task),
-        "log_ratio": compared.mean,
-        "low": compared.low,
-        "high": compared.high,
-        "p": compared.p,
-        "steps_to_target": steps
-        and asdict(steps)
-        | {
-            "learning_rate": steps.learning_rate if tunes else None,
-            "at_edge": steps.at_edge and tunes,
-        },
-    }
-
-
-# --- text ---
 
 
 def print_evaluation(found: Evaluation) -> None:
@@ -126,6 +25,7 @@ def print_evaluation(found: Evaluation) -> None:
     _print_tuning(found)
     for rules in _chunks(found):
         _print_losses(found, rules)
+    _print_scales(found)
     print_text()
     for note in _notes(found):
         print_text(textwrap.fill(note, WIDTH))
@@ -228,16 +128,46 @@ def _print_losses(found: Evaluation, rules: Sequence[str]) -> None:
     )
 
 
+def _print_scales(found: Evaluation) -> None:
+    """How far it holds: a line for each scale, and one for each of its tasks if there are more."""
+    if not found.by_scale:
+        return
+    rules = [result.rule for result in found.rivals]
+    lines = []
+    for scale, results in found.by_scale.items():
+        tasks = found.tasks_at(scale)
+        by_rule = {result.rule: result for result in results}
+        cells = [f"{_loss(by_rule[rule].loss)}, p {_p(by_rule[rule].p_holm)}" for rule in rules]
+        lines.append([str(scale), "all" if len(tasks) > 1 else tasks[0], *cells])
+        if len(tasks) > 1:
+            lines += [["", task, *(_on(found, rule, task) for rule in rules)] for task in tasks]
+    print_text(f"\nHow far it holds: loss vs {found.baseline} on longer and wider tasks.\n")
+    print_table(["scale", "task", *rules], lines)
+    costs = found.costs
+    print_text(f"\nA training step on {next(iter(costs.values())).task}:\n")
+    rows = [
+        [rule, f"{c.per_weight:.3g}", f"{4e-6 * c.state:.3g}", f"{c.milliseconds:.3g}"]
+        for rule, c in costs.items()
+    ]
+    print_table(["rule", "state per weight", "state, MB", "ms"], rows)
+
+
+def _on(found: Evaluation, rule: str, task: str) -> str:
+    from ..evaluators.scores.comparison import compare
+
+    return _loss(compare(found.scores[rule, task], found.scores[found.baseline, task]))
+
+
 def _at(found: Evaluation, rule: str, task: str) -> str:
     """A cell: the loss at the tuned learning rate."""
     score = found.scores[rule, task]
     if score.diverged or rule not in found.tuned:
         return number(score.value)
-    edge = "*" if _at_edge(found, rule, task) else ""
+    edge = "*" if at_edge(found, rule, task) else ""
     return f"{number(score.value)} @ {score.learning_rate:g}{edge}"
 
 
-def _at_edge(found: Evaluation, rule: str, task: str) -> bool:
+def at_edge(found: Evaluation, rule: str, task: str) -> bool:
     """Whether the best learning rate is at the edge of the grid."""
     score = found.scores[rule, task]
     return rule in found.tuned and score.at_edge and not score.diverged
@@ -291,6 +221,12 @@ def _notes(found: Evaluation) -> Iterator[str]:
     if found.rate_seeds:
         others = plural(found.rate_seeds, "other seed")
         yield f"Learning rates were chosen by {others} of each task."
+    if found.by_scale:
+        yield (
+            "On a longer or wider task every rule has the constants that it has on the task itself;"
+            " its learning rate is the best of that one's and those half a decade beside it, and of"
+            " further ones where that is at the edge."
+        )
     if any(result.speed for result in found.results):
         yield (
             f"The target is the loss of {found.baseline} after 75 % of its steps. > means"
@@ -298,6 +234,6 @@ def _notes(found: Evaluation) -> Iterator[str]:
             " score is AlgoPerf's: 1 if a rule is always the fastest of these, 0 if it always"
             " needs more than four times the steps of the fastest."
         )
-    if any(_at_edge(found, result.rule, task) for result in found.results for task in found.tasks):
+    if any(at_edge(found, result.rule, task) for result in found.results for task in found.tasks):
         yield "* the best learning rate is at the edge of the grid."
     yield "docs/evaluation.md defines every number; --format json has them all."

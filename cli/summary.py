@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ..evaluators.formatting import percent, plural
+from ..evaluators.formatting import p_value, percent, plural
 from ..search.report.best_section import tuned_of
 from ..search.report.counts import cache_words, floor_words, funnel_words
 from ..search.report.facts import Facts
@@ -48,6 +48,7 @@ def print_outcome(outcome: Outcome, facts: Facts) -> None:
         [f"{o.rule}: {', '.join(o.changes) or 'none better found'}" for o in outcome.opponents],
     )
     print_comparison(outcome.comparison)
+    _print_scales(outcome)
     _print_fame(facts)
     print_search(facts)
     _print_files(run)
@@ -130,6 +131,25 @@ def print_comparison(rows: Sequence[Row]) -> None:
         for row in of_task
     ]
     print_table(("task", "rule", "lr", "loss", "vs baseline", "95 % interval"), lines)
+
+
+def _print_scales(outcome: Outcome) -> None:
+    """How far the comparison holds, a line for each opponent and scale."""
+    if not outcome.scaled_overall:
+        return
+    print_text("\nHow far it holds, on longer and wider tasks with the same constants:\n")
+    lines = [
+        (
+            f"{over.against}, tuned" if over.tuned else over.against,
+            over.tier,
+            percent(over.mean),
+            f"{percent(over.low)} to {percent(over.high)}" if math.isfinite(over.low) else "",
+            p_value(over.p),
+            str(over.tasks),
+        )
+        for over in outcome.scaled_overall
+    ]
+    print_table(("best rule against", "scale", "loss", "95 % interval", "p", "tasks"), lines)
 
 
 def _print_fame(facts: Facts) -> None:

@@ -21,7 +21,7 @@ from evoptax.search.config.files import (
 )
 from evoptax.search.config.presets import ABLATIONS, PRESETS, preset
 from evoptax.search.config.ranges import NumberOrName, Range, Rising, Weights, accepted_by, shown
-from evoptax.search.config.settings import SearchConfig
+from evoptax.search.config.settings import STAGES, SearchConfig
 from evoptax.search.store.ledger import create
 from evoptax.search.store.runs import stored_config
 
@@ -76,7 +76,7 @@ ACCEPTED = {
     "funnel.most_gain": {"half", "tiny"},
     "funnel.early_stopping": {"half", "tiny"},
 }
-for _stage in ("screen", "proxy", "validation", "target"):
+for _stage in STAGES:
     ACCEPTED[f"funnel.{_stage}.tasks"] = {"names"}
     ACCEPTED[f"funnel.{_stage}.learning_rates"] = {"list"}
 CASES = [(path, name) for path in FIELDS for name in VALUES]

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evoptax.cli.evaluation import as_json, print_evaluation
+from evoptax.cli.evaluation import print_evaluation
+from evoptax.cli.evaluation_json import as_json
 from evoptax.cli.main import main
 from evoptax.evaluators.scores.comparison import RuleResult, compare_rules
 from evoptax.evaluators.scores.scoring import TaskScore

@@ -61,6 +61,10 @@ class Evaluator:
             self._backends[task, name] = opened
         return self._backends[task, name]
 
+    def shapes(self, task: str) -> tuple[tuple[int, ...], ...]:
+        """The shapes of a task's parameter tensors."""
+        return self._problems[task].layout.shapes
+
     def score(
         self,
         program: Program,

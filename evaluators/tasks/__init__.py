@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import functools
 import importlib
+import inspect
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...dsl.errors import UserError, did_you_mean
+from ..task_names import Scale, split_scale
 from .table import TASKS, TaskInfo
 
 if TYPE_CHECKING:
     from ..task import Task
 
-__all__ = ["TaskInfo", "get_task", "list_tasks", "task_info", "tier_of"]
+__all__ = ["TaskInfo", "get_task", "list_tasks", "longer", "task_info", "tier_of"]
 
 
 def list_tasks(tier: str | None = None) -> tuple[TaskInfo, ...]:
@@ -29,23 +32,49 @@ def list_tasks(tier: str | None = None) -> tuple[TaskInfo, ...]:
 
 def tier_of(name: str) -> str:
     """The tier of a built-in task; empty for a task of the user's own."""
-    return next((info.tier for info in TASKS if info.name == name), "")
+    base, _ = split_scale(name)
+    return next((info.tier for info in TASKS if info.name == base), "")
 
 
 def task_info(name: str) -> TaskInfo:
-    """The row of a built-in task.
+    """The row of a built-in task; of a longer or wider one, with its name and steps.
 
     Raises:
       UserError: no built-in task has this name.
     """
     known = {info.name: info for info in TASKS}
-    if name not in known:
+    base, scale = split_scale(name)
+    if base not in known:
         near = did_you_mean(name, known)
         raise UserError(
             f"there is no task '{name}'{near or ';'} the tasks are {', '.join(known)}, "
-            "and a task of your own is FILE.py:NAME"
+            "each also longer or wider, as in text_lstm@4steps, and a task of your own is"
+            " FILE.py:NAME"
         )
-    return known[name]
+    info = known[base]
+    if scale == Scale():
+        return info
+    description = f"{info.description.removesuffix('.')}, {scale}."
+    return replace(info, name=name, steps=info.steps * scale.steps, description=description)
+
+
+def longer(task: Task, name: str) -> Task:
+    """A task of the user's under its name with a scale, as long as that says.
+
+    Raises:
+      UserError: it is to be wider, or has too many steps.
+    """
+    from ..task import MOST_STEPS
+
+    _, scale = split_scale(name)
+    if scale.width > 1:
+        raise UserError(
+            f"task '{name}': only built-in tasks can be made wider; write the wider model as"
+            " another task"
+        )
+    if (steps := task.steps * scale.steps) > MOST_STEPS:
+        raise UserError(f"task '{name}' has {steps:,} steps; accepted: at most {MOST_STEPS:,}")
+    return task if scale == Scale() else replace(task, name=name, steps=steps)
 
 
 @functools.cache
@@ -53,14 +82,16 @@ def get_task(name: str) -> Task:
     """Builds a task by name; the same name gives the same object, so JAX compiles it once.
 
     Raises:
-      UserError: no built-in task has this name.
+      UserError: no built-in task has this name, or it cannot be made wider.
     """
     from ..task import Task
 
-    info = task_info(name)
+    info, width = task_info(name), split_scale(name)[1].width
     module_name, function = info.factory.split(":")
-    module = importlib.import_module(f".{module_name}", __name__)
-    draw, init, batch, loss, score = getattr(module, function)()
+    factory = getattr(importlib.import_module(f".{module_name}", __name__), function)
+    if width > 1 and not inspect.signature(factory).parameters:
+        raise UserError(f"task '{name}': {split_scale(name)[0]} cannot be made wider")
+    draw, init, batch, loss, score = factory(width) if width > 1 else factory()
     return Task(
         name=info.name,
         tier=info.tier,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from ..task_names import split_scale
 
 PATH = Path(__file__).with_name("baselines.json")
 
@@ -35,3 +37,15 @@ def baselines() -> dict[str, Baseline]:
     """The baselines by task name."""
     rows = json.loads(PATH.read_text(encoding="utf-8"))["tasks"]
     return {name: Baseline(**row) for name, row in rows.items()}
+
+
+def baseline_of(task: str) -> Baseline | None:
+    """AdamW on a task; on a longer or wider one what it was as the task is listed, but for the
+    duration, which is estimated: proportional to the steps and to the square of the width. None if
+    it was never measured.
+    """
+    base, scale = split_scale(task)
+    found = baselines().get(base)
+    if found is None:
+        return None
+    return replace(found, milliseconds=found.milliseconds * scale.steps * scale.width**2)

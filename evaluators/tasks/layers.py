@@ -56,8 +56,13 @@ def norm_weights(width: int) -> Params:
     return {"scale": jnp.ones(width, jnp.float32), "bias": jnp.zeros(width, jnp.float32)}
 
 
-def mlp_weights(*sizes: int, gain: float) -> list[Params]:
-    """One dense layer for each pair of neighbouring sizes; the last one has gain 1."""
+def mlp_weights(*sizes: int, gain: float, wider: int = 1) -> list[Params]:
+    """One dense layer for each pair of neighbouring sizes; the last one has gain 1.
+
+    All sizes but the first and the last are multiplied by `wider`.
+    """
+    first, *hidden, last = sizes
+    sizes = (first, *(wider * size for size in hidden), last)
     gains = [gain] * (len(sizes) - 2) + [1.0]
     return [dense_weights(*layer) for layer in zip(sizes[:-1], sizes[1:], gains, strict=True)]
 

@@ -45,7 +45,7 @@ def derivatives(params: list[Params], x: Array) -> tuple[Array, Array, Array]:
     return dense(last, h)[:, 0], (first @ last["w"])[..., 0], (second @ last["w"])[..., 0]
 
 
-def poisson_pinn() -> Functions:
+def poisson_pinn(wider: int = 1) -> Functions:
     """-u'' = f on 0..1 with u = 0 at both ends, by a 1-32-32-1 network.
 
     u is a sum of four sines; the problem is their amplitudes. The network is multiplied by
@@ -84,10 +84,11 @@ def poisson_pinn() -> Functions:
         u = x * (1 - x) * derivatives(params, grid)[0]
         return jnp.linalg.norm(u - expected) / jnp.linalg.norm(expected)
 
-    return draw, initializer(mlp_weights(1, 32, 32, 1, gain=2.0)), batch, loss, score
+    init = initializer(mlp_weights(1, 32, 32, 1, gain=2.0, wider=wider))
+    return draw, init, batch, loss, score
 
 
-def burgers_pinn() -> Functions:
+def burgers_pinn(wider: int = 1) -> Functions:
     """u_t + u u_x = nu u_xx, a shock that travels, by a 2-32-32-32-1 network.
 
     The solution is c - a tanh(a (x - x0 - c t) / (2 nu)). Its values where x is -1 or 1 or t is 0
@@ -132,10 +133,11 @@ def burgers_pinn() -> Functions:
         expected = solution(grid, problem)
         return jnp.linalg.norm(derivatives(params, grid)[0] - expected) / jnp.linalg.norm(expected)
 
-    return draw, initializer(mlp_weights(2, 32, 32, 32, 1, gain=1.0)), batch, loss, score
+    init = initializer(mlp_weights(2, 32, 32, 32, 1, gain=1.0, wider=wider))
+    return draw, init, batch, loss, score
 
 
-def helmholtz_pinn() -> Functions:
+def helmholtz_pinn(wider: int = 1) -> Functions:
     """u_xx + u_yy + k^2 u = f on the unit square with u = 0 on its edge, by a 2-48-48-48-1 network.
 
     u is a sum of products of sines, three waves in each direction; the problem is their amplitudes
@@ -186,4 +188,5 @@ def helmholtz_pinn() -> Functions:
         expected = sines(grid, problem["amplitude"])
         return jnp.linalg.norm(held(params, grid)[0] - expected) / jnp.linalg.norm(expected)
 
-    return draw, initializer(mlp_weights(2, 48, 48, 48, 1, gain=2.0)), batch, loss, score
+    init = initializer(mlp_weights(2, 48, 48, 48, 1, gain=2.0, wider=wider))
+    return draw, init, batch, loss, score

@@ -36,7 +36,7 @@ DEVIATION = 0.25  # about that of the photographs' pixels in 0..1
 VALIDATION = (12, 16)  # patches of the flower, down and across
 
 
-def digits_autoencoder() -> Functions:
+def digits_autoencoder(wider: int = 1) -> Functions:
     """A 64-96-8-96-64 tanh autoencoder of digits: a deep network with a narrow middle.
 
     The pixels are centred and scaled as a whole, so that predicting the mean image costs about 0.6
@@ -57,11 +57,11 @@ def digits_autoencoder() -> Functions:
     def score(params: Params, problem: Problem) -> Array:
         return loss(params, problem["gain"] * validation_x) / problem["gain"] ** 2
 
-    init = initializer(mlp_weights(64, 96, 8, 96, 64, gain=1.0))
+    init = initializer(mlp_weights(64, 96, 8, 96, 64, gain=1.0, wider=wider))
     return data_draw(len(train_x)), init, batch, loss, score
 
 
-def photo_autoencoder() -> Functions:
+def photo_autoencoder(wider: int = 1) -> Functions:
     """A 75-48-10-48-75 ReLU autoencoder of noisy 5x5 colour patches, on the absolute error.
 
     The input has noise that the output must not have (Vincent et al. 2008). The error's gradient
@@ -85,11 +85,11 @@ def photo_autoencoder() -> Functions:
     def score(params: Params, problem: Problem) -> Array:
         return loss(params, validation) / jnp.mean(jnp.abs(flower))
 
-    init = initializer(mlp_weights(75, 48, 10, 48, 75, gain=2.0))
+    init = initializer(mlp_weights(75, 48, 10, 48, 75, gain=2.0, wider=wider))
     return draw, init, batch, loss, score
 
 
-def photo_siren() -> Functions:
+def photo_siren(wider: int = 1) -> Functions:
     """A 2-48-48-3 network with sines (Sitzmann et al. 2020) is a picture: place -> colour.
 
     A problem is a 48x48 piece of the photograph; every other pixel, as on a chessboard, is trained
@@ -128,16 +128,17 @@ def photo_siren() -> Functions:
         return loss(params, (places[unseen], colours)) / jnp.mean(colours**2)
 
     # Sines carry the signal on at its size when their arguments have a variance of about 2.
-    return draw, initializer(mlp_weights(2, width, width, 3, gain=4.0)), batch, loss, score
+    init = initializer(mlp_weights(2, width, width, 3, gain=4.0, wider=wider))
+    return draw, init, batch, loss, score
 
 
-def photo_denoiser() -> Functions:
+def photo_denoiser(wider: int = 1) -> Functions:
     """Three 3x3 convolutions, 3-24-24-3, predict the noise in a patch (Zhang et al. 2017).
 
     The problem is also how strong the noise is. Predicting it in units of its deviation makes the
     squared error that of the cleaned patch, relative to the noisy patch's: 1 for doing nothing.
     """
-    size, width, margin = 14, 24, 3  # the convolutions leave the middle 8x8
+    size, width, margin = 14, 24 * wider, 3  # the convolutions leave the middle 8x8
     draw_region, patches, flower = _photographs(size)
     fixed = jnp.asarray(np.random.default_rng(0).normal(size=flower.shape), jnp.float32)
 
@@ -174,13 +175,13 @@ def photo_denoiser() -> Functions:
     return draw, init, batch, loss, score
 
 
-def digits_diffusion() -> Functions:
+def digits_diffusion(wider: int = 1) -> Functions:
     """A residual network of width 128 learns to undo diffusion of digits (Ho et al. 2020).
 
     At a level of noise between none and only, it predicts the mixture's other component
     (Salimans & Ho 2022, their v), a target of unit size at every level.
     """
-    width, batch_size, waves = 128, 64, 8
+    width, batch_size, waves = 128 * wider, 64, 8
     train, validation = data.digits()
     mean, deviation = train.x.mean(), train.x.std()
     train_x, validation_x = (train.x - mean) / deviation, (validation.x - mean) / deviation

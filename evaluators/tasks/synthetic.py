@@ -165,7 +165,7 @@ def rosenbrock() -> Functions:
     return draw, init, batch, loss, score
 
 
-def teacher_student() -> Functions:
+def teacher_student(wider: int = 1) -> Functions:
     """A 20-32-1 network learns a 20-8-1 one of other weights, from correlated inputs.
 
     The student has more units than it needs, so that whole directions are flat, and the inputs'
@@ -208,4 +208,4 @@ def teacher_student() -> Functions:
         y = teach(x, problem)
         return loss(params, (x, y)) / jnp.var(y)
 
-    return draw, initializer(mlp_weights(inputs, 32, 1, gain=1.0)), batch, loss, score
+    return draw, initializer(mlp_weights(inputs, 32, 1, gain=1.0, wider=wider)), batch, loss, score

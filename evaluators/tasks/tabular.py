@@ -30,11 +30,11 @@ def cancer_logistic() -> Functions:
     )
 
 
-def cancer_mlp() -> Functions:
+def cancer_mlp(wider: int = 1) -> Functions:
     """A 30-32-32-32-1 tanh network."""
     return _noisy_classifier(
         data.cancer(),
-        mlp_weights(30, 32, 32, 32, 1, gain=1.0),
+        mlp_weights(30, 32, 32, 32, 1, gain=1.0, wider=wider),
         lambda params, x: mlp(params, x, jnp.tanh)[:, 0],
         batch_size=64,
     )
@@ -81,7 +81,7 @@ def _noisy_classifier(
     return draw, initializer(model), batch, loss, score
 
 
-def diabetes_quantiles() -> Functions:
+def diabetes_quantiles(wider: int = 1) -> Functions:
     """A 10-32-32-3 network predicts three quantiles of the progression of diabetes.
 
     The pinball loss (Koenker & Bassett 1978) has gradients of constant size up to the optimum, so
@@ -111,7 +111,7 @@ def diabetes_quantiles() -> Functions:
         x, y = problem["gain"] * validation.x, problem["unit"] * validation.y
         return loss(params, (x, y)) / problem["unit"]
 
-    init = initializer(mlp_weights(10, 32, 32, len(LEVELS), gain=2.0))
+    init = initializer(mlp_weights(10, 32, 32, len(LEVELS), gain=2.0, wider=wider))
     return draw, init, batch, loss, score
 
 

@@ -32,23 +32,23 @@ from .layers import (
 VALIDATION = 64  # windows of the held-out text
 
 
-def text_transformer() -> Functions:
+def text_transformer(wider: int = 1) -> Functions:
     """One block of width 24 on eight windows of 16 characters.
 
     Small minibatches allow more steps at the same cost, because attention helps only late in the
     run. Without the block, as a bigram model, AdamW ends slightly worse.
     """
-    return _transformer(width=24, length=16, blocks=1, batch_size=8)
+    return _transformer(24, 2, wider, length=16, blocks=1, batch_size=8)
 
 
-def text_transformer_large() -> Functions:
+def text_transformer_large(wider: int = 1) -> Functions:
     """Two blocks of width 64 on eight windows of 64 characters."""
-    return _transformer(width=64, length=64, blocks=2, batch_size=8)
+    return _transformer(64, 2, wider, length=64, blocks=2, batch_size=8)
 
 
-def text_gru() -> Functions:
+def text_gru(wider: int = 1) -> Functions:
     """A gated recurrent unit (Cho et al. 2014) of width 32 on eight windows of 16 characters."""
-    width = 32
+    width = 32 * wider
 
     def cell(params: Params, h: Array, x: Array) -> Array:
         """x: [n, 3 * width], the input's part of both gates and the candidate."""
@@ -61,9 +61,9 @@ def text_gru() -> Functions:
     return _recurrent(model, cell, state=width, gates=3, width=width, length=16, batch_size=8)
 
 
-def text_lstm() -> Functions:
+def text_lstm(wider: int = 1) -> Functions:
     """A long short-term memory (Gers et al. 2000) of width 64 on eight windows of 32 characters."""
-    width = 64
+    width = 64 * wider
 
     def cell(params: Params, state: Array, x: Array) -> Array:
         """state: [n, 2 * width], output and memory; x: [n, 4 * width]."""
@@ -77,8 +77,11 @@ def text_lstm() -> Functions:
     return _recurrent(model, cell, state=2 * width, gates=4, width=width, length=32, batch_size=8)
 
 
-def _transformer(width: int, length: int, blocks: int, batch_size: int) -> Functions:
-    """A pre-norm transformer (Radford et al. 2019)."""
+def _transformer(
+    width: int, heads: int, wider: int, *, length: int, blocks: int, batch_size: int
+) -> Functions:
+    """A pre-norm transformer (Radford et al. 2019); a wider one has more heads of the same size."""
+    width, heads = width * wider, heads * wider
     model = {
         # The sum of the two embeddings then has about unit size.
         "embedding": Normal((data.VOCABULARY, width), 0.7),
@@ -91,7 +94,7 @@ def _transformer(width: int, length: int, blocks: int, batch_size: int) -> Funct
     def logits(params: Params, symbols: Array) -> Array:
         x = _embedded(params["embedding"], symbols) + params["position"]
         for part in params["blocks"]:
-            x = block(part, x, heads=2, causal=True)
+            x = block(part, x, heads=heads, causal=True)
         return dense(params["out"], norm(params["norm"], x))
 
     return _next_character(model, logits, length, batch_size)

@@ -36,21 +36,21 @@ from .layers import (
 CLASSES = 10
 
 
-def digits_mlp() -> Functions:
+def digits_mlp(wider: int = 1) -> Functions:
     """A 64-32-10 ReLU network: the cheapest training of a network on real data."""
     return _classifier(
-        mlp_weights(64, 32, CLASSES, gain=2.0),
+        mlp_weights(64, 32, CLASSES, gain=2.0, wider=wider),
         lambda params, x: mlp(params, x, jax.nn.relu),
         batch_size=64,
     )
 
 
-def digits_conv() -> Functions:
+def digits_conv(wider: int = 1) -> Functions:
     """Two 3x3 convolutions, 8x8x1 -> 6x6x8 -> 4x4x16, and a dense layer."""
     model = {
-        "conv1": conv_weights(1, 8, gain=2.0),
-        "conv2": conv_weights(8, 16, gain=2.0),
-        "dense": dense_weights(4 * 4 * 16, CLASSES),
+        "conv1": conv_weights(1, 8 * wider, gain=2.0),
+        "conv2": conv_weights(8 * wider, 16 * wider, gain=2.0),
+        "dense": dense_weights(4 * 4 * 16 * wider, CLASSES),
     }
 
     def logits(params: Params, x: Array) -> Array:
@@ -61,9 +61,9 @@ def digits_conv() -> Functions:
     return _classifier(model, logits, batch_size=32)
 
 
-def digits_vit() -> Functions:
+def digits_vit(wider: int = 1) -> Functions:
     """A vision transformer (Dosovitskiy et al. 2021): 8 patches of 4x2, one block of width 16."""
-    width = 16
+    width = 16 * wider
     model = {
         "patch": dense_weights(8, width),
         "position": Normal((8, width), 0.5),
@@ -75,19 +75,19 @@ def digits_vit() -> Functions:
     def logits(params: Params, x: Array) -> Array:
         patches = x.reshape(-1, 2, 4, 4, 2).swapaxes(2, 3).reshape(-1, 8, 8)
         h = dense(params["patch"], patches) + params["position"]
-        h = block(params["block"], h, heads=2, causal=False)
+        h = block(params["block"], h, heads=2 * wider, causal=False)
         return dense(params["out"], jnp.mean(norm(params["norm"], h), axis=1))
 
     return _classifier(model, logits, batch_size=24)
 
 
-def digits_resnet() -> Functions:
+def digits_resnet(wider: int = 1) -> Functions:
     """A pre-activation residual network (He et al. 2016) trained on the Brier score.
 
     Two residual blocks of two 3x3 convolutions on 6x6x8. The squared error of the probabilities is
     flat where the network is confidently wrong, as the cross-entropy never is.
     """
-    width = 8
+    width = 8 * wider
 
     def residual() -> Params:
         return {

@@ -189,7 +189,7 @@ class Stage:
     schedule: Annotated[str, OneOf(SCHEDULES)] = "cosine"
 
 
-STAGES = ("screen", "proxy", "validation", "target")
+STAGES = ("screen", "proxy", "validation", "target", "scaled")
 
 
 @dataclass(frozen=True)
@@ -208,6 +208,8 @@ class Funnel:
         by this log-ratio (0.7: twice as high).
       validation: tasks, or seeds, that the evolution has not seen. They rank the finalists.
       target: tasks of the final comparison; no choice uses them.
+      scaled: longer and wider tasks, as in text_lstm@4steps, on which all rules of the final
+        comparison are trained once more, with the same constants.
       champions: the number of candidates validated after each round.
       finalists: the number of candidates compared at the end.
       confirmed: the number of finalists on the Pareto front that are trained by the compiled path
@@ -226,6 +228,7 @@ class Funnel:
     early_stopping: Annotated[float, _LOG_RATIO] = 0.7
     validation: Stage = Stage(("cancer_mlp", "digits_autoencoder"), seeds=2)
     target: Stage = Stage(("photo_denoiser", "text_transformer_large"), seeds=5)
+    scaled: Stage = Stage()
     champions: Annotated[int, _FINALISTS] = 2
     finalists: Annotated[int, _FINALISTS] = 16
     confirmed: Annotated[int, _FINALISTS] = 6
@@ -290,5 +293,5 @@ class SearchConfig:
         if not self.is_trained:
             return ()
         funnel = self.funnel
-        stages = (funnel.screen, funnel.proxy, funnel.validation, funnel.target)
+        stages = [getattr(funnel, name) for name in STAGES]
         return tuple(dict.fromkeys(task for stage in stages for task in stage.tasks))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from ...dsl.program import Program
 from ...evaluators.fidelity import Fidelity
-from ...evaluators.tasks.baselines import baselines
+from ...evaluators.task_names import split_scale
+from ...evaluators.tasks.baselines import baseline_of
 from ..execution.jobs import Job
 from .settings import Stage
 
@@ -14,6 +16,8 @@ from .settings import Stage
 # best rate lies inside. A fixed grid of nine rates takes 1.6 times as long.
 GRID = 5
 MOVES = 6
+# The number of learning rates on a longer or wider task, around the one of the task itself.
+NEAR = 3
 # AdamW's learning rate on tasks where it was never tuned.
 USUAL_RATE = 1e-2
 
@@ -30,9 +34,30 @@ def first_grid(task: str) -> tuple[float, ...]:
 
     Steps are half a decade, as in `evaluators.fidelity`. It is small because it may move.
     """
-    known = baselines().get(task)
-    middle = round(2 * math.log10(known.learning_rate if known else USUAL_RATE))
-    places = range(middle - GRID // 2, middle + GRID // 2 + 1)
+    known = baseline_of(task)
+    return _around(known.learning_rate if known else USUAL_RATE, GRID)
+
+
+def scaled_from(tasks: Iterable[str]) -> dict[str, str]:
+    """The longer and wider ones among tasks of which the listed one is there too, which it gives.
+
+    They say how far a result holds, and are no part of it.
+    """
+    names = list(tasks)
+    bases = {task: split_scale(task)[0] for task in names}
+    return {task: base for task, base in bases.items() if base != task and base in names}
+
+
+def scaled_grid(rate: float) -> tuple[float, ...]:
+    """The initial grid on a longer or wider task: the learning rate that is best on the task as it
+    is listed, and half a decade on either side.
+    """
+    return _around(rate, NEAR)
+
+
+def _around(rate: float, count: int) -> tuple[float, ...]:
+    middle = round(2 * math.log10(rate))
+    places = range(middle - count // 2, middle + count // 2 + 1)
     return tuple(float(f"{3 if place % 2 else 1}e{place // 2}") for place in places)
 
 

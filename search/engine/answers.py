@@ -14,19 +14,24 @@ and "traceback".
 from __future__ import annotations
 
 import functools
+import math
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from ...dsl.devices import devices
 from ...dsl.errors import UserError
+from ...dsl.syntax import parse
 from ...evaluators.cache import ScoreStore, enable_compilation_cache
+from ...evaluators.scores.cost import step_cost
 from ...evaluators.scores.early_stopping import EarlyStopping
 from ...evaluators.scores.evaluate import Evaluator, score_to_json
 from ...evaluators.scores.scoring import TaskScore
 from ...evaluators.task import Task, blamed_on_task, load_task_file
-from ...evaluators.tasks import get_task, list_tasks
+from ...evaluators.task_names import is_own, split_scale
+from ...evaluators.tasks import get_task, longer, task_info, tier_of
 from ...evaluators.tasks.given import given
 from ..execution.jobs import Job, job_from_plain
 from ..selection.funnel import train_candidate
@@ -70,6 +75,8 @@ class Answers:
                 return devices()[0].platform
             case "score":
                 return score_to_json(self._score(job_from_plain(**request)))
+            case "cost":
+                return self._cost(**request)
             case "question":
                 return self._answerer(request.pop("strategy"))(**request)
             case "candidate":
@@ -128,24 +135,36 @@ class Answers:
             return evaluator.cached_score(job.program, job.task, job.fidelity, job.path)
         return evaluator.score(job.program, job.task, job.fidelity, job.path, early_stopping)
 
+    def _cost(self, program: str, tasks: list[str]) -> dict[str, Any]:
+        """What a rule costs on the task with most weights."""
+
+        def weights(task: str) -> int:
+            return sum(map(math.prod, self._evaluator(task).shapes(task)))
+
+        largest = max(tasks, key=weights)
+        return asdict(step_cost(self._evaluator(largest), parse(program), largest))
+
     def _load(self, tasks: list[str]) -> dict[str, tuple[int, str]]:
         """Version and tier of each task. Tasks of the user are built, so that mistakes show now."""
         enable_compilation_cache()
         if tasks:
             devices()
-        builtin = {info.name: info for info in list_tasks()}
         found = {}
         for name in tasks:
             self._turn_to(name)
-            task = builtin.get(name) or _task(name)
+            task = task_info(name) if tier_of(name) else _task(name)
             found[name] = task.version, task.tier
         return found
 
 
 def _task(name: str) -> Task:
-    return given(name) or _loaded(name)
+    base, _ = split_scale(name)
+    if (found := given(base)) is not None:
+        return longer(found, name)
+    return _loaded(name)
 
 
 @functools.cache
 def _loaded(name: str) -> Task:
-    return load_task_file(name) if ":" in name else get_task(name)
+    base, _ = split_scale(name)
+    return longer(load_task_file(base), name) if is_own(name) else get_task(name)

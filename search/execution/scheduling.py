@@ -12,7 +12,7 @@ from typing import NamedTuple
 from ...evaluators.backends.base import AS_DATA
 from ...evaluators.scores.evaluate import score_from_json
 from ...evaluators.scores.scoring import TaskScore, joined
-from ...evaluators.tasks.baselines import baselines
+from ...evaluators.tasks.baselines import baseline_of
 from .base import Executor
 from .jobs import Job, Stopped, submit
 
@@ -156,7 +156,7 @@ class _Queue:
 
 def _seconds(job: Job) -> float:
     """Estimated training time of a job."""
-    measured = baselines().get(job.task)
+    measured = baseline_of(job.task)
     if measured is None:
         return _UNKNOWN
     return measured.milliseconds / 1000 * len(job.fidelity.learning_rates)

@@ -104,7 +104,7 @@ def _shapes(plot: _Plot, kin: Collection[int]) -> Iterator[str]:
 
 
 def _labels(plot: _Plot, baseline: str) -> Iterator[str]:
-    yield from plot.axis.labels(baseline)
+    yield from plot.axis.labels(f"{baseline}, default constants")
     for place in _x_ticks(plot.count):
         css = "x end" if place == plot.count else "x"
         left = 100 * plot.x(place) / SIZE

@@ -26,6 +26,7 @@ from .html.plot import PLOT_STYLE
 from .lineage.html import STEPS_STYLE, steps_html
 from .round_chart import ROUND_STYLE
 from .rounds_section import rounds_section
+from .scales_section import SCALES_STYLE, scales_section
 from .tables import comparison_table, overall_table
 
 _LIBRARIES = ("evoptax", "jax", "optax", "numpy", "scikit-learn", "networkx")
@@ -61,13 +62,14 @@ def report_html(run: Run) -> str:
         *(_of_training(facts) if facts.config.is_trained else ()),
         _reproduction(facts),
     ]
-    style = PLOT_STYLE + CHART_STYLE + ROUND_STYLE + FUNNEL_STYLE + STEPS_STYLE
+    style = PLOT_STYLE + CHART_STYLE + ROUND_STYLE + FUNNEL_STYLE + STEPS_STYLE + SCALES_STYLE
     return page(f"{run.name}: evoptax", (part for part in body if part), style)
 
 
 def _of_training(facts: Facts) -> Sequence[str]:
     return (
         _comparison(facts),
+        scales_section(facts.outcome, base_words(facts.outcome, rule_name(facts.config.baseline))),
         rounds_section(facts),
         fame_section(facts),
         _scores(facts),

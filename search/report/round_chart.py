@@ -153,7 +153,7 @@ def _mark(entry: tuple[int, int, Round, Champion], count: int, series: _Series, 
 
 
 def _labels(rounds: Sequence[Round], scale: Axis, baseline: str) -> Iterator[str]:
-    yield from scale.labels(baseline)
+    yield from scale.labels(f"{baseline}, default constants")
     for index in _x_ticks(len(rounds)):
         left = 100 * _x(index + 0.5, len(rounds)) / SIZE
         yield f'<span class="x" style="left:{left:g}%">{rounds[index].number + 1:,}</span>'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ...dsl.errors import UserError
 from ...dsl.inputs import Source, refusal
@@ -14,14 +14,17 @@ from ...evaluators.backends.base import AS_DATA, COMPILED
 from ...evaluators.fidelity import LEARNING_RATES, Fidelity
 from ...evaluators.protocol import USUAL, Protocol
 from ...evaluators.scores.comparison import RuleResult, compare_rules
+from ...evaluators.scores.cost import Cost
 from ...evaluators.scores.learning_rates import Grid, rate_search, searched
 from ...evaluators.scores.profiles import CHECKPOINTS
 from ...evaluators.scores.scoring import TaskScore
+from ...evaluators.task_names import Scale, split_scale
 from ..config.seeds import RATES
-from ..config.stages import MOVES
+from ..config.stages import MOVES, scaled_from
 from ..execution.base import Executor
-from ..execution.jobs import Job
+from ..execution.jobs import Job, Memory, Trials
 from ..execution.scheduling import Report, Run, train
+from .how_far import costs_of, grid_on
 from .tuning.tune import Tuned
 
 Pair = tuple[str, str]  # a rule and a task
@@ -57,6 +60,8 @@ class Evaluation:
       scores: by rule and task.
       tuned: the rules that have a learning rate.
       tuning: how the constants of all rules were tuned before; None if they are as written.
+      scaled: longer and wider tasks, which are no part of the results. by_scale: the same results
+        over the tasks of each scale. costs: by rule, on the largest of these tasks.
     """
 
     baseline: str
@@ -68,11 +73,18 @@ class Evaluation:
     tuned: frozenset[str]
     tuning: Tuning | None = None
     rate_seeds: int = 0
+    scaled: Sequence[str] = ()
+    by_scale: Mapping[Scale, Sequence[RuleResult]] = field(default_factory=dict)
+    costs: Mapping[str, Cost] = field(default_factory=dict)
 
     @property
     def unusable(self) -> list[str]:
         """Tasks on which the baseline diverged, which no comparison uses."""
         return [task for task in self.tasks if self.scores[self.baseline, task].diverged]
+
+    def tasks_at(self, scale: Scale) -> list[str]:
+        """The longer and wider tasks of a scale."""
+        return [task for task in self.scaled if split_scale(task)[1] == scale]
 
     @property
     def rivals(self) -> list[RuleResult]:
@@ -114,7 +126,7 @@ def evaluate(
       Stopped: when asked to stop; finished scores stay in the user's cache.
     """
     tiers = workers.tiers()
-    fits = {name: _fits_a_smaller_machine(program) for name, program in programs.items()}
+    fits = {name: fits_a_smaller_machine(program) for name, program in programs.items()}
 
     def path(name: str, task: str) -> str:
         return backend or (AS_DATA if tiers[task] == "proxy" and fits[name] else COMPILED)
@@ -135,21 +147,48 @@ def evaluate(
         }
         return train(jobs, workers, report, should_stop)
 
-    searches = {
-        (name, task): rate_search(program, LEARNING_RATES, MOVES)
-        for name, program in programs.items()
-        for task in tiers
-    }
     reported = range(seeds)
     choosing = range(RATES, RATES + rate_seeds) if rate_seeds else reported
-    scores = searched(searches, lambda grids: trained(grids, choosing))
-    if rate_seeds:
-        chosen = {pair: (score.learning_rate,) for pair, score in scores.items()}
-        scores = trained(chosen, reported)
+
+    def scored(grids: Mapping[Pair, Grid]) -> dict[Pair, TaskScore]:
+        searches = {
+            (name, task): rate_search(programs[name], grid, MOVES)
+            for (name, task), grid in grids.items()
+        }
+        found = searched(searches, lambda grids: trained(grids, choosing))
+        if not rate_seeds:
+            return found
+        return trained({pair: (score.learning_rate,) for pair, score in found.items()}, reported)
+
+    scaled = scaled_from(tiers)
+    plain = [task for task in tiers if task not in scaled]
+    scores = scored({(name, task): LEARNING_RATES for name in programs for task in plain})
+    near = {
+        (name, task): grid_on(scores[name, base]) or LEARNING_RATES
+        for name in programs
+        for task, base in scaled.items()
+    }
+    scores |= scored(near)
     tuned = frozenset(name for name, p in programs.items() if LEARNING_RATE in p.defaults)
-    results = compare_rules(scores, list(programs), list(tiers), baseline)
+    by_scale = {
+        scale: compare_rules(
+            scores, list(programs), [t for t in scaled if split_scale(t)[1] == scale], baseline
+        )
+        for scale in dict.fromkeys(split_scale(task)[1] for task in scaled)
+    }
+    waits = Trials(workers, Memory(), should_stop).result
     return Evaluation(
-        baseline, list(tiers), seeds, schedule, results, scores, tuned, rate_seeds=rate_seeds
+        baseline,
+        plain,
+        seeds,
+        schedule,
+        compare_rules(scores, list(programs), plain, baseline),
+        scores,
+        tuned,
+        rate_seeds=rate_seeds,
+        scaled=list(scaled),
+        by_scale=by_scale,
+        costs=costs_of(programs, list(scaled), workers, waits) if scaled else {},
     )
 
 
@@ -173,7 +212,7 @@ def trainable(
     return kept, tuple(f"{reason}; it is left out" for reason in left_out.values())
 
 
-def _fits_a_smaller_machine(program: Program) -> bool:
+def fits_a_smaller_machine(program: Program) -> bool:
     """Whether a program needs no full machine, which is slower than compiling."""
     try:
         return assemble(program).form != FULL

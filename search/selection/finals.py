@@ -30,14 +30,15 @@ from ..store.ledger import Ledger
 from ..store.outcome import Finalist, Opponent, Outcome, Overall, Round, Row, read_outcome
 from .final_comparison import compared
 from .finalists import finalists, is_on_front
+from .how_far import Scaled, compared_by_scale, costs_of, scaled_jobs
 from .opponents import tuned_opponents
 from .pruning import MOST_COST, prune, tasks_for
 from .tuning.tune import Tuned, tune
 
-# The minimal number of seeds that confirm a rule; it was selected on fewer.
-FRESH_SEEDS = 5
 # Finalists are compared on this many times as many seeds as champions.
 FINAL = 4
+# The minimal number of seeds that confirm a rule; it was selected on fewer.
+FRESH_SEEDS = 5
 
 Say = Callable[[str, str], None]
 
@@ -75,7 +76,7 @@ def decide(
     opponents = (
         tuned_opponents(known, config, ledger, trials, say) if evolved.parent is not None else ()
     )
-    comparison, overall = finals.comparison(program, opponents)
+    comparison, overall, scaled = finals.comparison(program, opponents)
     outcome = Outcome(
         ordinal,
         evolved.program,
@@ -88,6 +89,9 @@ def decide(
         str(nearest_known(program)) if evolved.parent is not None else "",
         overall,
         opponents,
+        scaled.rows,
+        scaled.overall,
+        scaled.costs,
     )
     ledger.set_fact("outcome", json.loads(json.dumps(asdict(outcome))))
     return outcome
@@ -246,7 +250,7 @@ class _Finals:
 
     def comparison(
         self, program: Program, opponents: Sequence[Opponent]
-    ) -> tuple[tuple[Row, ...], tuple[Overall, ...]]:
+    ) -> tuple[tuple[Row, ...], tuple[Overall, ...], Scaled]:
         """Compares the best rule, the baseline and the rivals on the target tasks.
 
         Args:
@@ -254,11 +258,11 @@ class _Finals:
           opponents: the others with tuned constants, in their order; none if they have none.
 
         Returns:
-          A row per task and rule, and the overall result per rule.
+          A row per task and rule, the overall result per rule, and how far that holds.
         """
         stage = self.funnel.target
         if not stage.tasks:
-            return (), ()
+            return (), (), Scaled()
         names = [program.name, self.baseline.name, *(rival.name for rival in self.rivals)]
         tuned = [parse(opponent.program) for opponent in opponents]
         rules = [program, self.baseline, *self.rivals, *tuned]
@@ -272,7 +276,37 @@ class _Finals:
         scores = self._run(jobs, "comparing", f"{program.name} with known rules on unseen tasks")
         width = len(stage.tasks)
         by_rule = [scores[i * width :][:width] for i in range(len(rules))]
-        return compared(names, by_rule[: len(names)], by_rule[len(names) :])
+        rows, overall = compared(names, by_rule[: len(names)], by_rule[len(names) :])
+        # Opponents with tuned constants, where there are any.
+        places = [0, *range(len(names) if tuned else 1, len(rules))]
+        held = self._scaled(
+            names, [rules[i] for i in places], [by_rule[i] for i in places], tuned=bool(tuned)
+        )
+        return rows, overall, held
+
+    def _scaled(
+        self,
+        names: Sequence[str],
+        rules: Sequence[Program],
+        scores: Sequence[Sequence[TaskScore]],
+        *,
+        tuned: bool,
+    ) -> Scaled:
+        """How far the comparison holds.
+
+        Args:
+          names: the best rule, the baseline, its rivals. rules: the same.
+          scores: of each on the target tasks. tuned: whether all but the first are tuned.
+        """
+        stage = self.funnel.scaled
+        if not stage.tasks:
+            return Scaled()
+        jobs = scaled_jobs(rules, scores, stage)
+        found = self._run(jobs, "comparing", f"{names[0]} on longer and wider tasks")
+        self.say("timing", "a step of each rule")
+        by_name = dict(zip(names, rules, strict=True))
+        costs = costs_of(by_name, stage.tasks, self.trials.workers, self.trials.result)
+        return compared_by_scale(names, found, stage.tasks, costs, tuned=tuned)
 
     def _run(self, jobs: list[Job], phase: str, detail: str) -> list[TaskScore]:
         def done(count: int) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from ...evaluators.scores.cost import Cost
 
 if TYPE_CHECKING:
     from .ledger import Ledger
@@ -146,6 +148,9 @@ class Outcome:
       overall: against the baseline and each rival over all target tasks, and over each tier of
         them where there are several.
       opponents: the baseline and the rivals with tuned constants; none if they were not tuned.
+      scaled: as `comparison`, on longer and wider tasks. scaled_overall: the
+        best rule against the others over the tasks of each scale, which is in `tier`.
+      costs: by rule, state and time of a step on the largest of these tasks; empty without them.
     """
 
     ordinal: int
@@ -159,6 +164,9 @@ class Outcome:
     kinship: str = ""
     overall: tuple[Overall, ...] = ()
     opponents: tuple[Opponent, ...] = ()
+    scaled: tuple[Row, ...] = ()
+    scaled_overall: tuple[Overall, ...] = ()
+    costs: Mapping[str, Cost] = field(default_factory=dict)
 
 
 def read_outcome(opened: Ledger) -> Outcome | None:

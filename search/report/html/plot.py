@@ -77,7 +77,9 @@ class Axis:
         yield path("base", f"M0 {self.y(0)}H{SIZE}")
 
     def labels(self, baseline: str) -> Iterator[str]:
-        """The labels beside the axis, positioned in percent of the plot."""
+        """The labels beside the axis, positioned in percent of the plot; `baseline`: what zero is,
+        in words.
+        """
 
         def beside(tick: float) -> str:
             return f'style="top:{100 * self.y(tick) / SIZE:g}%"'
@@ -86,7 +88,7 @@ class Axis:
             yield f'<span class="y" {beside(tick)}>{signed(tick)} %</span>'
         if self.over:
             yield '<span class="y" style="top:2.5%">over</span>'
-        yield f'<span class="zero" {beside(0.0)}>{text(baseline)}, default constants</span>'
+        yield f'<span class="zero" {beside(0.0)}>{text(baseline)}</span>'
 
 
 def axis(low: float, high: float, values: Iterable[float]) -> Axis:
