@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from .dsl.errors import UserError
 from .dsl.program import Program
 from .rules import Rule, rule
+from .search.config.stages import TUNE_SEEDS, TUNE_TRIALS
 from .tasks import Tasks, task_names, workers_for
 
 if TYPE_CHECKING:
@@ -50,9 +51,9 @@ def tune(
     source: str | os.PathLike[str] | Program | Rule,
     tasks: Tasks = "proxy",
     *,
-    trials: int = 108,
+    trials: int = TUNE_TRIALS,
     protocol: bool = False,
-    seeds: int = 6,
+    seeds: int = TUNE_SEEDS,
     seed: int = 0,
     schedule: str = "cosine",
     workers: int | str = 0,

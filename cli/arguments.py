@@ -9,9 +9,10 @@ from typing import Any
 
 from ..dsl.errors import UserError
 from ..dsl.files import replace_text
+from ..evaluators.schedules import SCHEDULES
 from ..rules import runs_folder
 from ..search.config.ranges import accepted_by
-from ..search.config.settings import Budget, Evolution, SearchConfig
+from ..search.config.settings import Budget, Evolution, SearchConfig, Stage
 from .output import print_text
 
 
@@ -71,28 +72,50 @@ def add_workers(parser: argparse.ArgumentParser, default: int | None = None) -> 
 
 def add_backend(parser: argparse.ArgumentParser) -> None:
     """Adds --backend: the name of a backend."""
-
-    def read(text: str) -> str:
-        if refusal := accepted_by(SearchConfig)["backend"].refusal(text):
-            raise UserError(f"--backend {refusal}")
-        return text
-
     words = (
         "how rules are trained, as in machine or fused (default: machine; in evaluate the faster)"
     )
-    parser.add_argument("--backend", type=read, metavar="NAME", help=words)
+    _add_name(parser, "backend", SearchConfig, words)
 
 
 def add_grammar(parser: argparse.ArgumentParser) -> None:
     """Adds --grammar: the name of a grammar."""
+    words = "the primitives that mutations draw: lion45, core or matrix (default: core)"
+    _add_name(parser, "grammar", Evolution, words)
+
+
+def _add_name(parser: argparse.ArgumentParser, name: str, table: type, words: str) -> None:
+    """Adds an option for a setting that is one of some names."""
 
     def read(text: str) -> str:
-        if refusal := accepted_by(Evolution)["grammar"].refusal(text):
-            raise UserError(f"--grammar {refusal}")
+        if refusal := accepted_by(table)[name].refusal(text):
+            raise UserError(f"--{name} {refusal}")
         return text
 
-    words = "the primitives that mutations draw: lion45, core or matrix (default: core)"
-    parser.add_argument("--grammar", type=read, metavar="NAME", help=words)
+    parser.add_argument(f"--{name}", type=read, metavar="NAME", help=words)
+
+
+def add_tasks(parser: argparse.ArgumentParser) -> None:
+    """Adds --tasks, the proxies by default."""
+    parser.add_argument(
+        "--tasks",
+        default="proxy",
+        metavar="TASKS",
+        help="proxy, validation, target, task names or FILE.py:NAME, separated by commas;"
+        " TASK@4steps and TASK@4width are longer and wider (default: proxy)",
+    )
+
+
+def add_schedule(parser: argparse.ArgumentParser, default: str) -> None:
+    """Adds --schedule."""
+    usual = Stage().schedule
+    others = "" if default == usual else f"; searches use {usual}"
+    parser.add_argument(
+        "--schedule",
+        default=default,
+        choices=SCHEDULES,
+        help=f"learning-rate schedule (default: {default}{others})",
+    )
 
 
 def add_budget(parser: argparse.ArgumentParser) -> None:

@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..dsl.errors import UserError
-from ..evaluators.schedules import SCHEDULES
 from ..search.config.settings import Funnel, Stage
 from .arguments import (
     add_backend,
     add_format,
     add_runs_dir,
+    add_schedule,
     add_setting,
+    add_tasks,
     add_workers,
     split_names,
 )
@@ -34,13 +35,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     parser.add_argument("rules", nargs="+", metavar="RULE", help="separated by spaces or commas")
-    parser.add_argument(
-        "--tasks",
-        default="proxy",
-        metavar="TASKS",
-        help="proxy, validation, target, task names or FILE.py:NAME, separated by commas"
-        " (default: proxy)",
-    )
+    add_tasks(parser)
     parser.add_argument(
         "--against",
         default="adamw",
@@ -66,12 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="choose learning rates by N other training runs, then train with the chosen ones"
         " alone: several times faster (default: 0, all rates with all seeds)",
     )
-    parser.add_argument(
-        "--schedule",
-        default="constant",
-        choices=SCHEDULES,
-        help="learning-rate schedule (default: constant; searches use cosine)",
-    )
+    add_schedule(parser, "constant")
     add_setting(
         parser,
         "--tune",

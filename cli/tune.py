@@ -9,9 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from ..dsl.program import LEARNING_RATE
 from ..evaluators.formatting import percent, plural
-from ..evaluators.schedules import SCHEDULES
 from ..search.config.settings import Funnel, SearchConfig, Stage
-from .arguments import add_format, add_runs_dir, add_setting, add_workers
+from ..search.config.stages import TUNE_SEEDS, TUNE_TRIALS
+from .arguments import (
+    add_format,
+    add_runs_dir,
+    add_schedule,
+    add_setting,
+    add_tasks,
+    add_workers,
+)
 from .entry import STOPPED
 from .output import print_json, print_table, print_text
 from .progress import line_display
@@ -21,28 +28,19 @@ if TYPE_CHECKING:
     from ..dsl.program import Program
     from ..tuning import TunedRule
 
-_TRIALS = 108
-_SEEDS = 6
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's arguments."""
     parser.add_argument("rule", metavar="RULE")
-    parser.add_argument(
-        "--tasks",
-        default="proxy",
-        metavar="TASKS",
-        help="proxy, validation, target, task names or FILE.py:NAME, separated by commas"
-        " (default: proxy)",
-    )
+    add_tasks(parser)
     add_setting(
         parser,
         "--trials",
         Funnel,
         "opponent_trials",
-        default=_TRIALS,
+        default=TUNE_TRIALS,
         metavar="N",
-        help=f"the most sets of constants to try (default: {_TRIALS})",
+        help=f"the most sets of constants to try (default: {TUNE_TRIALS})",
     )
     parser.add_argument(
         "--protocol",
@@ -54,17 +52,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seeds",
         Stage,
         "seeds",
-        default=_SEEDS,
+        default=TUNE_SEEDS,
         metavar="N",
-        help=f"unseen seeds per task on which the result is reported (default: {_SEEDS})",
+        help=f"unseen seeds per task on which the result is reported (default: {TUNE_SEEDS})",
     )
     add_setting(parser, "--seed", SearchConfig, "seed", default=0, metavar="N", help="of tuning")
-    parser.add_argument(
-        "--schedule",
-        default="cosine",
-        choices=SCHEDULES,
-        help="learning-rate schedule (default: cosine)",
-    )
+    add_schedule(parser, "cosine")
     add_workers(parser, default=0)
     add_format(parser, "text", "json")
     add_runs_dir(parser)

@@ -18,6 +18,9 @@ GRID = 5
 MOVES = 6
 # The number of learning rates on a longer or wider task, around the one of the task itself.
 NEAR = 3
+# Sets of constants that `tune` tries, and unseen seeds per task on which it compares the best with
+# the initial one, where the caller gives no numbers.
+TUNE_TRIALS, TUNE_SEEDS = 108, 6
 # AdamW's learning rate on tasks where it was never tuned.
 USUAL_RATE = 1e-2
 

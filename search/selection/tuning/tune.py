@@ -18,20 +18,16 @@ from ....dsl.program import Program
 from ....evaluators.fidelity import Fidelity
 from ....evaluators.protocol import PREFIX, SETTINGS, USUAL, Protocol
 from ....evaluators.scores.statistics import Estimate, estimate
-from ...config.stages import MOVES, first_grid
+from ...config.stages import MOVES, TUNE_SEEDS, TUNE_TRIALS, first_grid
 from ...execution.jobs import Trials
 from .coordinates import DIGITS, PROTOCOL, Coordinate, coordinates_of, rounded
 from .points import PROBLEMS, Point, Points, Tasks
 from .strategy import Strategy
 
 POPULATION = 9
-# Sets of constants that are tried where no number is given.
-TRIALS = 108
 # A cycle is a generation on each problem. The search ends when the median loss has fallen by at
 # most `_LITTLE` (a log-ratio) in each of `SETTLED` cycles.
 SETTLED, _LITTLE = 3, 0.005
-# Seeds of the final comparison between tuned and initial constants.
-SEEDS = 6
 # Standard deviation of the first generation, in units of `Coordinate`: a factor of two.
 _SPREAD = 0.7
 # Log-ratios of validation losses below this count as no difference.
@@ -85,11 +81,11 @@ def tune(
     tasks: Tasks,
     trials: Trials,
     *,
-    budget: int = TRIALS,
+    budget: int = TUNE_TRIALS,
     protocol: bool = False,
     judged_on: Tasks | None = None,
     seed: int = 0,
-    seeds: int = SEEDS,
+    seeds: int = TUNE_SEEDS,
     learning_rates: Sequence[float] = (),
     schedule: str = "cosine",
     most_gain: float = math.inf,
