@@ -90,7 +90,22 @@ def configuration(
         own = [whole_task(name) if is_own(name) else name for name in task_names(tasks)]
         screen = dict.fromkeys([*found.funnel.screen.tasks, *own])
         options["funnel"] = {"screen": {"tasks": list(screen)}}
-    return config_from_dict(options, found, where="command line")
+    settled = config_from_dict(options, found, where="command line")
+    of_training = {
+        "start": start,
+        "baseline": baseline,
+        "against": against,
+        "task": tasks,
+        "grammar": grammar,
+    }
+    if not settled.is_trained and (
+        unused := [name for name, value in of_training.items() if value]
+    ):
+        raise UserError(
+            f"'{unused[0]}' is for searches that train; distillation uses traces, a seed and a"
+            " budget alone"
+        )
+    return settled
 
 
 def discover(

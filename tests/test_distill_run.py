@@ -142,3 +142,27 @@ def test_what_cannot_be_distilled_is_refused(
         assert main(["search", *arguments, *folder]) == 2
         assert words in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [
+        (["--start", "lion"], "start"),
+        (["--against", "lion"], "against"),
+        (["--baseline", "lion"], "baseline"),
+        (["--grammar", "matrix"], "grammar"),
+        (["--task", "mine.py:task"], "task"),
+    ],
+)
+def test_what_is_for_training_is_refused(
+    option: list[str],
+    name: str,
+    traces: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = ["--runs-dir", str(tmp_path / "runs")]
+    arguments = ["search", "--preset", "distill", "--traces", str(traces), *folder]
+    assert main([*arguments, *option]) == 2
+    assert f"'{name}' is for searches that train" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
