@@ -36,6 +36,7 @@ from evoptax.dsl.errors import UserError
 from evoptax.dsl.inference import kinds_of
 from evoptax.dsl.inputs import Source, refusal
 from evoptax.dsl.kinds import shape_of
+from evoptax.dsl.machine.bytecode import fits_a_smaller_machine
 from evoptax.dsl.syntax import parse
 from evoptax.evaluators.backends.base import AS_DATA, COMPILED
 from evoptax.evaluators.cache import enable_compilation_cache
@@ -45,7 +46,6 @@ from evoptax.evaluators.tasks import get_task, list_tasks, tier_of
 from evoptax.evaluators.tasks.baselines import baselines
 from evoptax.known_algorithms.catalogue import KNOWN
 from evoptax.search.config.presets import PRESETS
-from evoptax.search.selection.evaluation import fits_a_smaller_machine
 from performance import environment
 
 FOLDER = Path("runs") / "league"

@@ -316,3 +316,24 @@ def test_what_tuning_and_pruning_train_is_in_the_ledger(
     with Asked([small_task, "cancer_logistic"]) as again:
         assert run_search(run, config, again) == outcome
     assert not [seed for seed in again.seeds if seed >= ROUNDS_END]
+
+
+def test_a_rule_for_which_the_machine_is_slow_is_tuned_by_compiling_it() -> None:
+    """Full machine's matrix products; and more constants than any machine has room for."""
+    crowded = " + ".join(f"{1 + k / 64} * tanh({k / 32} + g)" for k in range(1, 30))
+    for program in (
+        KNOWN["muon_moonlight"].program,
+        parse(f"def crowded(w, g, *, lr=1e-2, b=0.5):\n    return lr * b * ({crowded})\n"),
+    ):
+        jobs: list[str] = []
+
+        class Watched(InProcess):
+            def submit(self, request: Any, what: str, **how: Any) -> Any:
+                if request["do"] == "score":
+                    jobs.append(request["job"]["path"])  # noqa: B023
+                return super().submit(request, what, **how)
+
+        with Watched(["quadratic"]) as workers:
+            trials = Trials(workers, Memory(), lambda: False)
+            found = tune(program, {"quadratic": 10}, trials, budget=9, seeds=2, tidy=False)
+        assert found.trials == 9 and set(jobs) == {"fused"}

@@ -162,6 +162,17 @@ def check_fits(program: Program) -> None:
         assemble(program)
 
 
+def fits_a_smaller_machine(program: Program, *, bound_hyperparameters: bool = True) -> bool:
+    """Whether a smaller machine than the full one runs a program; that one is slower than compiling
+    the program is. `bound_hyperparameters`: see `assemble`.
+    """
+    try:
+        form = assemble(program, bound_hyperparameters=bound_hyperparameters).form
+        return form != ops.FULL
+    except TooLarge:
+        return False
+
+
 def _check_inputs(program: Program) -> None:
     if refused := refusal(program, Source.TRAINING):
         raise TooLarge(f"the rule {refused}")

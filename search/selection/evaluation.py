@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 from ...dsl.errors import UserError
 from ...dsl.inputs import Source, refusal
-from ...dsl.machine.bytecode import TooLarge, assemble
-from ...dsl.machine.operations import FULL
+from ...dsl.machine.bytecode import fits_a_smaller_machine
 from ...dsl.program import LEARNING_RATE, Program
 from ...evaluators.backends.base import AS_DATA, COMPILED
 from ...evaluators.fidelity import LEARNING_RATES, Fidelity
@@ -210,11 +209,3 @@ def trainable(
             raise UserError(reason)
     kept = {name: program for name, program in programs.items() if name not in left_out}
     return kept, tuple(f"{reason}; it is left out" for reason in left_out.values())
-
-
-def fits_a_smaller_machine(program: Program) -> bool:
-    """Whether a program needs no full machine, which is slower than compiling."""
-    try:
-        return assemble(program).form != FULL
-    except TooLarge:
-        return False

@@ -1,6 +1,6 @@
 """Points: values for the constants of one program, trained side by side.
 
-Points are replicates in the machine and need no compilation. As for every rule, the loss of a point
+Points are replicates of one program and need no compilation. As for every rule, the loss of a point
 on a task is that at its best learning rate; only the best rate so far and its neighbours are tried.
 """
 
@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ....dsl.machine.bytecode import fits_a_smaller_machine
 from ....dsl.machine.constants import Tunable
 from ....dsl.program import Program
-from ....evaluators.backends.base import AS_DATA
+from ....evaluators.backends.base import AS_DATA, COMPILED
 from ....evaluators.fidelity import Fidelity
 from ....evaluators.protocol import USUAL, Protocol
 from ....evaluators.scores.scoring import TaskScore, bounded, log_losses
@@ -78,6 +79,10 @@ class Points:
         self._names = (*rule.names, *settings)
         self._tried, self._most_gain = tried, most_gain
         self._rates = tried.learning_rates
+        # The full machine takes longer for each run than compiling the rule takes once.
+        # Named constants take more room in it than literals.
+        fits = fits_a_smaller_machine(rule.program, bound_hyperparameters=False)
+        self._path = AS_DATA if fits else COMPILED
         self._width = min(_RATES, len(self._rates))
         # The index of the best learning rate so far, by task; see `_rate`.
         self._best: dict[str, int] = {}
@@ -154,7 +159,7 @@ class Points:
             part += part[-1:] * (size - len(part))  # padding: another size would recompile
             on = replace(tried, learning_rates=tuple(rate for rate, _ in part))
             values = {name: tuple(point[name] for _, point in part) for name in self._names}
-            found.append(Job(self._rule.program, task, on, AS_DATA, hyperparameters=values))
+            found.append(Job(self._rule.program, task, on, self._path, hyperparameters=values))
         return found
 
     def differences(
@@ -200,7 +205,7 @@ class Points:
         """A program's scores by task, with its learning rate tuned as for every rule."""
         tried = replace(self._tried, seeds=seeds).under(protocol)
         jobs = [
-            Job(program, task, replace(tried, steps=steps), AS_DATA, shared)
+            Job(program, task, replace(tried, steps=steps), self._path, shared)
             for task, steps in tasks.items()
         ]
         self.runs += len(seeds) * len(jobs)

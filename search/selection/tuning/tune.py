@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ....dsl.machine.bytecode import TooLarge, assemble
 from ....dsl.machine.constants import tunable
 from ....dsl.program import Program
 from ....evaluators.fidelity import Fidelity
@@ -120,10 +119,6 @@ def tune(
       Stopped: when asked to stop; finished results are stored.
     """
     rule = tunable(program)
-    try:
-        assemble(rule.program, bound_hyperparameters=False)
-    except TooLarge:  # named constants take more room in the machine than literals
-        return Tuned(program, (), Estimate(math.nan), 0)
     coordinates = (*coordinates_of(rule), *(PROTOCOL if protocol else ()))
     if not coordinates or not budget:
         return Tuned(program, (), Estimate(math.nan), 0)
