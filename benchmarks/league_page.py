@@ -145,11 +145,19 @@ def _spearman(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def prediction(found: Mapping[str, Any]) -> dict[str, dict[str, list[float | None]]]:
     """By proxy, and for the set of those tuned on: its rank correlation with the other tiers.
 
-    The set's score is the fitness of a search: the mean of log-ratios, whose gains are bounded.
+    A score is a mean over tasks of log-ratios to the median rule, not to the baseline, whose bad
+    luck on a task would else be a gain of all others. As in the fitness of a search, gains on one
+    proxy are bounded.
     """
     tiers = found["tiers"]
-    rules = list(found["rules"].values())
-    held_out = {t: [_mean(r, tiers[t], math.inf) for r in rules] for t in HELD_OUT if t in tiers}
+    losses = {
+        task: _relative_to_median(
+            [rule["tasks"][task]["ratio"][0] for rule in found["rules"].values()]
+        )
+        for tasks in tiers.values()
+        for task in tasks
+    }
+    held_out = {t: _mean(losses, tiers[t], math.inf) for t in HELD_OUT if t in tiers}
     proxies = {task: [task] for task in tiers.get("proxy", ())}
     chosen = [task for task in found["proxies"] if task in proxies]
     if len(chosen) > 1:
@@ -158,20 +166,25 @@ def prediction(found: Mapping[str, Any]) -> dict[str, dict[str, list[float | Non
         proxies["all together"] = list(tiers["proxy"])
     return {
         name: {
-            tier: _estimate(
-                rank_correlation([_mean(r, tasks, Funnel.most_gain) for r in rules], values)
-            )
+            tier: _estimate(rank_correlation(_mean(losses, tasks, Funnel.most_gain), values))
             for tier, values in held_out.items()
         }
         for name, tasks in proxies.items()
     }
 
 
-def _mean(rule: Mapping[str, Any], tasks: Sequence[str], most_gain: float) -> float:
-    """A rule's mean log-ratio to the baseline over tasks; inf if it diverged on one."""
-    ratios = [rule["tasks"][task]["ratio"][0] for task in tasks]
-    values = [math.inf if ratio is None else float(ratio) for ratio in ratios]
-    return float(np.mean(bounded(np.array(values), most_gain)))
+def _relative_to_median(ratios: Sequence[float | None]) -> np.ndarray:
+    """Log-ratios of all rules on a task relative to the median one; inf for those that diverged."""
+    values = np.array([math.inf if ratio is None else ratio for ratio in ratios])
+    return values - np.median(values[np.isfinite(values)])
+
+
+def _mean(losses: Mapping[str, np.ndarray], tasks: Sequence[str], most_gain: float) -> list[float]:
+    """By rule, the mean over tasks of losses relative to the median rule's, gains bounded."""
+    means: list[float] = np.mean(
+        [bounded(losses[task], most_gain) for task in tasks], axis=0
+    ).tolist()
+    return means
 
 
 def keep_prediction() -> str:
