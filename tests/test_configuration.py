@@ -19,7 +19,7 @@ from evoptax.search.config.files import (
     config_to_toml,
     load_config,
 )
-from evoptax.search.config.presets import ABLATIONS, PRESETS, preset
+from evoptax.search.config.presets import ABLATIONS, DESIGNS, PRESETS, preset
 from evoptax.search.config.ranges import NumberOrName, Range, Rising, Weights, accepted_by, shown
 from evoptax.search.config.settings import STAGES, SearchConfig
 from evoptax.search.store.ledger import create
@@ -210,9 +210,9 @@ def test_traces_are_read_by_the_strategy_that_reads_traces() -> None:
             config_from_dict(given, preset(name))
 
 
-@pytest.mark.parametrize("name", [*PRESETS, *ABLATIONS])
+@pytest.mark.parametrize("name", [*PRESETS, *ABLATIONS, *DESIGNS])
 def test_presets_are_accepted_and_written_as_they_are(name: str, tmp_path: Path) -> None:
-    config = {**PRESETS, **ABLATIONS}[name]
+    config = {**PRESETS, **ABLATIONS, **DESIGNS}[name]
     assert config_from_dict(config_to_dict(config)) == config
     (path := tmp_path / "config.toml").write_text(config_to_toml(config))
     assert load_config(path, SearchConfig()) == config

@@ -77,6 +77,22 @@ PRESETS: Mapping[str, SearchConfig] = {
 }
 
 
+# Structures with matrix operations, evolved on tasks on which more than constants can be won:
+# networks, trained longer than the usual proxies, because on short runs ever faster averages win.
+_STRUCTURES = SearchConfig(
+    budget=Budget(seconds=6000.0),
+    evolution=Evolution(
+        strategy="structure", grammar="matrix", population=80, tournament=4, batch=8, round=200
+    ),
+    funnel=Funnel(
+        screen=Stage(("digits_mlp@2steps", "poisson_pinn@2steps")),
+        proxy=Stage(("teacher_student@2steps", "photo_autoencoder@2steps", "digits_vit")),
+        validation=Stage(("diabetes_quantiles@2steps", "digits_conv@2steps", "text_gru"), seeds=2),
+        finalists=8,
+        confirmed=2,
+    ),
+)
+
 # Distillation, without training. The file of traces is still to be given.
 DISTILL = "distill"
 _DISTILL = SearchConfig(budget=Budget(seconds=600.0), evolution=Evolution(strategy=DISTILLATION))
@@ -113,9 +129,36 @@ ABLATIONS: Mapping[str, SearchConfig] = {
 }
 
 
+def _design(**changes: object) -> SearchConfig:
+    """The search for structures, or another strategy on the same tasks, as in `_without`."""
+    funnel = _STRUCTURES.funnel
+    proxies = (*funnel.screen.tasks, *funnel.proxy.tasks)
+    return replace(
+        _STRUCTURES,
+        evolution=replace(_STRUCTURES.evolution, **changes),  # type: ignore[arg-type]
+        funnel=replace(
+            funnel,
+            validation=Stage(proxies, seeds=4),
+            target=Stage(),
+            champions=1,
+            confirmed=1,
+            opponent_trials=0,
+        ),
+    )
+
+
+# Searches that are given the same time: what structures are worth beside constants.
+DESIGNS: Mapping[str, SearchConfig] = {
+    "tuning": _design(strategy="tune"),
+    "evolution-core": _design(strategy="evolution", grammar="core"),
+    "structure-core": _design(grammar="core"),
+    "structure-matrix": _design(),
+}
+
+
 def preset(name: str) -> SearchConfig:
     """A preset or an ablation by name. Raises UserError naming those that exist."""
-    known = {**PRESETS, DISTILL: _DISTILL, **ABLATIONS}
+    known = {**PRESETS, DISTILL: _DISTILL, **ABLATIONS, **DESIGNS}
     if name not in known:
         raise UserError(
             f"unknown preset '{name}'{did_you_mean(name, known)}; accepted: {', '.join(known)}"
