@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="settings, over those of --preset",
     )
     parser.add_argument(
-        "--preset", metavar="NAME", help="quick, standard, lion, distill, or an ablation"
+        "--preset", metavar="NAME", help="quick, standard, lion, structure, distill, or an ablation"
     )
     parser.add_argument("--name", metavar="RUN", help="name of the run (default: date and time)")
     add_setting(
