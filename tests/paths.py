@@ -6,7 +6,7 @@ the model is to be evaluated. `Machine` compiles once for all programs and count
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,6 +91,29 @@ def run_reference(
 
 def run_fused(program: Program, problem: Problem, dtype: Any) -> np.ndarray:
     """Compiles the program into a scan over the steps. Float64 needs `jax.enable_x64`."""
+    return run_all_fused([program], problem, dtype)[0]
+
+
+def run_all_fused(
+    programs: Sequence[Program],
+    problem: Problem,
+    dtype: Any,
+    compiler_options: Mapping[str, Any] | None = None,
+) -> list[np.ndarray]:
+    """The same for several programs, in one compilation."""
+    arrays = Leaves(jnp.asarray(x, dtype) for x in problem.w)
+    gradients = Leaves(jnp.asarray(np.stack(g), dtype) for g in zip(*problem.g, strict=True))
+    losses = jnp.asarray(problem.loss, dtype)
+    scans = [_scan(program, problem, dtype) for program in programs]
+    run = jax.jit(lambda *args: [s(*args) for s in scans], compiler_options=compiler_options)
+    results = []
+    for ws, evals in run(arrays, gradients, losses):
+        found = [np.concatenate([_rows(leaf) for leaf in leaves], axis=1) for leaves in (ws, evals)]
+        results.append(np.stack(found, axis=1).astype(np.float64))
+    return results
+
+
+def _scan(program: Program, problem: Problem, dtype: Any) -> Callable[[Leaves, Leaves, Any], Any]:
     rule = bind_jax(program, dtype)
 
     def over_steps(w: Leaves, gradients: Leaves, losses: Any) -> Any:
@@ -103,11 +126,7 @@ def run_fused(program: Program, problem: Problem, dtype: Any) -> np.ndarray:
         times = jnp.arange(1, len(problem.g) + 1)
         return lax.scan(step, (w, rule.init(w)), (times, gradients, losses))[1]
 
-    arrays = Leaves(jnp.asarray(x, dtype) for x in problem.w)
-    gradients = Leaves(jnp.asarray(np.stack(g), dtype) for g in zip(*problem.g, strict=True))
-    ws, evals = jax.jit(over_steps)(arrays, gradients, jnp.asarray(problem.loss, dtype))
-    found = [np.concatenate([_rows(leaf) for leaf in leaves], axis=1) for leaves in (ws, evals)]
-    return np.stack(found, axis=1).astype(np.float64)
+    return over_steps
 
 
 def _rows(leaf: Any) -> np.ndarray:

@@ -15,7 +15,7 @@ from evoptax.dsl.machine.bytecode import TooLarge
 from evoptax.dsl.primitives import PRIMITIVES
 from evoptax.dsl.program import Call, Expr, Hyperparameter, Name, Program, State, Statement
 from evoptax.dsl.syntax import check, format_program, parse
-from paths import Machine, Problem, fixed_problem, run_fused, run_reference
+from paths import Machine, Problem, fixed_problem, run_all_fused, run_reference
 
 # A value of each kind that is positive and of ordinary size.
 OF_KIND = {
@@ -41,6 +41,8 @@ SHAPES = ((4, 3), (3, 5), (3,), (), (2, 2, 3, 2), (4, 3))
 MANY = ((4, 3), (3,), (), (3, 4), (2, 2, 3, 2), (5,), (3, 3), (4,), (4, 3), (6,), (2, 2, 4, 2))
 MANY = (*MANY, (8,), (4, 4), (7,), ())
 STEPS = 2
+# Each function here runs once: compiling takes longer than that.
+FAST_TO_COMPILE = {"xla_backend_optimization_level": 0}
 
 
 def _programs() -> Iterator[tuple[str, Program]]:
@@ -120,13 +122,17 @@ def test_machine_agrees_with_numpy_for_every_combination(problem: Problem) -> No
 
 
 def test_fused_path_agrees_with_numpy() -> None:
-    """Without compiling, which others test: each compilation would take a while."""
+    """All of one primitive in one compilation: each for itself would take a while."""
     problem = fixed_problem(SHAPES, STEPS, seed=3)
-    with jax.enable_x64(True), jax.disable_jit():
-        for name, program in CASES.items():
-            row = PRIMITIVES[name.partition("(")[0]]
-            if not (row.reduces or row.expansion):
-                continue
-            expected = run_reference(program, problem)
-            found = run_fused(program, problem, np.float64)
-            np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12, err_msg=name)
+    names: dict[str, list[str]] = {}
+    for name in CASES:
+        row = PRIMITIVES[name.partition("(")[0]]
+        if row.reduces or row.expansion:
+            names.setdefault(row.name, []).append(name)
+    with jax.enable_x64(True):
+        for cases in names.values():
+            programs = [CASES[name] for name in cases]
+            runs = run_all_fused(programs, problem, np.float64, FAST_TO_COMPILE)
+            for name, program, found in zip(cases, programs, runs, strict=True):
+                expected = run_reference(program, problem)
+                np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12, err_msg=name)

@@ -68,11 +68,13 @@ class _Choice(NamedTuple):
 
 
 class _Entry(NamedTuple):
-    """A node, its bit, and whether it stood in the terms that were given."""
+    """A node, its bit, its own flops and digits, and whether it stood in no term that was given."""
 
     node: Node
     bit: int
-    is_new: bool
+    flops: int
+    digits: int
+    is_new: int
 
 
 @dataclass(frozen=True)
@@ -161,58 +163,65 @@ class _Table:
         given = {
             (term.head, *(graph.class_of[arg] for arg in term.args)) for term in graph.class_of
         }
-        self._classes: dict[int, list[_Entry]] = {}
-        self._parents: dict[int, list[int]] = {}
-        place = 0
+        self._entries: dict[int, list[_Entry]] = {}
+        # Who uses a class: the number of another, and the place of a node in it.
+        self._users: dict[int, list[tuple[int, int]]] = {}
+        count = 0
         for number, nodes in graph.classes.items():
-            entries = self._classes[number] = []
-            for node in nodes:
-                entries.append(_Entry(node, 1 << place, (node.head, *node.args) not in given))
-                place += 1
+            entries = self._entries[number] = []
+            for place, node in enumerate(nodes):
+                is_new = int((node.head, *node.args) not in given)
+                flops = 0 if node.head in (CONSTANT, SYMBOL) else PRIMITIVES[node.head].cost
+                length = digits(node.value) if node.head == CONSTANT else 0
+                entries.append(_Entry(node, 1 << count, flops, length, is_new))
+                count += 1
                 for arg in dict.fromkeys(node.args):
-                    self._parents.setdefault(arg, []).append(number)
+                    self._users.setdefault(arg, []).append((number, place))
 
     def cheapest(self, root: int, free: int) -> _Selection:
         """The cheapest choice of every class below a root, some nodes being free."""
         best: dict[int, _Choice] = {}
-        # Leaves first, then whoever uses what has become cheaper.
-        queue = [
-            number
-            for number, entries in self._classes.items()
-            if any(not entry.node.args for entry in entries)
-        ]
+        # Leaves first, then whoever uses what has become cheaper. A node is looked at again only
+        # when one of its arguments has changed: it cannot have become cheaper before.
+        pending: dict[int, set[int]] = {}
+        for number, entries in self._entries.items():
+            leaves = {place for place, entry in enumerate(entries) if not entry.node.args}
+            if leaves:
+                pending[number] = leaves
+        queue = list(pending)
         while queue:
             following: dict[int, None] = {}
             for number in queue:
-                known = best.get(number)
-                found = known
-                for entry in self._classes[number]:
-                    choice = _choice(entry, best, free)
+                known = found = best.get(number)
+                entries = self._entries[number]
+                for place in sorted(pending.pop(number, ())):
+                    choice = _choice(entries[place], best, free)
                     if choice is not None and (found is None or choice.cost < found.cost):
                         found = choice
                 if found is not known and found is not None:
                     best[number] = found
-                    following.update(dict.fromkeys(self._parents.get(number, ())))
+                    for user, place in self._users.get(number, ()):
+                        following[user] = None
+                        pending.setdefault(user, set()).add(place)
             queue = list(following)
         return _Selection(root, best)
 
 
 def _choice(entry: _Entry, best: Mapping[int, _Choice], free: int) -> _Choice | None:
     """The choice of a node over the cheapest of its arguments; None if one has none yet."""
-    node, bit, is_new = entry
-    if node.head == CONSTANT:
-        return _Choice((0, 0, 0, digits(node.value), 0), 0, node)
-    if node.head == SYMBOL:
-        return _Choice((0, 0, 0, 0, 0), 0, node)
-    nodes, written, flops, length, new = bit, 1, PRIMITIVES[node.head].cost, 0, int(is_new)
+    node, nodes, flops, length, new = entry
+    if node.head in (CONSTANT, SYMBOL):
+        return _Choice((0, 0, 0, length, 0), 0, node)
+    written = 1
     for arg in node.args:
         part = best.get(arg)
         if part is None:
             return None
         nodes |= part.nodes
-        written += part.cost[1]
-        flops += part.cost[2]
-        length += part.cost[3]
-        new += part.cost[4]
+        _, more_written, more_flops, more_length, more_new = part.cost
+        written += more_written
+        flops += more_flops
+        length += more_length
+        new += more_new
     calls = (nodes & ~free).bit_count()
     return _Choice((calls, written, flops, length, new), nodes, node)

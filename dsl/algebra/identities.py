@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from ..expressions import parse_expression
 from ..program import Call, Expr, Name, subexpressions
@@ -13,9 +14,9 @@ from .laws import EXACT, FACTS, IDENTITIES
 CONSTANTS = frozenset("CD")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Identity:
-    """One identity, in one direction.
+    """One identity, in one direction. Each is equal to itself only, which is hashed at once.
 
     Attributes:
       name: its text, as a person reads it.
@@ -34,7 +35,7 @@ class Identity:
     safe: bool
     exact: bool = False
 
-    @property
+    @cached_property
     def shrinks(self) -> bool:
         """Whether it leads to something shorter, or only exchanges two arguments."""
         left, right = _length(self.left), _length(self.right)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -110,36 +112,31 @@ def saturate(
     parts = postorder(terms)
     if len(parts) > _EXPLODED * most_nodes:
         return _unsaturated(parts)
-    # Half a second to import, which only who simplifies pays.
-    from egglog import bindings
-
     used = identities() if used is None else tuple(used)
-    graph = bindings.EGraph()
-    graph.run_program(*_language())
-    graph.run_program(*(command for i in used for command in _compiled(i)))
-    for text in _definitions(parts):
-        graph.run_program(*graph.parse_program(text))
-    steps = [graph.parse_program(f"(run-schedule (saturate facts) (run {r}))") for r in _RULESETS]
     fired: set[str] = set()
-    nodes = _serialized(graph)
     grown, idle = False, 0
-    for step in steps * rounds:
-        if should_stop():
-            raise Stopped
-        (output,) = graph.run_program(*step)
-        assert isinstance(output, bindings.RunScheduleOutput)
-        matches = output.report.num_matches_per_rule
-        fired |= {rule for rule, count in matches.items() if count}
-        idle = 0 if output.report.updated else idle + 1
-        found = _serialized(graph)
-        grown = len(found) > most_nodes
-        # Otherwise what was known before has to do.
-        if len(found) <= _EXPLODED * most_nodes:
-            nodes = found
-        if grown or idle == len(steps):
-            break
+    with _prepared(used) as graph:
+        for text in _definitions(parts):
+            graph.run_program(*graph.parse_program(text))
+        nodes = found = _serialized(graph)
+        for step in [_step(ruleset) for ruleset in _RULESETS] * rounds:
+            if should_stop():
+                raise Stopped
+            (output,) = graph.run_program(*step)
+            matches = output.report.num_matches_per_rule
+            fired |= {rule for rule, count in matches.items() if count}
+            idle = 0 if output.report.updated else idle + 1
+            if output.report.updated:
+                found = _serialized(graph)
+            size = _count(found)
+            grown = size > most_nodes
+            # Otherwise what was known before has to do.
+            if size <= _EXPLODED * most_nodes:
+                nodes = found
+            if grown or idle == len(_RULESETS):
+                break
     names = {rule_name(i): i.name for i in used}
-    classes, roots = _read(nodes)
+    classes, roots = _read(json.loads(nodes)["nodes"])
     class_of = {term: roots[place] for place, term in enumerate(parts)}
     return EGraph(classes, class_of, frozenset(names[r] for r in fired if r in names), grown)
 
@@ -155,21 +152,65 @@ def _unsaturated(parts: Sequence[Term]) -> EGraph:
     return EGraph(classes, class_of, frozenset(), grown=True)
 
 
-def _serialized(graph: Any) -> Mapping[str, Any]:
+def _serialized(graph: Any) -> str:
+    """The e-graph in JSON, which only the last is read of."""
     data = graph.serialize(
         [], max_functions=None, max_calls_per_function=None, include_temporary_functions=False
     )
-    nodes: Mapping[str, Any] = json.loads(data.to_json())["nodes"]
-    return nodes
+    text: str = data.to_json()
+    return text
+
+
+def _count(serialized: str) -> int:
+    """The number of nodes. Quotes within a name are escaped, so that no name counts."""
+    return serialized.count('"eclass":')
+
+
+# Of each thread, because an e-graph belongs to one: e-graphs with the language and some identities.
+_EMPTY = threading.local()
+_MOST_PREPARED = 8
+
+
+@contextmanager
+def _prepared(used: tuple[Identity, ...]) -> Iterator[Any]:
+    """An e-graph with the language and the identities, and without terms.
+
+    To hand 274 identities to egglog takes 25 ms, more than to apply them to most programs. So they
+    are kept, and what is added is taken back; after an exception nothing is kept.
+    """
+    kept: dict[tuple[Identity, ...], Any] = _EMPTY.__dict__
+    graph = kept.pop(used, None)
+    if graph is None:
+        # Half a second to import, which only who simplifies pays.
+        from egglog import bindings
+
+        graph = bindings.EGraph()
+        graph.run_program(*_language())
+        graph.run_program(*(command for i in used for command in _compiled(i)))
+    graph.run_program(*_parsed("(push)"))
+    yield graph
+    graph.run_program(*_parsed("(pop)"))
+    kept[used] = graph
+    while len(kept) > _MOST_PREPARED:
+        del kept[next(iter(kept))]
 
 
 # --- into egglog's language ------------------------------------------------------------------
 
 
 @cache
-def _language() -> Any:
+def _parsed(text: str) -> Any:
     from egglog import bindings
 
+    return bindings.EGraph().parse_program(text)
+
+
+def _step(ruleset: str) -> Any:
+    return _parsed(f"(run-schedule (saturate facts) (run {ruleset}))")
+
+
+@cache
+def _language() -> Any:
     primitives = " ".join(f"({_call(row.name)}{' E' * row.arity})" for row in PRIMITIVES.values())
     lines = [
         f"(datatype E (Num f64) (Sym String) {primitives})",
@@ -187,20 +228,18 @@ def _language() -> Any:
     for fact, pattern, conditions in facts():
         needed = " ".join([f"(= e {_pattern(pattern)})", *map(_condition, conditions)])
         lines.append(f"(rule ({needed}) (({fact} e)) :ruleset facts)")
-    return bindings.EGraph().parse_program("\n".join(lines))
+    return _parsed("\n".join(lines))
 
 
 @cache
 def _compiled(identity: Identity) -> Any:
-    from egglog import bindings
-
     when = f" :when ({' '.join(map(_condition, identity.conditions))})"
     ruleset = "order" if identity.family == ORDER else "rest"
     text = (
         f"(rewrite {_pattern(identity.left)} {_computed(identity.right)}"
         f'{when if identity.conditions else ""} :ruleset {ruleset} :name "{rule_name(identity)}")'
     )
-    return bindings.EGraph().parse_program(text)
+    return _parsed(text)
 
 
 @cache
