@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import dataclass
 
 from ..dsl.algebra.saturation import EGraph, saturate
-from ..dsl.algebra.simplifier import simplify
 from ..dsl.algebra.terms import CONSTANT, SYMBOL, Term, call_digest, digest, postorder
 from ..dsl.algebra.values import Values, values_of
 from ..dsl.expressions import format_number
 from ..dsl.primitives import PRIMITIVES
-from ..dsl.program import LEARNING_RATE, Constant, Program, Statement, substitute
+from ..dsl.program import LEARNING_RATE, Program
 from .catalogue import KNOWN
+from .simplest import simplest_without, zeroed
 
 
 @dataclass(frozen=True)
@@ -79,9 +78,8 @@ def _instance(
         values.eval_w is not None
     ):
         return None
-    zeros = tuple(h.name for h in known.hyperparameters if h.default == 0)
-    for without in dict.fromkeys([None, (), zeros]):
-        variant = known if without is None else _with_zeros(known, without)
+    for without in (None, *zeroed(known)):
+        variant = known if without is None else simplest_without(known, without)
         wanted = values_of(variant)
         if len(wanted.state) != len(values.state) or not _heads(wanted) <= heads:
             continue
@@ -92,20 +90,6 @@ def _instance(
             }
             return {name: value for name, value in held.items() if value}
     return None
-
-
-@cache
-def _with_zeros(program: Program, names: tuple[str, ...]) -> Program:
-    """The rule, simplified, without what some hyperparameters of zero switch off."""
-    zero = {name: Constant(0.0) for name in names}
-    return simplify(
-        replace(
-            program,
-            hyperparameters=tuple(h for h in program.hyperparameters if h.name not in zero),
-            body=tuple(Statement(s.target, substitute(s.value, zero)) for s in program.body),
-            result=substitute(program.result, zero),
-        )
-    )
 
 
 def _heads(values: Values) -> set[str]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from evoptax.dsl.algebra.simplifier import simplify
 from evoptax.dsl.export.formats.json import to_json
 from evoptax.dsl.export.formats.latex import to_latex
 from evoptax.dsl.export.formats.optax.write import to_optax
@@ -21,6 +22,7 @@ from evoptax.dsl.machine.bytecode import TooLarge, assemble
 from evoptax.dsl.program import Program
 from evoptax.dsl.syntax import format_program
 from evoptax.known_algorithms.catalogue import KNOWN, get_known
+from evoptax.known_algorithms.simplest import FILE, key_of, without, zeroed
 
 GOLDEN = Path(__file__).parent / "golden" / "known"
 
@@ -97,6 +99,27 @@ def test_known_rule_becomes_what_it_did(name: str) -> None:
     assert found.keys() == golden.keys()
     for key in golden:
         assert found[key] == golden[key], key
+
+
+FORMS = [without(rule.program, names) for rule in KNOWN.values() for names in zeroed(rule.program)]
+
+
+def test_simplified_forms_are_kept() -> None:
+    if os.environ.get("EVOPTAX_RENEW_GOLDEN"):
+        found = {key_of(form): format_program(simplify(form)) for form in FORMS}
+        lines = (f" {json.dumps(key)}: {json.dumps(text)}" for key, text in found.items())
+        FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    kept = json.loads(FILE.read_text(encoding="utf-8"))
+    assert kept.keys() == {key_of(form) for form in FORMS}
+    for form in FORMS[::9]:
+        assert kept[key_of(form)] == format_program(simplify(form))
+
+
+@pytest.mark.slow
+def test_all_simplified_forms_are_those_of_the_simplifier() -> None:
+    kept = json.loads(FILE.read_text(encoding="utf-8"))
+    for form in FORMS:
+        assert kept[key_of(form)] == format_program(simplify(form))
 
 
 def test_nothing_else_is_kept() -> None:
