@@ -10,24 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
-from enum import Enum
 from types import MappingProxyType
 
 from .kinds import Kind
+from .oracles import oracles_of
 from .program import Program
-
-
-class Source(Enum):
-    """Who gives inputs to programs.
-
-    The value ends a refusal, as in "f reads 'loss', the minibatch loss at w, which traces do not
-    have".
-    """
-
-    TRAINING = "no training task has"
-    GATES = "the gates do not have"
-    TRACES = "traces do not have"
-    EXPORT = "exported Optax files are not given"
+from .sources import EVERYWHERE
+from .sources import Source as Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +71,14 @@ class Input:
         return f"{use}, which {which}"
 
 
-_EVERYWHERE = frozenset(Source)
-
 _ROWS = (
-    Input("w", Kind.TENSOR, "the weights", _EVERYWHERE, searched=True),
-    Input("g", Kind.TENSOR, "the gradient of the minibatch loss at w", _EVERYWHERE, searched=True),
+    Input("w", Kind.TENSOR, "the weights", EVERYWHERE, searched=True),
+    Input("g", Kind.TENSOR, "the gradient of the minibatch loss at w", EVERYWHERE, searched=True),
     Input(
         "t",
         Kind.SCALAR,
         "the number of the step, from 1",
-        _EVERYWHERE,
+        EVERYWHERE,
         known_ahead=True,
         positive=True,
         searched=True,
@@ -100,7 +87,7 @@ _ROWS = (
         "T",
         Kind.SCALAR,
         "the total number of steps",
-        _EVERYWHERE,
+        EVERYWHERE,
         known_ahead=True,
         positive=True,
         searched=True,
@@ -115,7 +102,7 @@ _ROWS = (
         "loss",
         Kind.SCALAR,
         "the minibatch loss at w",
-        _EVERYWHERE - {Source.TRACES},
+        EVERYWHERE - {Source.TRACES},
         searched=True,
         argument=Argument(
             "value", "the loss of the minibatch", "jax.typing.ArrayLike", "loss", of_update=True
@@ -184,11 +171,14 @@ def in_order(names: Container[str]) -> tuple[str, ...]:
 
 
 def refusal(program: Program, source: Source) -> str | None:
-    """Why a rule cannot run where a source gives the inputs: a sentence without its subject.
+    """Why a rule cannot run where a source gives inputs and oracles: a sentence but its subject.
 
-    None where it can: each of its inputs is given, or has a default.
+    None where it can: each of its inputs is given, or has a default, and so is each oracle.
     """
-    return missing(program, given(source), source.value)
+    lacks = [
+        row.lack(source.value) for row in oracles_of(program) if source not in row.oracle.given_by
+    ]
+    return missing(program, given(source), source.value) or next(iter(lacks), None)
 
 
 def missing(program: Program, available: Container[str], which: str) -> str | None:

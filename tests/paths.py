@@ -1,7 +1,9 @@
 """The three ways to run a program on a given sequence of gradients and losses.
 
 Each gives one array (steps, 2, N): for every step the flat weights after it and the point where
-the model is to be evaluated. `Machine` compiles once for all programs and counts its traces.
+the model is to be evaluated. `Machine` compiles once for all programs and counts its traces. What
+programs ask about the loss is answered from one around the weights of the step, in JAX by its value
+alone.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from evoptax.dsl.machine import machine
 from evoptax.dsl.machine.bytecode import assemble
 from evoptax.dsl.machine.layout import Layout
 from evoptax.dsl.program import LEARNING_RATE, Program
+from evoptax.dsl.synthetic_loss import LossAround, oracles_around
 from jax import lax
 
 
@@ -75,8 +78,9 @@ def run_rule(rule: Rule, problem: Problem, hyper: Mapping[str, float] | None = N
         w = Leaves(problem.w)
         state = rule.init(w)
         for t, (g, loss) in enumerate(zip(problem.g, problem.loss, strict=True), start=1):
+            oracles = oracles_around(w, g, loss)
             w, state, eval_w = rule.step(
-                w, Leaves(g), state, t=t, T=len(problem.g), loss=loss, hyper=hyper
+                w, Leaves(g), state, t=t, T=len(problem.g), loss=loss, hyper=hyper, oracles=oracles
             )
             found.append(np.stack([flat(w), flat(eval_w)]))
     return np.stack(found).astype(np.float64)
@@ -97,7 +101,10 @@ def run_fused(program: Program, problem: Problem, dtype: Any) -> np.ndarray:
         def step(carry: Any, xs: Any) -> Any:
             w, state = carry
             t, g, loss = xs
-            w, state, eval_w = rule.step(w, g, state, t=t, T=len(problem.g), loss=loss)
+            found = oracles_of_value(flat_jax(w)[None], flat_jax(g)[None], loss[None])
+            oracles = {name: _of_leaves(ask, w) for name, ask in found.items()}
+            given = {"t": t, "T": len(problem.g), "loss": loss, "oracles": oracles}
+            w, state, eval_w = rule.step(w, g, state, **given)
             return (w, state), (w, eval_w)
 
         times = jnp.arange(1, len(problem.g) + 1)
@@ -108,6 +115,38 @@ def run_fused(program: Program, problem: Problem, dtype: Any) -> np.ndarray:
     ws, evals = jax.jit(over_steps)(arrays, gradients, jnp.asarray(problem.loss, dtype))
     found = [np.concatenate([_rows(leaf) for leaf in leaves], axis=1) for leaves in (ws, evals)]
     return np.stack(found, axis=1).astype(np.float64)
+
+
+def flat_jax(leaves: Sequence[Any]) -> Any:
+    """The same, traced."""
+    return jnp.concatenate([jnp.ravel(leaf) for leaf in leaves])
+
+
+def oracles_of_value(w: Any, g: Any, loss: Any) -> dict[str, Any]:
+    """The oracles of rows of weights (R, N), by automatic differentiation."""
+    around = LossAround(jnp, w, g, loss)
+
+    def gradient(x: Any) -> Any:
+        return jax.grad(lambda x: jnp.sum(around.value(x)))(x)
+
+    return {
+        "grad": gradient,
+        "loss_at": around.value,
+        "hvp": lambda v: jax.jvp(gradient, (w,), (v,))[1],
+    }
+
+
+def _of_leaves(ask: Any, like: Leaves) -> Any:
+    """An oracle of rows as one of a model's tensors."""
+
+    def answer(x: Leaves) -> Any:
+        (row,) = ask(flat_jax(x)[None])
+        if not row.ndim:
+            return row
+        parts = jnp.split(row, np.cumsum([leaf.size for leaf in like])[:-1])
+        return Leaves(p.reshape(leaf.shape) for p, leaf in zip(parts, like, strict=True))
+
+    return answer
 
 
 def _rows(leaf: Any) -> np.ndarray:
@@ -131,7 +170,8 @@ class Machine:
 
         def step(state: Any, xs: Any) -> Any:
             s, g, loss = xs
-            state = machine.step(tables, layout, state, s, g[None], loss)
+            oracles = oracles_of_value(state.w, g[None], loss)
+            state = machine.step(tables, layout, state, s, g[None], loss, oracles)
             return state, (state.w[0], machine.evaluation_point(tables, layout, state)[0])
 
         schedule = machine.schedule(tables, lr, steps, steps=steps)

@@ -10,7 +10,9 @@ import numpy as np
 
 from ..arrays import Leaves, bind
 from ..errors import ProgramError
+from ..oracles import oracles_of
 from ..program import LEARNING_RATE, Program
+from ..synthetic_loss import oracles_around
 
 # Of an update, relative to the largest so far of the same weight.
 TOLERANCE = 1e-10
@@ -85,14 +87,15 @@ def probed(program: Program) -> Iterator[list[Probed]]:
 def _steps(program: Program, number: int, hyper: Mapping[str, float]) -> Iterator[Probed]:
     probe = _probe(number)
     rule = bind(program, np, np.float64)
+    asks = bool(oracles_of(program))
     known = {name: value for name, value in hyper.items() if name in program.defaults}
     w = probe.w
     with np.errstate(all="ignore"):
         state = rule.init(w)
         for t, (g, loss) in enumerate(zip(probe.g, probe.loss, strict=True), start=1):
-            new_w, new_state, eval_w = rule.step(
-                w, g, state, t=t, T=_STEPS, loss=loss, role=probe.role, A=probe.A, hyper=known
-            )
+            oracles = oracles_around(w, g, loss) if asks else {}
+            given = {"t": t, "T": _STEPS, "loss": loss, "role": probe.role, "A": probe.A}
+            new_w, new_state, eval_w = rule.step(w, g, state, hyper=known, oracles=oracles, **given)
             before, after = _flat(w), _flat(new_w)
             update = np.concatenate([before - after, _flat(eval_w) - before])
             size = np.tile(np.maximum(np.abs(before), np.abs(after)), 2)

@@ -9,7 +9,9 @@ import numpy as np
 from ..arrays import Leaves
 from ..kinds import Kind, shape_of
 from ..numpy.stepping import Stepper
+from ..oracles import oracles_of
 from ..program import LEARNING_RATE, Program
+from ..synthetic_loss import oracles_around
 from .base import Inputs, Points
 
 STEPS = 10
@@ -52,8 +54,12 @@ def interpreted(
     }
     rule = Stepper(program, inputs.w.values(), dtype, **fixed)
     leaves, trajectory = Leaves(inputs.w.values()), []
+    asks = bool(oracles_of(program))
     for i, gradient in enumerate(inputs.gradients):
-        varying = {name: values[i] for name, values in inputs.varying.items()}
+        varying: dict[str, Any] = {name: values[i] for name, values in inputs.varying.items()}
+        if asks:
+            loss = inputs.varying["loss"][i]
+            varying["oracles"] = oracles_around(leaves, [*gradient.values()], loss)
         hyper = {} if rates is None else {LEARNING_RATE: rates[i]}
         leaves, eval_w = rule.step(leaves, gradient.values(), hyper=hyper, **varying)
         points = {"weights": leaves, "evaluation point": eval_w}

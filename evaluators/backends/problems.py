@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -96,6 +97,24 @@ class Problems:
         params = self._by_seed(drawn, w)
         loss, gradients = jax.vmap(of_seed)(params, now, drawn.problems)
         return loss.reshape(-1), self._parameters.flat(gradients).reshape(w.shape)
+
+    def oracles(self, drawn: Drawn, w: Array, t: Array) -> dict[str, Callable[[Array], Array]]:
+        """What rules may ask about the minibatches of step t, by name; can be traced.
+
+        Each function takes weights or directions (R, N), and nothing is computed until it is
+        called. `grad` and `loss_at` answer for other weights, `hvp` for the Hessian at w.
+
+        Args: as `losses`.
+        """
+
+        def gradient(x: Array) -> Array:
+            return self.losses(drawn, x, t)[1]
+
+        return {
+            "grad": gradient,
+            "loss_at": lambda x: self.losses(drawn, x, t)[0],
+            "hvp": lambda v: jax.jvp(gradient, (w,), (v,))[1],
+        }
 
     def score(self, drawn: Drawn, w: Array, eval_w: Array, alive: Array) -> tuple[Array, Array]:
         """Validation losses (R,), and which replicates diverged; only finite weights are scored.

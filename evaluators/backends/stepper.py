@@ -21,7 +21,8 @@ class StepContext(NamedTuple):
     Attributes:
       t: the step, from 1. T: the total number of steps.
       loss: minibatch losses, (R,). g: their gradients, (R, N).
-      oracles: functions of weights (R, N) on this step's minibatch, by name.
+      oracles: functions of weights or directions (R, N) on this step's minibatch, by name; see
+        `Problems.oracles`.
       members: gradients of each of M members, (R, M, N).
     """
 

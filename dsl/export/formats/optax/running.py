@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from .... import inputs as table
+from ....oracles import oracles_of
 from ....program import Program
+from ....synthetic_loss import LossAround, flat
 from ...base import Inputs, Points, Tree
 from .names import rule_name
 
@@ -58,12 +60,21 @@ def _run(
         given["learning_rate"] = jax.numpy.asarray(rates).__getitem__
     optimizer = getattr(module, name)(**given)
     state = optimizer.init(jax.tree.map(jax.numpy.asarray, inputs.w))
-    update = jax.jit(optimizer.update)
+    asks = bool(oracles_of(program))
+
+    @jax.jit
+    def update(gradient: Any, state: Any, params: Any, loss: Any, more: Any) -> Any:
+        if asks:
+            w, g = (flat(jax.numpy, jax.tree.leaves(tree)) for tree in (params, gradient))
+            around = LossAround(jax.numpy, w, g, loss)
+            more["obj_fn"] = lambda x: around.value(flat(jax.numpy, jax.tree.leaves(x)))
+        return optimizer.update(gradient, state, params, **more)
+
     trajectory = []
     varying = table.arguments(program, of_update=True)
     for step, (params, gradient) in enumerate(zip(starts, inputs.gradients, strict=True)):
         more = {argument.name: inputs.varying[row.name][step] for row, argument in varying}
-        updates, state = update(gradient, state, params, **more)
+        updates, state = update(gradient, state, params, inputs.varying["loss"][step], more)
         points = {"weights": optax.apply_updates(params, updates)}
         if program.evaluates_elsewhere:
             evaluation_params = getattr(module, f"{name}_eval_params")

@@ -19,7 +19,7 @@ from ...warm_up import finite_at_rate_0
 from .evaluation import evaluation_lines, recovered
 from .helpers import STATE_TYPES, helpers_used, shape_text
 from .linearity import is_linear
-from .names import OWN_EVAL_FIELD, Names
+from .names import LOSS, OWN_EVAL_FIELD, Names
 from .naming import comment, docstring_text, indented, paragraph, wrapped
 from .update import UpdateFunction
 
@@ -61,7 +61,8 @@ class _File:
     def public_lines(self) -> Iterator[str]:
         yield from self.head()
         yield from ["", *comment(self.origin()), ""]
-        yield from ["from typing import Any, NamedTuple", ""]
+        typing = ["Any", *(["Callable"] if self.names.oracles else []), "NamedTuple"]
+        yield from [f"from typing import {', '.join(typing)}", ""]
         yield from ["import jax", "import jax.numpy as jnp", "import optax", "", ""]
         yield from self.state()
         yield from ["", "", *self.signature(), *self.rule_doc(), ""]
@@ -78,6 +79,7 @@ class _File:
         passed = ["grads", "state"]
         passed += ["params"] if self.names.needs_params else []
         passed += [f"{a.name}={a.example}" for _, a in arguments(self.program, of_update=True)]
+        passed += [f"{LOSS}=lambda p: loss(p, batch)"] if self.names.oracles else []
         more = "".join(f", {a.name}={a.example}" for _, a in arguments(self.program))
         rule = self.names.rule
         yield from f'"""{docstring_text(self.doc)}'.split("\n")
