@@ -8,9 +8,10 @@ is made of the row.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from .kinds import Kind
 from .oracles import oracles_of
@@ -39,6 +40,19 @@ class Argument:
 
 
 @dataclass(frozen=True, slots=True)
+class Noise:
+    """How noise is drawn: anew at each step, number by number, each independent of all others.
+
+    Attributes:
+      sampler: the function of jax.random.
+      numpy: `numpy(rng, shape)`, the same in NumPy.
+    """
+
+    sampler: str
+    numpy: Callable[[Any, tuple[int, ...]], Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Input:
     """One input of the language.
 
@@ -52,6 +66,8 @@ class Input:
       positive: whether it is positive at every step.
       searched: whether mutations may read it.
       argument: of an exported Optax rule; None for what Optax hands over itself.
+      noise: of what is drawn; None for all else. In training it depends on the seed, the step and
+        the input's name, and is the same for every learning rate.
     """
 
     name: str
@@ -64,12 +80,15 @@ class Input:
     positive: bool = False
     searched: bool = False
     argument: Argument | None = None
+    noise: Noise | None = None
 
     def lack(self, which: str) -> str:
         """What is said of a rule that reads it where it is missing: a sentence but its subject."""
         use = self.use or f"reads '{self.name}', {self.meaning}"
         return f"{use}, which {which}"
 
+
+_DRAWN = EVERYWHERE - {Source.TRACES}
 
 _ROWS = (
     Input("w", Kind.TENSOR, "the weights", EVERYWHERE, searched=True),
@@ -139,6 +158,27 @@ _ROWS = (
             "matrices",
         ),
     ),
+    Input(
+        "normal",
+        Kind.TENSOR,
+        "standard normal noise",
+        _DRAWN,
+        noise=Noise("normal", lambda rng, shape: rng.standard_normal(shape)),
+    ),
+    Input(
+        "uniform",
+        Kind.TENSOR,
+        "uniform noise between 0 and 1",
+        _DRAWN,
+        noise=Noise("uniform", lambda rng, shape: rng.uniform(size=shape)),
+    ),
+    Input(
+        "rademacher",
+        Kind.TENSOR,
+        "noise that is 1 or -1",
+        _DRAWN,
+        noise=Noise("rademacher", lambda rng, shape: 2.0 * (rng.uniform(size=shape) < 0.5) - 1.0),
+    ),
 )
 
 INPUTS: Mapping[str, Input] = MappingProxyType({row.name: row for row in _ROWS})
@@ -163,6 +203,12 @@ def arguments(program: Program, *, of_update: bool = False) -> list[tuple[Input,
         if row.argument is not None and row.argument.of_update is of_update
     ]
     return sorted(found, key=lambda pair: pair[0].default is not None)
+
+
+def noise_of(program: Program) -> dict[str, Noise]:
+    """The noise that a program reads, by the name of the input."""
+    rows = (INPUTS[name] for name in program.inputs)
+    return {row.name: row.noise for row in rows if row.noise is not None}
 
 
 def in_order(names: Container[str]) -> tuple[str, ...]:

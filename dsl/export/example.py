@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Leaves
+from ..inputs import INPUTS
 from ..kinds import Kind, shape_of
 from ..numpy.stepping import Stepper
 from ..oracles import oracles_of
@@ -34,7 +35,15 @@ def example_inputs(steps: int = STEPS) -> Inputs:
     losses = rng.uniform(0.1, 2.0, steps)
     role = {name: 1.0 if i % 2 else -1.0 for i, name in enumerate(SHAPES)}
     A = {name: matrix(shape_of(Kind.ROW_GRAM, shape)[0]) for name, shape in SHAPES.items()}
-    return Inputs(w, gradients, {"loss": losses}, {"T": steps, "role": role, "A": A})
+    varying: dict[str, Any] = {"loss": losses}
+    for input in INPUTS.values():
+        if input.noise is not None:
+            draw = input.noise.numpy
+            varying[input.name] = [
+                {name: np.asarray(draw(rng, shape)) for name, shape in SHAPES.items()}
+                for _ in range(steps)
+            ]
+    return Inputs(w, gradients, varying, {"T": steps, "role": role, "A": A})
 
 
 def interpreted(
@@ -56,7 +65,10 @@ def interpreted(
     leaves, trajectory = Leaves(inputs.w.values()), []
     asks = bool(oracles_of(program))
     for i, gradient in enumerate(inputs.gradients):
-        varying: dict[str, Any] = {name: values[i] for name, values in inputs.varying.items()}
+        varying: dict[str, Any] = {
+            name: [*of[i].values()] if isinstance(of[i], dict) else of[i]
+            for name, of in inputs.varying.items()
+        }
         if asks:
             loss = inputs.varying["loss"][i]
             varying["oracles"] = oracles_around(leaves, [*gradient.values()], loss)

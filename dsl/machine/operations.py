@@ -17,8 +17,8 @@ draws, but for matrix products. The full machine adds these and the rest, and it
 enough for square matrices. Each takes longer to compile than the one before, so that only programs
 that need it pay for it, and its operations begin with that one's, under the same numbers.
 
-Each form has a sibling whose operations end with the oracles, which ask about the step's minibatch.
-So programs that ask nothing run as if there were none.
+Each form has a sibling whose operations end with the oracles, which ask about the step's minibatch,
+and with draws of noise. So programs that do without run as if there were none.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from ..expressions import parse_expression
-from ..inputs import Source, given
+from ..inputs import INPUTS, Source, given
 from ..kinds import Kind
 from ..primitive import CORE, MATRIX, Primitive, Scope
 from ..primitives import PRIMITIVES
@@ -36,7 +36,7 @@ from ..program import LEARNING_RATE, Call, subexpressions
 
 LEAN, FULL = "lean", "full"
 _SIZES = (LEAN, MATRIX, FULL)
-# By form, the one that has oracles too.
+# By form, the one that has oracles and noise too.
 WITH_ORACLES = {form: f"{form} with oracles" for form in _SIZES}
 # The forms of the machine, the smallest first.
 FORMS = (*_SIZES, *WITH_ORACLES.values())
@@ -49,7 +49,10 @@ Pattern = str | tuple["Pattern", ...]
 Wide = tuple[str, str]
 
 S_INPUTS = (*given(Source.TRAINING, Kind.SCALAR), LEARNING_RATE)
-V_INPUTS = given(Source.TRAINING, Kind.TENSOR)
+_V_GIVEN = given(Source.TRAINING, Kind.TENSOR)
+V_INPUTS = tuple(name for name in _V_GIVEN if INPUTS[name].noise is None)
+# Has no register of its own: a wide operation without operands draws it where it is read.
+NOISE = tuple(name for name in _V_GIVEN if INPUTS[name].noise is not None)
 MAX_S_STATES, MAX_V_STATES = 6, 6
 MAX_CONSTANTS = 40
 MAX_S_TEMPORARIES = 60
@@ -176,6 +179,7 @@ def _operands(row: Primitive) -> tuple[str, ...]:
 def _wide() -> Iterator[tuple[str, tuple[Wide, ...]]]:
     """The wide operations of each form."""
     oracles = [(row.name, "V" * row.arity) for row in _ROWS if row.scope is Scope.LOSS]
+    oracles += [(name, "") for name in NOISE]
     whole = [row for row in _ROWS if row.scope in (Scope.PER_TENSOR, Scope.MODEL)]
     found: dict[Wide, None] = {}  # in order
     for size, form in enumerate(_SIZES, 1):

@@ -92,7 +92,8 @@ class Values:
         tensors: set[Term] = set()
         for term in self.kinds:
             if term.head == SYMBOL:
-                in_v = term.name in self.tensor_states or term.name in ops.V_INPUTS
+                given = term.name in ops.V_INPUTS or term.name in ops.NOISE
+                in_v = given or term.name in self.tensor_states
             elif term.head == CONSTANT:
                 in_v = False
             else:
@@ -126,6 +127,9 @@ class _Selection:
         for value in outputs:
             if isinstance(value, tuple):
                 self._spread(value)
+        for term in terms:
+            if term.head == SYMBOL and term.name in ops.NOISE:
+                self._choose(term, (term.name, ""), ())
         needed: set[Value] = set(roots)
         for term in reversed(work):
             if term not in needed:

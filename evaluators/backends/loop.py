@@ -146,7 +146,8 @@ class TrainingLoop:
                 gradient = oracles["grad"]
                 # Clipped as g is, which it equals at w.
                 oracles["grad"] = lambda x: _clipped(gradient(x), most)
-            context = StepContext(t, jnp.asarray(given.total), loss, g, oracles)
+            noise = self._problems.noise(drawn, t, len(w))
+            context = StepContext(t, jnp.asarray(given.total), loss, g, oracles, noise)
             return _Position(t + 1, stepper.step(carry, context), alive & jnp.isfinite(loss))
 
         position = lax.while_loop(unfinished, one, position)

@@ -109,6 +109,9 @@ def _grows_without_bound(program: Program, trial: Trial) -> bool:
     asks = bool(oracles_of(program))
     with np.errstate(all="ignore"):
         for index in range(_LONG):
+            for name, noise in probes.NOISE.items():
+                if name in rule.inputs:
+                    rule.inputs[name][...] = noise[index % len(noise)]
             if asks:
                 rule.oracles |= _oracles(index % len(gradients))
             rule.inputs["w"][:] = weights[index % len(weights)]

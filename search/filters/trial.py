@@ -62,6 +62,7 @@ def try_out(program: Program) -> Trial:
     free, shown = (w[_FREE], g[_FREE]), (w[_SHOWN], g[_SHOWN])
     step, answer = update[_FREE], update[_SHOWN]
     asks = bool(oracles_of(program))
+    noise = [name for name in probes.NOISE if name in rule.inputs]
     updates = np.empty((STEPS, *answer.shape))
     points = None if at is None else np.empty_like(updates)
     half: list[Array] = []
@@ -76,6 +77,8 @@ def try_out(program: Program) -> Trial:
             if loss is not None:
                 loss[_FREE] = descent.loss(free[0])[:, None]
                 loss[_SHOWN] = probes.LOSSES[index]
+            for name in noise:
+                rule.inputs[name][...] = probes.NOISE[name][index]
             if asks:
                 rule.oracles |= _oracles(free[0], index)
             compute()

@@ -18,7 +18,7 @@ from jax import lax
 from ....dsl.arrays import Leaves
 from ....dsl.errors import UserError
 from ....dsl.fused import bind_jax
-from ....dsl.inputs import Source, refusal
+from ....dsl.inputs import Source, noise_of, refusal
 from ....dsl.kinds import Kind
 from ....dsl.program import LEARNING_RATE, Program
 from ...fidelity import Fidelity
@@ -94,8 +94,9 @@ def _stepper(problems: Problems, program: Program, given: Given) -> Stepper:
     def init(w: Array) -> Any:
         return {"rule": rule.init(split(w)), "w": w, "eval_w": w}
 
-    def step(carry: Any, g: Array, loss: Array, hyper: Any, at: StepContext) -> Any:
-        inputs = {"t": at.t, "T": at.T, "loss": loss}
+    def step(carry: Any, g: Array, loss: Array, noise: Any, hyper: Any, at: StepContext) -> Any:
+        inputs: dict[str, Any] = {"t": at.t, "T": at.T, "loss": loss}
+        inputs |= {name: split(x) for name, x in noise.items()}
         oracles = {name: of_one(ask) for name, ask in at.oracles.items()}
         new_w, state, eval_w = rule.step(
             split(carry["w"]), split(g), carry["rule"], hyper=hyper, oracles=oracles, **inputs
@@ -105,9 +106,11 @@ def _stepper(problems: Problems, program: Program, given: Given) -> Stepper:
     def all_replicates(carry: Any, at: StepContext) -> Any:
         hyper = {**values, **({LEARNING_RATE: rates[at.t - 1]} if tunes else {})}
         one = jax.vmap(
-            lambda carry, g, loss, hyper: step(carry, g, loss, hyper, at), axis_name=_REPLICATES
+            lambda carry, g, loss, noise, hyper: step(carry, g, loss, noise, hyper, at),
+            axis_name=_REPLICATES,
         )
-        return one(carry, at.g, at.loss, hyper)
+        noise = {name: at.noise[name]() for name in noise_of(program)}
+        return one(carry, at.g, at.loss, noise, hyper)
 
     return Stepper(
         init=jax.vmap(init),

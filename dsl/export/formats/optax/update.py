@@ -10,7 +10,7 @@ from ....kinds import Kind
 from ....program import LEARNING_RATE, Program
 from .helpers import shape_text
 from .jax_text import Text, as_float, extent_text, to_text
-from .names import LOSS, OWN_EVAL_FIELD, Names
+from .names import LOSS, OWN_EVAL_FIELD, RNG_KEY, Names
 from .naming import bracketed, filled, indented, wrapped
 from .phases import GRADIENT, Value
 
@@ -73,6 +73,7 @@ class UpdateFunction:
         yield "count = optax.safe_increment(state.count)"
         yield from self.scalar_inputs()
         yield from self.tensor_inputs()
+        yield from self.noise()
         for phase in range(self.plan.phases):
             for value in self.plan.whole(phase):
                 yield from self.whole(value)
@@ -101,7 +102,7 @@ class UpdateFunction:
             for row, argument in arguments(self.program)
             if row.kind is not Kind.SCALAR and self.names.reads(row.name)
         }
-        read = self.names.read | ({GRADIENT} if given else set())
+        read = self.names.read | ({GRADIENT} if given or self.names.noise else set())
         found = [self.plan.values[i] for i in self.plan.start if i in read and i in sources]
         found = [v for v in found if v.has_leaves]
         trees = [v.id for v in found if v.kind is Kind.TENSOR]
@@ -119,6 +120,17 @@ class UpdateFunction:
                 usual = f"[{leaf} for _ in {self.of[GRADIENT]}]"
                 leaves = f"_leaves(updates, {argument.name})[1]"
                 yield f"{self.of[i]} = {usual} if {argument.name} is None else {leaves}"
+
+    def noise(self) -> Iterator[str]:
+        """New keys, and a list of leaves for each input that is noise."""
+        if not self.names.noise:
+            return
+        keys = ", ".join([RNG_KEY, *(f"{name}_key" for name in self.names.noise)])
+        count = 1 + len(self.names.noise)
+        yield f"{keys} = jax.random.split(state.{RNG_KEY}, {count})"
+        for name, noise in self.names.noise.items():
+            like = self.list_of(GRADIENT)
+            yield f"{self.of[f'{name}@0']} = _noise(jax.random.{noise.sampler}, {name}_key, {like})"
 
     def list_of(self, i: str) -> str:
         """The name of the list of a value's leaves, each of which has the value's own name."""
@@ -186,7 +198,8 @@ class UpdateFunction:
         factor = "-1" if self.names.has_rate else f"-{self.names.rate}"
         yield "# The program's result is subtracted; Optax adds updates."
         yield f"new_updates = optax.tree.scale({factor}, {self.of[self.plan.result]})"
-        fields = ["count=count", *self.next_states()]
+        fields = ["count=count", *([f"{RNG_KEY}={RNG_KEY}"] if self.names.noise else [])]
+        fields += self.next_states()
         line = f"new_state = {self.names.state_class}({', '.join(fields)})"
         if len(line) <= _WIDTH:
             yield line
