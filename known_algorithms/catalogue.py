@@ -1,25 +1,60 @@
 """All documented rules by name.
 
-Every row of the list of documented rules is here but `lanton` (row 28): its formulas for the
-layers' learning rates could not be confirmed in the paper's own text, and no code was found.
+Rows 1-34 of the list of documented rules are here but `lanton` (row 28): its formulas for the
+layers' learning rates could not be confirmed in the paper's own text, and no code was found. After
+them come the rules that the list does not have, family by family.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 
 from ..dsl.errors import UserError, did_you_mean
-from . import adaptive, averaging, clipping, games, layerwise, matrix, momentum, sign, solvers
+from . import (
+    accumulated,
+    adam_denominator,
+    adam_momentum,
+    adaptive,
+    averaging,
+    cautious,
+    clipping,
+    games,
+    layerwise,
+    matrix,
+    momentum,
+    parameter_free,
+    sign,
+    solvers,
+    weight_averages,
+)
 from .rule import KnownRule
 
-_FAMILIES = (momentum, adaptive, sign, games, averaging, layerwise, matrix, clipping, solvers)
+_FAMILIES = (
+    momentum,
+    adaptive,
+    adam_momentum,
+    adam_denominator,
+    cautious,
+    sign,
+    games,
+    averaging,
+    weight_averages,
+    layerwise,
+    matrix,
+    parameter_free,
+    accumulated,
+    clipping,
+    solvers,
+)
 
 KNOWN: Mapping[str, KnownRule] = MappingProxyType(
     {
         rule.name: rule
         for rule in sorted(
-            (rule for family in _FAMILIES for rule in family.RULES), key=lambda rule: rule.row
+            (rule for family in _FAMILIES for rule in family.RULES),
+            key=lambda rule: math.inf if rule.row is None else rule.row,
         )
     }
 )

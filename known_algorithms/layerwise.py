@@ -152,4 +152,110 @@ def sgd_sai(w, g, t, m=0, kappa=1, *, lr=1e-2, mu=0.9, eps=1e-8, wd=1e-2):
     "official code does neither.",
 )
 
-RULES = (ADAGRAD_NORM, ADAFACTOR, LARS, LARS_OPTAX, LAMB, SGD_SAI)
+NOVOGRAD = KnownRule(
+    text='''\
+def novograd(w, g, t, m=0, v=0, *, lr=1e-3, b1=0.9, b2=0.25, eps=1e-6, wd=0):
+    """NovoGrad (Ginsburg et al. 2019, Algorithm 1): one second moment for each tensor."""
+    n = square(norm(g))
+    v = where(t == 1, n, lerp(n, v, b2))
+    m = b1 * m + g / (sqrt(v) + eps) + wd * w
+    return lr * m
+''',
+    paper=Paper(
+        title="Stochastic Gradient Methods with Layer-wise Adaptive Moments for Training of Deep "
+        "Networks",
+        authors="Boris Ginsburg, Patrice Castonguay, Oleksii Hrinchuk, Oleksii Kuchaiev, Vitaly "
+        "Lavrukhin, Ryan Leary, Jason Li, Huyen Nguyen, Yang Zhang, Jonathan M. Cohen",
+        year=2019,
+        venue="arXiv",
+        arxiv="1905.11286",
+    ),
+    tier="2",
+)
+
+FROMAGE = KnownRule(
+    text='''\
+def fromage(w, g, *, lr=1e-2, min_norm=1e-6):
+    """Fromage (Bernstein et al. 2020, Algorithm 1): steps of the size of w, which then shrinks."""
+    c = 1 / sqrt(1 + square(lr))
+    r = maximum(norm(w), min_norm) / maximum(norm(g), min_norm)
+    return lr * c * r * g + (1 - c) * w
+''',
+    paper=Paper(
+        title="On the Distance between Two Neural Networks and the Stability of Learning",
+        authors="Jeremy Bernstein, Arash Vahdat, Yisong Yue, Ming-Yu Liu",
+        year=2020,
+        venue="NeurIPS 2020",
+        arxiv="2002.03432",
+    ),
+    tier="2",
+    caveat="The paper has no least norm: Optax's keeps the ratio finite.",
+)
+
+ADAM_MINI = KnownRule(
+    text='''\
+def adam_mini(w, g, t, m=0, v=0, *, lr=1e-3, b1=0.9, b2=0.999, eps=1e-8, wd=0):
+    """Adam-mini (Zhang et al. 2025): one second moment for each row, and one for each vector."""
+    m = lerp(g, m, b1)
+    v = lerp(where(ndim(w) >= 2, row_mean(square(g)), mean(square(g))), v, b2)
+    m_hat = m / (1 - b1**t)
+    v_hat = v / (1 - b2**t)
+    return lr * (m_hat / (sqrt(v_hat) + eps) + wd * w)
+''',
+    paper=Paper(
+        title="Adam-mini: Use Fewer Learning Rates To Gain More",
+        authors="Yushun Zhang, Congliang Chen, Ziniu Li, Tian Ding, Chenwei Wu, Diederik P. "
+        "Kingma, Yinyu Ye, Zhi-Quan Luo, Ruoyu Sun",
+        year=2025,
+        venue="ICLR 2025",
+        arxiv="2406.16793",
+    ),
+    tier="2",
+    caveat="The authors take one for each head of queries and keys, which a rule cannot tell. "
+    "Rows of a kernel are along its last axis.",
+)
+
+CAME = KnownRule(
+    text='''\
+def came(
+    w, g, R=0, C=0, P=0, Q=0, m=0, *, lr=2e-4, b1=0.9, b2=0.999, b3=0.9999,
+    eps1=1e-30, eps2=1e-16, d=1, wd=0
+):
+    """CAME (Luo et al. 2023, Algorithm 2): Adafactor, divided by how far it is from its average.
+
+    R and C factor the square of the gradient, P and Q that of the distance; vectors have none.
+    """
+    R = lerp(row_mean(square(g) + eps1), R, b2)
+    C = lerp(column_mean(square(g) + eps1), C, b2)
+    U = g / (sqrt(R / column_mean(R)) * sqrt(C))
+    U = U / maximum(1, norm(U) / sqrt(size(U)) / d)
+    m = lerp(U, m, b1)
+    P = lerp(row_mean(square(U - m) + eps2), P, b3)
+    Q = lerp(column_mean(square(U - m) + eps2), Q, b3)
+    u = where(ndim(w) >= 2, m / (sqrt(P / column_mean(P)) * sqrt(Q)), m)
+    return lr * (u + wd * w)
+''',
+    paper=Paper(
+        title="CAME: Confidence-guided Adaptive Memory Efficient Optimization",
+        authors="Yang Luo, Xiaozhe Ren, Zangwei Zheng, Zhuo Jiang, Xin Jiang, Yang You",
+        year=2023,
+        venue="ACL 2023",
+        arxiv="2307.02047",
+    ),
+    tier="2",
+    caveat="No bias is corrected. Vectors, as in the official code, have neither factors nor the "
+    "distance.",
+)
+
+RULES = (
+    ADAGRAD_NORM,
+    ADAFACTOR,
+    LARS,
+    LARS_OPTAX,
+    LAMB,
+    SGD_SAI,
+    NOVOGRAD,
+    FROMAGE,
+    ADAM_MINI,
+    CAME,
+)

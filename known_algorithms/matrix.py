@@ -100,4 +100,99 @@ def muon_moonlight(w, g, t, m=0, v=0, *, lr=1e-3, beta=0.95, eps=1e-8, wd=0.1, b
     "first two axes (here it is (first axis, rest)), and has eps beside the uncorrected root.",
 )
 
-RULES = (MUON, MUON_OPTAX, MUON_MOONLIGHT)
+NORMUON = KnownRule(
+    text='''\
+def normuon(
+    w, g, t, m=0, v=0, *, lr=1e-3, beta=0.95, beta2=0.95, eps=1e-8, wd=0.1, b1=0.9, b2=0.95
+):
+    """NorMuon (Li et al. 2025, Algorithm 1); tensors of fewer than two axes get AdamW.
+
+    Rows of the orthogonalized momentum are divided by the root of their running mean square, and
+    the whole moves by 0.2 on average. m and v serve both: a vector's numbers are rows.
+    """
+    is_matrix = ndim(w) >= 2
+    m = lerp(g, m, where(is_matrix, beta, b1))
+    X = newton_schulz(m / (norm(m) + 1e-7))
+    v = lerp(row_mean(square(where(is_matrix, X, g))), v, where(is_matrix, beta2, b2))
+    U = X / (sqrt(v) + eps)
+    O = 0.2 * sqrt(size(w)) * U / (norm(U) + eps)
+    m_hat = m / (1 - b1**t)
+    v_hat = v / (1 - b2**t)
+    return lr * (where(is_matrix, O, m_hat / (sqrt(v_hat) + eps)) + wd * w)
+''',
+    paper=Paper(
+        title="NorMuon: Making Muon more efficient and scalable",
+        authors="Zichong Li, Liming Liu, Chen Liang, Weizhu Chen, Tuo Zhao",
+        year=2025,
+        venue="arXiv",
+        arxiv="2510.05491",
+    ),
+    tier="2",
+    caveat="The official code has Nesterov momentum, and keeps the norm of X in place of the 0.2. "
+    "Rows of a kernel are along its last axis, where the code has one for each output.",
+)
+
+ADAMUON = KnownRule(
+    text='''\
+def adamuon(w, g, t, m=0, v=0, *, lr=1e-3, beta=0.95, eps=1e-8, wd=0.1, b1=0.9, b2=0.95):
+    """AdaMuon (Si et al. 2025, Algorithm 1); tensors of fewer than two axes get AdamW.
+
+    The sign of the momentum is orthogonalized, divided by the root of its running square, and moves
+    by 0.2 on average. m and v serve both.
+    """
+    is_matrix = ndim(w) >= 2
+    m = lerp(g, m, where(is_matrix, beta, b1))
+    s = sign(m)
+    X = newton_schulz(s / (norm(s) + 1e-7))
+    v = lerp(square(where(is_matrix, X, g)), v, where(is_matrix, beta, b2))
+    U = X / (sqrt(v) + eps)
+    O = 0.2 * sqrt(size(w)) * U / (norm(U) + eps)
+    m_hat = m / (1 - b1**t)
+    v_hat = v / (1 - b2**t)
+    return lr * (where(is_matrix, O, m_hat / (sqrt(v_hat) + eps)) + wd * w)
+''',
+    paper=Paper(
+        title="AdaMuon: Adaptive Muon Optimizer",
+        authors="Chongjie Si, Debing Zhang, Wei Shen",
+        year=2025,
+        venue="arXiv",
+        arxiv="2507.11005",
+    ),
+    tier="2",
+    caveat="pytorch_optimizer's is the first version of the paper, without the sign. A kernel is "
+    "(first axis, rest).",
+)
+
+SCION = KnownRule(
+    text='''\
+def scion(w, g, m=0, *, lr=2e-4, alpha=0.1, radius=50, eps=1e-7):
+    """Unconstrained Scion (Pethick et al. 2025, Algorithm 1): the steepest step in a tensor's norm.
+
+    The norm of matrices is the spectral one from root mean square to root mean square, that of the
+    others the largest number.
+    """
+    m = lerp(m, g, alpha)
+    O = sqrt(rows(w) / columns(w)) * newton_schulz(m / (norm(m) + eps))
+    return lr * radius * where(ndim(w) >= 2, O, sign(m))
+''',
+    paper=Paper(
+        title="Training Deep Learning Models with Norm-Constrained LMOs",
+        authors="Thomas Pethick, Wanyun Xie, Kimon Antonakopoulos, Zhenyu Zhu, "
+        "Antonio Silveti-Falls, Volkan Cevher",
+        year=2025,
+        venue="ICML 2025",
+        arxiv="2502.07529",
+    ),
+    tier="2",
+    caveat="The authors give embeddings and heads other norms and radii, and scale the first "
+    "weights; a rule cannot tell them apart.",
+)
+
+RULES = (
+    MUON,
+    MUON_OPTAX,
+    MUON_MOONLIGHT,
+    NORMUON,
+    ADAMUON,
+    SCION,
+)

@@ -60,4 +60,47 @@ def nesterov(w, g, b=0, *, lr=1e-2, mu=0.9):
     caveat="w is the look-ahead point; the paper's own iterate is w + lr * mu * b.",
 )
 
-RULES = (SGD, MOMENTUM, NESTEROV)
+QHM = KnownRule(
+    text='''\
+def qhm(w, g, m=0, *, lr=1e-2, beta=0.9, nu=0.7):
+    """Quasi-hyperbolic momentum (Ma & Yarats 2019, Section 3): the gradient beside its average."""
+    m = lerp(g, m, beta)
+    return lr * lerp(g, m, nu)
+''',
+    paper=Paper(
+        title="Quasi-Hyperbolic Momentum and Adam for Deep Learning",
+        authors="Jerry Ma, Denis Yarats",
+        year=2019,
+        venue="ICLR 2019",
+        arxiv="1810.06801",
+    ),
+    tier="1a",
+    caveat="The authors recommend beta = 0.999 at a rate ten times momentum's.",
+)
+
+AGGMO = KnownRule(
+    text='''\
+def aggmo(w, g, a=0, b=0, c=0, *, lr=1e-2, b1=0, b2=0.9, b3=0.99):
+    """Aggregated momentum (Lucas et al. 2019): the mean of three momenta."""
+    a = b1 * a + g
+    b = b2 * b + g
+    c = b3 * c + g
+    return lr / 3 * (a + b + c)
+''',
+    paper=Paper(
+        title="Aggregated Momentum: Stability Through Passive Damping",
+        authors="James Lucas, Shengyang Sun, Richard Zemel, Roger Grosse",
+        year=2019,
+        venue="ICLR 2019",
+        arxiv="1804.00325",
+    ),
+    tier="1a",
+)
+
+RULES = (
+    SGD,
+    MOMENTUM,
+    NESTEROV,
+    QHM,
+    AGGMO,
+)

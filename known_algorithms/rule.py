@@ -34,8 +34,9 @@ class KnownRule:
     Attributes:
       text: the program as `format_program` prints it, but with calls of other rules.
       paper: where it comes from.
-      row: its row in the catalogue of documented rules; several variants may share one.
       tier: what it needs from the language, "1a" (elementwise) to "5" (schedules).
+      row: its row in the list of rules of the four source documents; variants may share one. None
+        for a rule that none of them names.
       seeds: which of the four source documents name it.
       calls: the rules that it calls by name.
       caveat: what differs between implementations that share the name; empty if nothing does.
@@ -43,9 +44,9 @@ class KnownRule:
 
     text: str
     paper: Paper
-    row: int
     tier: str
-    seeds: tuple[int, ...]
+    row: int | None = None
+    seeds: tuple[int, ...] = ()
     caveat: str = ""
     calls: tuple[KnownRule, ...] = ()
 

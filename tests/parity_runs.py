@@ -29,9 +29,10 @@ from evoptax.dsl.program import Call, Program, subexpressions
 from evoptax.known_algorithms.catalogue import KNOWN
 from paths import Machine, Problem
 from references.coverage import COVERAGE, Check
-from references.problems import ALL, SHAPES, STEPS, problem
+from references.problems import ALL, SHAPES, STEPS, losses, problem
 from references.trajectories import Params, Trajectory
 
+LOSSES = losses()
 # Hyperparameters whose name is a primitive, or whose symbol is the paper's.
 RENAMED = {"clip": "C", "diameter": "D", "lipschitz": "G"}
 
@@ -74,13 +75,13 @@ def run_of(check: Check, tensors: tuple[str, ...] | None = None) -> Run:
     hyper = dict(check.hyper)
     tensors = tensors or check.shapes
     roles, system = hyper.pop("roles", None), None
-    if "a" in hyper:
+    if isinstance(hyper.get("a"), np.ndarray):
         system = hyper.pop("a"), hyper.pop("b")
     # With one tensor, its norm is the model's.
     assert hyper.pop("scope", "model") == "model" or len(tensors) == 1
     if "split" in hyper:
         hyper["by_size"] = float(hyper.pop("split") == "dimension")
-    if "radius" in hyper:
+    if "diameter" in hyper:
         assert hyper.pop("radius") == hyper["diameter"] / 2
     named = {RENAMED.get(name, name): value for name, value in hyper.items()}
     return Run(KNOWN[check.rule].program.with_defaults(**named), tensors, roles, system)
@@ -140,7 +141,9 @@ def by_numpy(run: Run) -> Trajectory:
     rule = bind(run.program, np, np.float64)
     with np.errstate(all="ignore"):
         return _by_rule(
-            run, rule, lambda w, g, state, t: rule.step(w, g, state, t=t, **_fixed(run))
+            run,
+            rule,
+            lambda w, g, state, t: rule.step(w, g, state, t=t, loss=LOSSES[t - 1], **_fixed(run)),
         )
 
 
@@ -149,8 +152,8 @@ def by_fused(run: Run) -> Trajectory:
     with jax.enable_x64(True):
         rule = bind_jax(run.program, jnp.float64)
         fixed = _fixed(run)
-        step = jax.jit(lambda w, g, state, t: rule.step(w, g, state, t=t, **fixed))
-        return _by_rule(run, rule, step)
+        step = jax.jit(lambda w, g, state, t, loss: rule.step(w, g, state, t=t, loss=loss, **fixed))
+        return _by_rule(run, rule, lambda w, g, state, t: step(w, g, state, t, LOSSES[t - 1]))
 
 
 def by_export(run: Run) -> Trajectory:
@@ -162,11 +165,12 @@ def by_export(run: Run) -> Trajectory:
         given["role"] = ("roles", run.given("role"))
         optimizer = getattr(module, name)(**dict(given[i] for i in program.inputs if i in given))
         start = jax.tree.map(jnp.asarray, problem(run.tensors)[0])
-        update, state = jax.jit(optimizer.update), optimizer.init(start)
+        update = jax.jit(lambda g, state, w, loss: optimizer.update(g, state, w, value=loss))
+        state = optimizer.init(start)
 
         def step(t: int, w: Params, g: Params) -> tuple[Params, Params]:
             nonlocal state
-            updates, state = update(jax.tree.map(jnp.asarray, g), state, w)
+            updates, state = update(jax.tree.map(jnp.asarray, g), state, w, LOSSES[t - 1])
             w = optax.apply_updates(w, updates)
             if program.evaluates_elsewhere:
                 return w, getattr(module, f"{name}_eval_params")(state, w)
@@ -180,7 +184,7 @@ def compiled_machine(form: str) -> Machine:
     """The machine on all tensors, compiled for every rule at once."""
     params, grads = problem(ALL)
     gradients = tuple(tuple(g.values()) for g in grads)
-    model = Problem(tuple(params.values()), gradients, (0.0,) * STEPS)
+    model = Problem(tuple(params.values()), gradients, tuple(LOSSES))
     return Machine(model, jnp.float64, form=form)
 
 
@@ -218,8 +222,9 @@ def restricted(trajectory: Trajectory, tensors: tuple[str, ...]) -> Trajectory:
 
 
 def setting_run(rule: str) -> Run:
-    """The rule in its own setting, on all tensors and with every role 1, as the machine runs it."""
-    return replace(run_of(COVERAGE[rule][0], ALL), roles=None)
+    """The rule in its own setting, on all tensors, with every role 1 and no system: as the machine
+    runs it."""
+    return replace(run_of(COVERAGE[rule][0], ALL), roles=None, system=None)
 
 
 def compared(rule: str) -> list[tuple[Check, dict[str, float]]]:

@@ -104,8 +104,15 @@ def test_nothing_and_what_is_not_finite_has_no_fingerprint(update: str) -> None:
 
 
 # Rules of one behaviour: in LARS as in Optax the learning rate is inside the momentum, which is
-# the same while it is constant; the players of a game descend where there is one.
-ALIKE = {"lars_optax": "lars", "gda": "sgd", "lookahead_gda": "lookahead_sgd"}
+# the same while it is constant, and so is the weight decay of AdamC; the players of a game descend
+# where there is one; SWA begins to average after more steps than a fingerprint has.
+ALIKE = {
+    "lars_optax": "lars",
+    "gda": "sgd",
+    "lookahead_gda": "lookahead_sgd",
+    "adamc": "adamw",
+    "swa_sgd": "sgd",
+}
 
 
 def test_known_rules_behave_differently() -> None:

@@ -21,10 +21,11 @@ def _held(name: str) -> dict[str, int]:
     """Numbers in the exported state for each tensor alone, the count of steps left out."""
     program = get_known(name).program
     rule = getattr(load(to_optax(program)), name)
-    given = {"A": {"t": jnp.eye(1)}} if "A" in program.inputs else {}
+    given = {"A": {"A": {"t": jnp.eye(1)}}, "T": {"total_steps": 100}}
+    arguments = {k: x for name in program.inputs for k, x in given.get(name, {}).items()}
     found = {}
     for tensor, shape in SHAPES.items():
-        state = rule(**given).init({"t": jnp.ones(shape)})
+        state = rule(**arguments).init({"t": jnp.ones(shape)})
         found[tensor] = sum(leaf.size for leaf in jax.tree.leaves(state)) - 1
     return found
 

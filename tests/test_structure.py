@@ -64,7 +64,11 @@ def test_states_are_told_apart_by_what_they_do() -> None:
 
 
 def test_documented_rules_have_structures_of_their_own() -> None:
-    assert len({structure_digest(rule.program) for rule in KNOWN.values()}) == len(KNOWN)
+    """But Tiger, which is Lion with one constant for two."""
+    found: dict[str, list[str]] = {}
+    for name, rule in KNOWN.items():
+        found.setdefault(structure_digest(rule.program), []).append(name)
+    assert [names for names in found.values() if len(names) > 1] == [["lion", "tiger"]]
 
 
 def test_a_change_of_constants_keeps_the_structure() -> None:

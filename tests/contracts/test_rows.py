@@ -112,7 +112,9 @@ def half_sign(w, g, *, lr=1e-4):
     seeds=(1,),
 )
 
-RULES = (LION, HALF)
+RULES = (
+    HALF,
+    LION,
 '''
 FINDS_IT = """
 import evoptax
@@ -182,7 +184,7 @@ def test_an_input_is_a_row(copy: Path) -> None:
 
 
 def test_a_documented_rule_is_a_row(copy: Path) -> None:
-    _edit(copy / "known_algorithms" / "sign.py", "\nRULES = (LION,)\n", RULE)
+    _edit(copy / "known_algorithms" / "sign.py", "\nRULES = (\n    LION,\n", RULE)
     assert "half_sign" in _run(copy.parent, "-c", FINDS_IT)
 
 
@@ -190,7 +192,7 @@ def test_a_documented_rule_is_tested_by_its_name(copy: Path) -> None:
     """The rule, its reference and what `EVOPTAX_RENEW_GOLDEN` writes; no test is edited."""
     tests = copy.parent / "tests"
     shutil.copytree(ROOT / "tests", tests, ignore=shutil.ignore_patterns("__pycache__"))
-    _edit(copy / "known_algorithms" / "sign.py", "\nRULES = (LION,)\n", RULE)
+    _edit(copy / "known_algorithms" / "sign.py", "\nRULES = (\n    LION,\n", RULE)
     for file, text in (("families/momentum.py", REFERENCE), ("second_derivations.py", SECOND)):
         with (tests / "references" / file).open("a", encoding="utf-8") as opened:
             opened.write(text)

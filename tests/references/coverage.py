@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -83,9 +84,9 @@ def _provenance(rule: str) -> str:
 def _numpy(rule: str, source: str, reference: Reference) -> Check:
     setting = RULES[rule]
 
-    def measure(trajectory: Trajectory) -> float:
-        params, grads = problem(setting.tensors)
-        return trajectory_difference(trajectory, reference(params, grads, **setting.hyper))
+    @cache
+    def theirs() -> Trajectory:
+        return reference(*problem(setting.tensors), **setting.hyper)
 
     return Check(
         rule=rule,
@@ -96,14 +97,14 @@ def _numpy(rule: str, source: str, reference: Reference) -> Check:
         shapes=setting.tensors,
         hyper=setting.hyper,
         note=setting.note,
-        measure=measure,
+        measure=lambda trajectory: trajectory_difference(trajectory, theirs()),
     )
 
 
 def _optax(rule: str, reference: OptaxReference) -> Check:
-    def measure(trajectory: Trajectory) -> float:
-        params, grads = problem(reference.tensors)
-        return trajectory_difference(trajectory, reference.trajectory(params, grads))
+    @cache
+    def theirs() -> Trajectory:
+        return reference.trajectory(*problem(reference.tensors))
 
     return Check(
         rule=rule,
@@ -114,7 +115,7 @@ def _optax(rule: str, reference: OptaxReference) -> Check:
         shapes=reference.tensors,
         hyper=reference.hyper,
         note=reference.note,
-        measure=measure,
+        measure=lambda trajectory: trajectory_difference(trajectory, theirs()),
     )
 
 

@@ -12,10 +12,15 @@ from optax import contrib
 from .by_name import RULES
 from .optax_runner import (
     InnerOuter,
+    OnSystem,
     OptaxReference,
+    WithAverage,
     run_inner_outer,
     run_lookahead,
+    run_on_system,
     run_schedule_free,
+    run_with_average,
+    run_with_losses,
 )
 from .settings import MODEL
 from .trajectories import Params, Trajectory
@@ -94,6 +99,29 @@ def _muon_moonlight(
         return {name: "matrix" if x.ndim >= 2 else "other" for name, x in params.items()}
 
     return optax.partition({"matrix": matrices, "other": others}, labels)
+
+
+def _scion(*, lr: float, alpha: float, radius: float, eps: float) -> optax.GradientTransformation:
+    def to_root_mean_squares(x: jax.Array) -> jax.Array:
+        rows = x.shape[0]
+        return jnp.sqrt(rows * rows / x.size) * x
+
+    matrices = optax.chain(
+        contrib.scale_by_muon(
+            beta=0.0, eps=eps, nesterov=False, weight_dimension_numbers=_rows_are_outputs
+        ),
+        optax.stateless(lambda updates, _: jax.tree.map(to_root_mean_squares, updates)),
+    )
+
+    def labels(params: Params) -> dict[str, str]:
+        return {name: "matrix" if x.ndim >= 2 else "other" for name, x in params.items()}
+
+    return optax.chain(
+        optax.ema(1 - alpha, debias=False),
+        optax.partition({"matrix": matrices, "other": optax.scale_by_sign()}, labels),
+        optax.scale(radius),
+        optax.scale_by_learning_rate(lr),
+    )
 
 
 def _coordinate_clipping(*, lr: float, mu: float, p: float) -> optax.GradientTransformation:
@@ -253,6 +281,103 @@ _MADE: dict[str, tuple[Any, dict[str, Any]]] = {
             "note": "per_example_layer_norm_clip on a batch of one; it leaves a tensor that is "
             "below its share alone, so the clip is small enough that none ever is",
         },
+    ),
+}
+
+_MADE |= {
+    "nadam": (lambda *, lr, b1, b2, eps: optax.nadam(lr, b1=b1, b2=b2, eps=eps), {}),
+    "ademamix": (
+        lambda *, lr, b1, b2, b3, alpha, eps, wd: contrib.ademamix(
+            lr, b1=b1, b2=b2, b3=b3, alpha=alpha, eps=eps, weight_decay=wd
+        ),
+        {},
+    ),
+    "simplified_ademamix": (
+        lambda *, lr, b1, b2, alpha, eps: contrib.simplified_ademamix(
+            lr, b1=b1, b2=b2, alpha=alpha, eps=eps
+        ),
+        {},
+    ),
+    "adan_optax": (
+        lambda *, lr, b1, b2, b3, eps, wd: optax.adan(
+            lr, b1=b1, b2=b2, b3=b3, eps=eps, eps_root=eps, weight_decay=wd
+        ),
+        {},
+    ),
+    "radam": (
+        lambda *, lr, b1, b2, eps, threshold: optax.radam(
+            lr, b1=b1, b2=b2, eps=eps, threshold=threshold
+        ),
+        {},
+    ),
+    "adamax": (lambda *, lr, b1, b2, eps: optax.adamax(lr, b1=b1, b2=b2, eps=eps), {}),
+    "yogi": (lambda *, lr, b1, b2, eps: optax.yogi(lr, b1=b1, b2=b2, eps=eps), {}),
+    "adopt": (lambda *, lr, b1, b2, eps: contrib.adopt(lr, b1=b1, b2=b2, eps=eps), {}),
+    "acprop": (
+        lambda *, lr, b1, b2, eps: contrib.acprop(lr, b1=b1, b2=b2, eps=eps, eps_root=eps),
+        {"note": "one eps for both places"},
+    ),
+    "signsgd": (lambda *, lr: optax.sign_sgd(lr), {}),
+    "signum": (lambda *, lr, beta: optax.signum(lr, beta=beta), {}),
+    "novograd": (
+        lambda *, lr, b1, b2, eps, wd: optax.novograd(lr, b1=b1, b2=b2, eps=eps, weight_decay=wd),
+        {},
+    ),
+    "fromage": (lambda *, lr, min_norm: optax.fromage(lr, min_norm=min_norm), {}),
+    "scion": (
+        _scion,
+        {"note": "assembled: average, Newton-Schulz iteration and sign are Optax's"},
+    ),
+    "prodigy": (
+        lambda *, lr, b1, b2, eps, wd: contrib.prodigy(
+            lr, betas=(b1, b2), eps=eps, weight_decay=wd
+        ),
+        {},
+    ),
+    "dadapt_adamw": (
+        lambda *, lr, b1, b2, eps, wd: contrib.dadapt_adamw(
+            lr, betas=(b1, b2), eps=eps, weight_decay=wd
+        ),
+        {},
+    ),
+    "dog": (
+        lambda *, lr, r_eps, eps: contrib.dog(lr, init_step=("heuristic", r_eps), eps=eps),
+        {},
+    ),
+    "dowg": (
+        lambda *, lr, eps: contrib.dowg(lr, init_estim_sq_dist=1e-4, eps=eps),
+        {},
+    ),
+    "cocob": (lambda *, alpha: contrib.cocob(alpha=alpha), {}),
+    "polyak_sgd": (
+        lambda *, lr, f_min: optax.polyak_sgd(max_learning_rate=lr, f_min=f_min),
+        {"run": run_with_losses},
+    ),
+    "momo": (
+        lambda *, lr, beta, f_min, wd: contrib.momo(
+            lr, beta=beta, lower_bound=f_min, weight_decay=wd
+        ),
+        {"run": run_with_losses},
+    ),
+    "momo_adam": (
+        lambda *, lr, b1, b2, eps, f_min, wd: contrib.momo_adam(
+            lr, b1=b1, b2=b2, eps=eps, lower_bound=f_min, weight_decay=wd
+        ),
+        {"run": run_with_losses},
+    ),
+    "madgrad": (
+        lambda *, lr, mu, eps: contrib.madgrad(lr, momentum=mu, eps=eps),
+        {"tolerance": 1e-6, "note": "Optax takes the root of the step in float32"},
+    ),
+    "lbfgs": (
+        lambda *, lr, a, b: OnSystem(optax.lbfgs(lr, memory_size=2, linesearch=None), a, b),
+        {"run": run_on_system, "note": "memory_size=2, linesearch=None"},
+    ),
+    "ema_adamw": (
+        lambda *, lr, b1, b2, eps, wd, decay: WithAverage(
+            optax.adamw(lr, b1=b1, b2=b2, eps=eps, weight_decay=wd), 1 - decay
+        ),
+        {"run": run_with_average, "note": "assembled: optax.adamw, optax.incremental_update"},
     ),
 }
 

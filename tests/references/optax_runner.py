@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from .problems import losses
 from .trajectories import Params, Trajectory
 
 Run = Callable[[Any, Params, list[Params]], Trajectory]
@@ -36,6 +37,21 @@ def run_plain(tx: optax.GradientTransformation, params: Params, grads: list[Para
     out = []
     for g in grads:
         updates, state = update(_device(g), state, w)
+        w = optax.apply_updates(w, updates)
+        out.append(_host(w))
+    return Trajectory(out)
+
+
+def run_with_losses(
+    tx: optax.GradientTransformationExtraArgs, params: Params, grads: list[Params]
+) -> Trajectory:
+    """As ``run_plain``, each update with a loss of ``problems.losses``."""
+    w = _device(params)
+    state = tx.init(w)
+    update = jax.jit(lambda g, state, w, value: tx.update(g, state, w, value=value))
+    out = []
+    for g, loss in zip(grads, losses(len(grads)), strict=True):
+        updates, state = update(_device(g), state, w, loss)
         w = optax.apply_updates(w, updates)
         out.append(_host(w))
     return Trajectory(out)
@@ -70,6 +86,52 @@ def run_schedule_free(
         w = optax.apply_updates(w, updates)
         out.append(_host(w))
         evals.append(_host(optax.contrib.schedule_free_eval_params(state, w)))
+    return Trajectory(out, evals)
+
+
+@dataclass(frozen=True)
+class OnSystem:
+    """An Optax optimizer that is given the gradients ``a w - b``, whatever the sequence says."""
+
+    inner: optax.GradientTransformation
+    a: np.ndarray
+    b: np.ndarray
+
+
+def run_on_system(made: OnSystem, params: Params, grads: list[Params]) -> Trajectory:
+    """As ``run_plain``, on the gradients of a quadratic."""
+    w = _device(params)
+    state = made.inner.init(w)
+    update = jax.jit(made.inner.update)
+    out = []
+    for _ in grads:
+        g = jax.tree.map(lambda x: made.a @ x - made.b, w)
+        updates, state = update(g, state, w)
+        w = optax.apply_updates(w, updates)
+        out.append(_host(w))
+    return Trajectory(out)
+
+
+@dataclass(frozen=True)
+class WithAverage:
+    """An Optax optimizer, and by which share the average of its weights moves at each step."""
+
+    inner: optax.GradientTransformation
+    share: float
+
+
+def run_with_average(made: WithAverage, params: Params, grads: list[Params]) -> Trajectory:
+    """As ``run_plain``, with ``optax.incremental_update`` of the weights as evaluation point."""
+    w = average = _device(params)
+    state = made.inner.init(w)
+    update = jax.jit(made.inner.update)
+    out, evals = [], []
+    for g in grads:
+        updates, state = update(_device(g), state, w)
+        w = optax.apply_updates(w, updates)
+        average = optax.incremental_update(w, average, made.share)
+        out.append(_host(w))
+        evals.append(_host(average))
     return Trajectory(out, evals)
 
 

@@ -67,6 +67,12 @@ def problem(
     return initial_params(names, seed), gradient_sequence(names, steps, seed)
 
 
+def losses(steps: int = STEPS) -> list[float]:
+    """A loss for each step, which falls but for noise: what a fixed gradient sequence lacks."""
+    noise = _rng("loss", 3, 0).standard_normal(steps)
+    return [float(2.5 * 0.97**step + 0.3 * abs(noise[step])) for step in range(steps)]
+
+
 def linear_system(size: int = 5, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """A symmetric positive definite A (size, size) and right-hand side b (size,), for SOR."""
     rng = _rng("linear system", 2, seed)

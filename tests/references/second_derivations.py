@@ -148,3 +148,164 @@ def layerwise_clipping(
         flat = flat - lr * g
         out.append(_unflatten(flat, params))
     return Trajectory(out)
+
+
+def _averages(x: np.ndarray, decay: float) -> np.ndarray:
+    """The exponential moving averages of a whole sequence at once, (steps, weights)."""
+    ages = np.subtract.outer(np.arange(len(x)), np.arange(len(x)))
+    return np.where(ages >= 0, (1 - decay) * decay ** np.maximum(ages, 0), 0.0) @ x
+
+
+def _walked(params: Params, steps: np.ndarray, lr: float, wd: float) -> Trajectory:
+    """The weights after each of some steps (steps, weights), in closed form: each step and the
+    first weights shrink by ``1 - lr*wd`` for every step that follows."""
+    ages = np.subtract.outer(np.arange(len(steps)), np.arange(len(steps)))
+    kept = np.where(ages >= 0, (1 - lr * wd) ** np.maximum(ages, 0), 0.0)
+    shrunk = (1 - lr * wd) ** np.arange(1, len(steps) + 1)[:, None] * _flatten(params)
+    return Trajectory([_unflatten(row, params) for row in shrunk - lr * kept @ steps])
+
+
+def _stacked(grads: list[Params]) -> np.ndarray:
+    return np.stack([_flatten(g) for g in grads])
+
+
+def _by_tensor(params: Params, columns: np.ndarray) -> list[np.ndarray]:
+    """The columns (steps, weights) of each tensor."""
+    return np.split(columns, np.cumsum([x.size for x in params.values()])[:-1], axis=1)
+
+
+def _masked(params: Params, steps: np.ndarray, agree: np.ndarray) -> np.ndarray:
+    """Steps where a condition holds, over its share of each tensor."""
+    shares = [x.mean(axis=1, keepdims=True) for x in _by_tensor(params, agree.astype(float))]
+    sizes = [x.size for x in params.values()]
+    return steps * agree / np.maximum(np.repeat(np.hstack(shares), sizes, axis=1), 1e-3)
+
+
+def cautious_adamw(
+    params: Params, grads: list[Params], *, lr: float, b1: float, b2: float, eps: float, wd: float
+) -> Trajectory:
+    """The whole sequence at once: Adam's directions, masked, in ``_walked``'s closed form."""
+    g = _stacked(grads)
+    directions = _adam_directions(g, b1, b2, eps)
+    return _walked(params, _masked(params, directions, directions * g > 0), lr, wd)
+
+
+def cautious_lion(
+    params: Params, grads: list[Params], *, lr: float, b1: float, b2: float, wd: float
+) -> Trajectory:
+    """The whole sequence at once: Lion's signs from averages that are a step behind."""
+    g = _stacked(grads)
+    behind = np.vstack([np.zeros_like(g[:1]), _averages(g, b2)[:-1]])
+    signs = np.sign(b1 * behind + (1 - b1) * g)
+    return _walked(params, _masked(params, signs, signs * g > 0), lr, wd)
+
+
+def cautious_weight_decay_adamw(
+    params: Params, grads: list[Params], *, lr: float, b1: float, b2: float, eps: float, wd: float
+) -> Trajectory:
+    """Adam's directions of the whole sequence; each weight then takes one of two factors."""
+    w = _flatten(params)
+    out = []
+    for u in _adam_directions(_stacked(grads), b1, b2, eps):
+        opposed = ((u > 0) & (w < 0)) | ((u < 0) & (w > 0))
+        w = w * np.where(opposed, 1.0, 1.0 - lr * wd) - lr * u
+        out.append(_unflatten(w, params))
+    return Trajectory(out)
+
+
+def adam_atan2(
+    params: Params,
+    grads: list[Params],
+    *,
+    lr: float,
+    b1: float,
+    b2: float,
+    a: float,
+    b: float,
+    wd: float,
+) -> Trajectory:
+    """The angle of the complex number ``b sqrt(v_hat) + i m_hat``, the whole sequence at once."""
+    g = _stacked(grads)
+    t = np.arange(1, len(g) + 1)[:, None]
+    m, v = _averages(g, b1) / (1 - b1**t), _averages(g**2, b2) / (1 - b2**t)
+    return _walked(params, a * np.angle(b * np.sqrt(v) + 1j * m), lr, wd)
+
+
+def powersign(params: Params, grads: list[Params], *, lr: float, beta: float) -> Trajectory:
+    """Each step is g by ``e^f``, by ``e^-f`` or by 1, the whole sequence at once."""
+    g = _stacked(grads)
+    f = np.linspace(1 - 1 / len(g), 0, len(g))[:, None]
+    agreement = _averages(g, beta) * g
+    steps = np.where(agreement > 0, g * np.exp(f), np.where(agreement < 0, g / np.exp(f), g))
+    return _walked(params, steps, lr, 0.0)
+
+
+def addsign(params: Params, grads: list[Params], *, lr: float, beta: float) -> Trajectory:
+    """Each step is g by ``1 + f``, by ``1 - f`` or by 1, the whole sequence at once."""
+    g = _stacked(grads)
+    f = np.linspace(1 - 1 / len(g), 0, len(g))[:, None]
+    agreement = np.sign(_averages(g, beta) * g)
+    return _walked(params, g + f * agreement * g, lr, 0.0)
+
+
+def swa_sgd(
+    params: Params, grads: list[Params], *, lr: float, start: int, every: int
+) -> Trajectory:
+    """Gradient descent as a cumulative sum, and plain means of the points chosen so far."""
+    path = _flatten(params) - lr * np.cumsum(_stacked(grads), axis=0)
+    chosen = [t for t in range(1, len(path) + 1) if t >= start and t % every == 0]
+    evals = []
+    for t in range(1, len(path) + 1):
+        seen = [path[s - 1] for s in chosen if s <= t]
+        evals.append(_unflatten(np.mean(seen, axis=0) if seen else path[t - 1], params))
+    return Trajectory([_unflatten(row, params) for row in path], evals)
+
+
+def adam_mini(
+    params: Params, grads: list[Params], *, lr: float, b1: float, b2: float, eps: float, wd: float
+) -> Trajectory:
+    """The second moment of each row (of a vector, of all), averaged after and not before."""
+    g = _stacked(grads)
+    t = np.arange(1, len(g) + 1)[:, None]
+    squares = _averages(g**2, b2) / (1 - b2**t)
+    shared = []
+    for x, square in zip(params.values(), _by_tensor(params, squares), strict=True):
+        length = x.shape[-1] if x.ndim > 1 else x.size
+        rows = square.reshape(len(g), -1, length).mean(axis=-1)
+        shared.append(np.repeat(rows, length, axis=1))
+    m = _averages(g, b1) / (1 - b1**t)
+    return _walked(params, m / (np.sqrt(np.hstack(shared)) + eps), lr, wd)
+
+
+def adamuon(
+    params: Params,
+    grads: list[Params],
+    *,
+    lr: float,
+    beta: float,
+    eps: float,
+    wd: float,
+    b1: float,
+    b2: float,
+) -> Trajectory:
+    """The iteration as a polynomial of the first Gram matrix, the whole sequence at once."""
+    g = _stacked(grads)
+    steps = []
+    adam = _by_tensor(params, _adam_directions(g, b1, b2, eps))
+    averages = _by_tensor(params, _averages(g, beta))
+    for x, own, plain in zip(params.values(), averages, adam, strict=True):
+        if x.ndim < 2:
+            steps.append(plain)
+            continue
+        signs = np.sign(own).reshape(len(g), x.shape[0], -1)
+        first = signs / (np.linalg.norm(signs, axis=(1, 2), keepdims=True) + 1e-7)
+        tall = first.shape[1] > first.shape[2]
+        gram = first.mT @ first if tall else first @ first.mT
+        factor = np.broadcast_to(np.eye(gram.shape[1]), gram.shape)
+        for _ in range(5):
+            now = factor @ gram @ factor
+            factor = (3.4445 * np.eye(gram.shape[1]) - 4.7750 * now + 2.0315 * now @ now) @ factor
+        o = (first @ factor if tall else factor @ first).reshape(len(g), -1)
+        u = o / (np.sqrt(_averages(o**2, beta)) + eps)
+        steps.append(0.2 * np.sqrt(x.size) * u / (np.linalg.norm(u, axis=1, keepdims=True) + eps))
+    return _walked(params, np.hstack(steps), lr, wd)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import optim
 
+from .problems import STEPS
 from .torch_runner import Case, Driver, Tensors, in_double, switching
 
 Hyper = dict[str, Any]
@@ -105,8 +108,101 @@ def _sai(h: Hyper) -> Hyper:
     return {"lr": h["lr"], "momentum": h["mu"], "eps": h["eps"], "weight_decay": h["wd"]}
 
 
+@contextlib.contextmanager
+def _double_scalars() -> Iterator[None]:
+    """Makes scalar tensors double: torch keeps products and rates in its default precision."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
+
+
+@contextlib.contextmanager
+def _no_constant_in_the_root() -> Iterator[None]:
+    """Sets to 0 the 1e-15 that pytorch_optimizer adds to second moments."""
+    base = import_module("pytorch_optimizer.base.optimizer").BaseOptimizer
+    with contextlib.ExitStack() as stack:
+        for function in (base.apply_ams_bound, base.apply_ams_bound_foreach):
+            stack.enter_context(mock.patch.object(function, "__defaults__", (0.0,)))
+        yield
+
+
+@contextlib.contextmanager
+def _orthogonal_in_double() -> Iterator[None]:
+    """pytorch_optimizer's Newton-Schulz iteration in full precision."""
+    matrix = import_module("pytorch_optimizer.optimizer.utils.matrix")
+    function = matrix.zero_power_via_newton_schulz_5
+    given = [torch.float64 if x is torch.bfloat16 else x for x in function.__defaults__]
+    with mock.patch.object(function, "__defaults__", tuple(given)):
+        yield
+
+
+_ROOT = {
+    "hyper": {"eps": 1e-30},
+    "patch": _no_constant_in_the_root,
+    "note": "without the 1e-15 under the root; eps, which stands beside the uncorrected root, is "
+    "negligible",
+}
+
+
+def _betas(h: Hyper) -> tuple[float, ...]:
+    return tuple(h[name] for name in ("b1", "b2", "b3") if name in h)
+
+
+def _torch_asgd(p: Tensors, h: Hyper) -> Driver:
+    made = optim.ASGD(p, **h)
+    return Driver(made.step, lambda: [made.state[x]["ax"] for x in p])
+
+
+def _ademamix(h: Hyper) -> Hyper:
+    more = {"alpha": h["alpha"], "eps": h["eps"], "weight_decay": h["wd"]}
+    more |= {"weight_decouple": True, "t_alpha_beta3": STEPS}
+    return {"lr": h["lr"], "betas": _betas(h), **more}
+
+
+def _mars(h: Hyper) -> Hyper:
+    return {**_adamw(h), "gamma": h["gamma"], "optimize_1d": True}
+
+
+def _grokfast(h: Hyper) -> Hyper:
+    more = {"grokfast_alpha": h["alpha"], "grokfast_lamb": h["lamb"], "normalize_lr": False}
+    return {**_adamw(h), **more}
+
+
+def _adamc(p: Tensors, h: Hyper) -> Any:
+    group = {"params": p, "normalized": True}
+    return import_module("pytorch_optimizer").AdamC([group], **_adamw(h), max_lr=h["lr"])
+
+
+def _came(h: Hyper) -> Hyper:
+    more = {"eps1": h["eps1"], "eps2": h["eps2"], "clip_threshold": h["d"]}
+    return {"lr": h["lr"], "betas": _betas(h), **more, "weight_decay": h["wd"]}
+
+
+def _normuon(p: Tensors, h: Hyper) -> Any:
+    """Matrices by NorMuon, the others by its AdamW."""
+    muon = {"lr": h["lr"], "momentum": h["beta"], "beta2": h["beta2"], "nesterov": False}
+    muon |= {"update_scale": "match_rms_adamw"}
+    adamw = {"lr": h["lr"], "betas": (h["b1"], h["b2"])}
+    shared = {"eps": h["eps"], "weight_decay": h["wd"]}
+    groups = [
+        {"params": [x for x in p if x.ndim >= 2], "use_muon": True, **muon, **shared},
+        {"params": [x for x in p if x.ndim < 2], "use_muon": False, **adamw, **shared},
+    ]
+    return import_module("pytorch_optimizer").NorMuon(groups)
+
+
 def _small(rule: str, source: str, make: Any, **given: Any) -> Case:
     return Case(rule, source, make, tensors=ELEMENTWISE, **given)
+
+
+def _free_radam(h: Hyper) -> Hyper:
+    return {"lr": h["lr"], "betas": (h["beta"], h["b2"]), "eps": h["eps"]}
+
+
+def _kozistr(rule: str, name: str, arguments: Any, make: Any = None, **given: Any) -> Case:
+    made = make or _from("pytorch_optimizer", name, arguments)
+    return _small(rule, "pytorch_optimizer", made, **given)
 
 
 _QUIET = {"rectify": False, "weight_decouple": False, "print_change_log": False}
@@ -228,4 +324,83 @@ PYPI_CASES: tuple[Case, ...] = (
         note="Newton-Schulz in bfloat16, as it stands",
     ),
     Case("sgd_sai", "sgd_sai", _from("sgd_sai", "SGD_sai", _sai)),
+    _small(
+        "nadam_torch",
+        "torch",
+        lambda p, h: optim.NAdam(p, **_adam(h), momentum_decay=h["psi"]),
+        patch=_double_scalars,
+        note="the product of mu in double",
+    ),
+    _small("adamax", "torch", lambda p, h: optim.Adamax(p, **_adam(h))),
+    _small(
+        "rprop",
+        "torch",
+        lambda p, h: optim.Rprop(
+            p,
+            lr=h["lr"],
+            etas=(h["eta_minus"], h["eta_plus"]),
+            step_sizes=(h["d_min"], h["d_max"]),
+        ),
+    ),
+    _small("asgd", "torch", _torch_asgd, patch=_double_scalars, note="eta and the share in double"),
+    _kozistr("ademamix_scheduled", "AdEMAMix", _ademamix),
+    _kozistr(
+        "qhadam",
+        "QHAdam",
+        lambda h: {**_adam(h), "nus": (h["nu1"], h["nu2"])},
+        tolerance=1e-7,
+        note="weights of the averages in float32",
+    ),
+    _kozistr("mars_adamw", "MARS", _mars, **_ROOT),
+    _kozistr("grokfast_adamw", "GrokFastAdamW", _grokfast, **_ROOT),
+    _kozistr(
+        "laprop",
+        "LaProp",
+        lambda h: {**_adam(h), "weight_decay": h["wd"]},
+        hyper={"wd": 0.0, "eps": 1e-30},
+        patch=_no_constant_in_the_root,
+        tolerance=1e-8,
+        note="without the 1e-15 under the root; averages lr g by numbers in float32; wd = 0: it "
+        "decays the new weights",
+    ),
+    _kozistr("stable_adamw", "StableAdamW", lambda h: {**_adamw(h), "kahan_sum": False}),
+    _kozistr(
+        "adai",
+        "Adai",
+        lambda h: {"lr": h["lr"], "betas": (h["b0"], h["b2"]), "eps": h["eps"]},
+    ),
+    _kozistr("grams", "Grams", _adamw),
+    _small("adamc", "pytorch_optimizer", _adamc, **_ROOT),
+    _kozistr(
+        "tiger",
+        "Tiger",
+        lambda h: {"lr": h["lr"], "beta": h["beta"], "weight_decay": h["wd"]},
+    ),
+    _kozistr(
+        "qhm",
+        "QHM",
+        lambda h: {"lr": h["lr"], "momentum": h["beta"], "nu": h["nu"]},
+    ),
+    _kozistr("aggmo", "AggMo", lambda h: {"lr": h["lr"], "betas": _betas(h)}),
+    _kozistr("came", "CAME", _came),
+    _kozistr(
+        "madgrad",
+        "MADGRAD",
+        lambda h: {"lr": h["lr"], "momentum": h["mu"], "eps": h["eps"]},
+    ),
+    _kozistr(
+        "schedule_free_radam",
+        "ScheduleFreeRAdam",
+        None,
+        make=_switching("pytorch_optimizer", "ScheduleFreeRAdam", _free_radam),
+    ),
+    Case(
+        "normuon",
+        "pytorch_optimizer",
+        _normuon,
+        patch=_orthogonal_in_double,
+        tolerance=1e-6,
+        note="bfloat16 patched to double, nesterov=False, the paper's scale; the norm before the "
+        "iteration is clamped at eps, here eps is added",
+    ),
 )

@@ -72,3 +72,21 @@ def each_tensor(rule: Callable[..., Iterator[Any]]) -> Reference:
         return Trajectory(steps, evals if has_eval else None)
 
     return over_model
+
+
+def whole_model(rule: Callable[..., Iterator[np.ndarray]]) -> Reference:
+    """Lift a rule for one vector to a rule for a model, whose tensors it sees end to end."""
+
+    def flat(model: Params) -> np.ndarray:
+        return np.concatenate([np.ravel(np.asarray(x, dtype=np.float64)) for x in model.values()])
+
+    @functools.wraps(rule)
+    def over_model(params: Params, grads: list[Params], **hyper: Any) -> Trajectory:
+        ends = np.cumsum([np.size(x) for x in params.values()])[:-1]
+        out = []
+        for w in rule(flat(params), [flat(g) for g in grads], **hyper):
+            pieces = zip(params.items(), np.split(w, ends), strict=True)
+            out.append({name: piece.reshape(np.shape(x)) for (name, x), piece in pieces})
+        return Trajectory(out)
+
+    return over_model

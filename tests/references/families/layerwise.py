@@ -189,3 +189,126 @@ def sgd_sai(
             m = ema(m, g, mu)
         w = (1.0 - lr * wd) * w - lr * kappa * m
         yield w
+
+
+@reference("N", {"lr": 1e-2, "b1": 0.9, "b2": 0.25, "eps": 1e-6, "wd": 1e-1}, copies=1, numbers=1)
+@each_tensor
+def novograd(
+    w: np.ndarray,
+    grads: list[np.ndarray],
+    *,
+    lr: float,
+    b1: float,
+    b2: float,
+    eps: float,
+    wd: float,
+) -> Steps:
+    """NovoGrad (Ginsburg et al. 2019, Algorithm 1). [N]
+
+    ``v = EMA(v, ||g||^2), v_1 = ||g_1||^2; m = b1 m + (g/(sqrt(v) + eps) + wd w); w -= lr m``.
+    """
+    v = norm(grads[0]) ** 2
+    m = np.zeros_like(w)
+    for g in grads:
+        v = ema(v, norm(g) ** 2, b2)  # of the first with itself
+        m = b1 * m + (g / (np.sqrt(v) + eps) + wd * w)
+        w = w - lr * m
+        yield w
+
+
+@reference("N", {"lr": 1e-1, "min_norm": 2.0}, copies=0, note="min_norm is raised from 1e-6")
+@each_tensor
+def fromage(w: np.ndarray, grads: list[np.ndarray], *, lr: float, min_norm: float) -> Steps:
+    """Fromage (Bernstein et al. 2020, Algorithm 1): ``w = (w - lr ||w||/||g|| g)/sqrt(1 + lr^2)``.
+
+    [N]
+    """
+    for g in grads:
+        ratio = max(norm(w), min_norm) / max(norm(g), min_norm)
+        w = (w - lr * ratio * g) / np.hypot(1.0, lr)
+        yield w
+
+
+@reference("S", ADAMW)
+@each_tensor
+def adam_mini(
+    w: np.ndarray,
+    grads: list[np.ndarray],
+    *,
+    lr: float,
+    b1: float,
+    b2: float,
+    eps: float,
+    wd: float,
+) -> Steps:
+    """Adam-mini (Zhang et al. 2025): v is an EMA of rows' mean squares, a vector's of all. [S]"""
+    m = np.zeros_like(w)
+    axis = -1 if w.ndim > 1 else None
+    v: np.ndarray | float = 0.0
+    for t, g in enumerate(grads, 1):
+        m = ema(m, g, b1)
+        v = ema(v, np.mean(g**2, axis=axis, keepdims=w.ndim > 1), b2)
+        direction = m / (1 - b1**t) / (np.sqrt(v / (1 - b2**t)) + eps)
+        w = (1 - lr * wd) * w - lr * direction
+        yield w
+
+
+@reference(
+    "N",
+    {
+        "lr": 1e-2,
+        "b1": 0.9,
+        "b2": 0.99,
+        "b3": 0.9,
+        "eps1": 1e-10,
+        "eps2": 1e-8,
+        "d": 1.0,
+        "wd": 1e-1,
+    },
+    note="eps1 and eps2 are raised from 1e-30 and 1e-16, b3 is lowered from 0.9999",
+)
+@each_tensor
+def came(
+    w: np.ndarray,
+    grads: list[np.ndarray],
+    *,
+    lr: float,
+    b1: float,
+    b2: float,
+    b3: float,
+    eps1: float,
+    eps2: float,
+    d: float,
+    wd: float,
+) -> Steps:
+    """CAME (Luo et al. 2023, Algorithm 2). [N]
+
+    ``u = g/sqrt(V)``, V being factored as Adafactor's, clipped to rms d; ``m = EMA(m, u)``; the
+    step is ``m/sqrt(S)`` with S the factored EMA of ``(u - m)^2 + eps2``. Tensors of fewer than two
+    axes keep V whole and step by m.
+    """
+
+    def factored(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        return rows * columns / rows.mean(axis=-2, keepdims=True)
+
+    m = np.zeros_like(w)
+    moments: list[np.ndarray | float] = [0.0] * 4
+    for g in grads:
+        square = g**2 + eps1
+        if w.ndim > 1:
+            moments[0] = ema(moments[0], square.mean(-1, keepdims=True), b2)
+            moments[1] = ema(moments[1], square.mean(-2, keepdims=True), b2)
+            u = g / np.sqrt(factored(moments[0], moments[1]))
+        else:
+            moments[0] = ema(moments[0], square, b2)
+            u = g / np.sqrt(moments[0])
+        u = u / max(1.0, norm(u) / np.sqrt(u.size) / d)
+        m = ema(m, u, b1)
+        step = m
+        if w.ndim > 1:
+            distance = (u - m) ** 2 + eps2
+            moments[2] = ema(moments[2], distance.mean(-1, keepdims=True), b3)
+            moments[3] = ema(moments[3], distance.mean(-2, keepdims=True), b3)
+            step = m / np.sqrt(factored(moments[2], moments[3]))
+        w = (1 - lr * wd) * w - lr * step
+        yield w

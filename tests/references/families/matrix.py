@@ -120,3 +120,110 @@ def muon_moonlight(
             step = (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + eps)
         w = (1.0 - lr * wd) * w - lr * step
         yield w
+
+
+def _adamw(m: np.ndarray, v: np.ndarray, t: int, b1: float, b2: float, eps: float) -> np.ndarray:
+    return (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + eps)
+
+
+ORTHOGONAL = {"lr": 1e-2, "beta": 0.95, "eps": 1e-8, "wd": 1e-1, "b1": 0.9, "b2": 0.95}
+
+
+@reference(
+    "N",
+    {**ORTHOGONAL, "beta2": 0.9},
+    tensors=("tall", "wide", "vector", "scalar"),
+    note="no kernel: its rows are (all but the last axis) here, and (first axis) in the paper",
+)
+@each_tensor
+def normuon(
+    w: np.ndarray,
+    grads: list[np.ndarray],
+    *,
+    lr: float,
+    beta: float,
+    beta2: float,
+    eps: float,
+    wd: float,
+    b1: float,
+    b2: float,
+) -> Steps:
+    """NorMuon (Li et al. 2025, Algorithm 1), AdamW for vectors. [N]
+
+    ``O = NS(EMA(m, g)); v = EMA(v, mean over columns of O^2); U = O/(sqrt(v) + eps)``;
+    ``w = (1 - lr wd) w - 0.2 lr sqrt(rows columns)/||U|| U``.
+    """
+    m = np.zeros_like(w)
+    v: np.ndarray | float = 0.0
+    for t, g in enumerate(grads, 1):
+        if w.ndim == 2:
+            m = ema(m, g, beta)
+            o = newton_schulz(m)
+            v = ema(v, (o * o).mean(axis=1)[:, None], beta2)
+            u = o / (np.sqrt(v) + eps)
+            step = 0.2 * np.sqrt(w.size) / (norm(u) + eps) * u
+        else:
+            m, v = ema(m, g, b1), ema(v, g * g, b2)
+            step = _adamw(m, v, t, b1, b2, eps)
+        w = (1 - lr * wd) * w - lr * step
+        yield w
+
+
+@reference(
+    "S",
+    {**ORTHOGONAL, "eps": 1e-4},
+    note="eps is raised, because rounding decides on entries that are 0 but for it",
+    copies=2,
+)
+@each_tensor
+def adamuon(
+    w: np.ndarray,
+    grads: list[np.ndarray],
+    *,
+    lr: float,
+    beta: float,
+    eps: float,
+    wd: float,
+    b1: float,
+    b2: float,
+) -> Steps:
+    """AdaMuon (Si et al. 2025, Algorithm 1), AdamW for vectors, kernels as (first axis, rest). [S]
+
+    ``O = NS(sign(EMA(m, g))); v = EMA(v, O^2); U = O/(sqrt(v) + eps)``;
+    ``w = (1 - lr wd) w - 0.2 lr sqrt(rows columns)/||U|| U``.
+    """
+    m = v = np.zeros_like(w)
+    for t, g in enumerate(grads, 1):
+        if w.ndim >= 2:
+            m = ema(m, g, beta)
+            o = newton_schulz(np.sign(m).reshape(w.shape[0], -1)).reshape(w.shape)
+            v = ema(v, o * o, beta)
+            u = o / (np.sqrt(v) + eps)
+            step = 0.2 * np.sqrt(w.size) / (norm(u) + eps) * u
+        else:
+            m, v = ema(m, g, b1), ema(v, g * g, b2)
+            step = _adamw(m, v, t, b1, b2, eps)
+        w = (1 - lr * wd) * w - lr * step
+        yield w
+
+
+@reference("S", {"lr": 2e-4, "alpha": 0.1, "radius": 50.0, "eps": 1e-7}, copies=1)
+@each_tensor
+def scion(
+    w: np.ndarray, grads: list[np.ndarray], *, lr: float, alpha: float, radius: float, eps: float
+) -> Steps:
+    """Unconstrained Scion (Pethick et al. 2025, Algorithm 1), signs for vectors. [S]
+
+    ``m = (1-alpha) m + alpha g; w -= lr radius sqrt(rows/columns) NS(m)``.
+    """
+    m = np.zeros_like(w)
+    for g in grads:
+        m = m + alpha * (g - m)
+        if w.ndim >= 2:
+            matrix = m.reshape(w.shape[0], -1)
+            scale = np.sqrt(matrix.shape[0] / matrix.shape[1])
+            step = scale * newton_schulz(matrix, eps=eps).reshape(w.shape)
+        else:
+            step = np.sign(m)
+        w = w - lr * radius * step
+        yield w
