@@ -8,8 +8,9 @@ alone.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -17,7 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 from evoptax.dsl.arrays import Leaves, Rule, bind
 from evoptax.dsl.fused import bind_jax
+from evoptax.dsl.inputs import INPUTS, noise_of
 from evoptax.dsl.machine import machine
+from evoptax.dsl.machine import operations as ops
 from evoptax.dsl.machine.bytecode import assemble
 from evoptax.dsl.machine.layout import Layout
 from evoptax.dsl.program import LEARNING_RATE, Program
@@ -33,11 +36,21 @@ class Problem:
       w: one array per tensor.
       g: for each step, one array per tensor.
       loss: one number per step.
+      noise: by input, for each step one array per tensor; drawn unless given.
     """
 
     w: tuple[np.ndarray, ...]
     g: tuple[tuple[np.ndarray, ...], ...]
     loss: tuple[float, ...]
+    noise: Mapping[str, Sequence[Sequence[np.ndarray]]] = field(default_factory=dict)
+
+    def drawn(self, name: str) -> Sequence[Sequence[np.ndarray]]:
+        """The noise of an input."""
+        if name in self.noise:
+            return self.noise[name]
+        draw, rng = INPUTS[name].noise, np.random.default_rng(zlib.crc32(name.encode()))
+        assert draw is not None
+        return [[np.asarray(draw.numpy(rng, x.shape)) for x in self.w] for _ in self.g]
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -78,10 +91,10 @@ def run_rule(rule: Rule, problem: Problem, hyper: Mapping[str, float] | None = N
         w = Leaves(problem.w)
         state = rule.init(w)
         for t, (g, loss) in enumerate(zip(problem.g, problem.loss, strict=True), start=1):
+            given = {"t": t, "T": len(problem.g), "loss": loss, "hyper": hyper}
+            given |= {name: problem.drawn(name)[t - 1] for name in noise_of(rule.program)}
             oracles = oracles_around(w, g, loss)
-            w, state, eval_w = rule.step(
-                w, Leaves(g), state, t=t, T=len(problem.g), loss=loss, hyper=hyper, oracles=oracles
-            )
+            w, state, eval_w = rule.step(w, Leaves(g), state, oracles=oracles, **given)
             found.append(np.stack([flat(w), flat(eval_w)]))
     return np.stack(found).astype(np.float64)
 
@@ -100,18 +113,22 @@ def run_fused(program: Program, problem: Problem, dtype: Any) -> np.ndarray:
     def over_steps(w: Leaves, gradients: Leaves, losses: Any) -> Any:
         def step(carry: Any, xs: Any) -> Any:
             w, state = carry
-            t, g, loss = xs
+            t, g, loss, noise = xs
             found = oracles_of_value(flat_jax(w)[None], flat_jax(g)[None], loss[None])
-            oracles = {name: _of_leaves(ask, w) for name, ask in found.items()}
-            given = {"t": t, "T": len(problem.g), "loss": loss, "oracles": oracles}
+            oracles = {name: of_leaves(ask, w) for name, ask in found.items()}
+            given = {"t": t, "T": len(problem.g), "loss": loss, "oracles": oracles, **noise}
             w, state, eval_w = rule.step(w, g, state, **given)
             return (w, state), (w, eval_w)
 
         times = jnp.arange(1, len(problem.g) + 1)
-        return lax.scan(step, (w, rule.init(w)), (times, gradients, losses))[1]
+        return lax.scan(step, (w, rule.init(w)), (times, gradients, losses, noise))[1]
 
     arrays = Leaves(jnp.asarray(x, dtype) for x in problem.w)
-    gradients = Leaves(jnp.asarray(np.stack(g), dtype) for g in zip(*problem.g, strict=True))
+    gradients, *drawn = (
+        Leaves(jnp.asarray(np.stack(x), dtype) for x in zip(*of, strict=True))
+        for of in (problem.g, *map(problem.drawn, noise_of(program)))
+    )
+    noise = dict(zip(noise_of(program), drawn, strict=True))
     ws, evals = jax.jit(over_steps)(arrays, gradients, jnp.asarray(problem.loss, dtype))
     found = [np.concatenate([_rows(leaf) for leaf in leaves], axis=1) for leaves in (ws, evals)]
     return np.stack(found, axis=1).astype(np.float64)
@@ -136,7 +153,7 @@ def oracles_of_value(w: Any, g: Any, loss: Any) -> dict[str, Any]:
     }
 
 
-def _of_leaves(ask: Any, like: Leaves) -> Any:
+def of_leaves(ask: Any, like: Leaves) -> Any:
     """An oracle of rows as one of a model's tensors."""
 
     def answer(x: Leaves) -> Any:
@@ -169,13 +186,18 @@ class Machine:
         layout = self.layout
 
         def step(state: Any, xs: Any) -> Any:
-            s, g, loss = xs
+            s, g, loss, noise = xs
             oracles = oracles_of_value(state.w, g[None], loss)
+            oracles |= {name: lambda x=x: x[None] for name, x in noise.items()}
             state = machine.step(tables, layout, state, s, g[None], loss, oracles)
             return state, (state.w[0], machine.evaluation_point(tables, layout, state)[0])
 
         schedule = machine.schedule(tables, lr, steps, steps=steps)
-        xs = (schedule, gradients, losses[:, None])
+        noise = {
+            name: jnp.asarray(np.stack([flat(x) for x in self.problem.drawn(name)]), self.dtype)
+            for name in ops.NOISE
+        }
+        xs = (schedule, gradients, losses[:, None], noise)
         return lax.scan(step, machine.init(tables, layout, w), xs)[1]
 
     def run(self, program: Program) -> np.ndarray:
