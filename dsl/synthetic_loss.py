@@ -3,10 +3,12 @@
 Gates, fingerprints and the checks of exports run a rule on fixed gradients. An oracle needs a loss
 that has this gradient and this value at the weights:
 
-    loss(x) = loss + <g, d> + sum of h (1 - cos d) + 1 - cos <u, d>,   d = x - w
+    loss(x) = loss + <g, d> + sum of h c(d) + c(<u, d>),   d = x - w
+    c(d) = cos p - cos(d + p) - d sin p,   so that c(0) = c'(0) = 0
 
-It is no quadratic, so that hvp(v) and grad(w + v) - g differ, and u joins all weights, so that
-hvp(v) * v and hvp(v * v) do. It grows no faster than linearly.
+It is no quadratic, so that hvp(v) and grad(w + v) - g differ, and not even around w, so that a
+difference of two losses is no slope; u joins all weights, so that hvp(v) * v and hvp(v * v) differ.
+It grows no faster than linearly.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from typing import Any
 import numpy as np
 
 from .arrays import Leaves
+
+_PHASE = 0.5
 
 
 @dataclass(frozen=True)
@@ -39,25 +43,31 @@ class LossAround:
         """The loss at x, shape (...)."""
         d = x - self.w
         u = _joint(d.shape[-1])
-        each = self.g * d + _curvature(d.shape[-1]) * self._versine(d)
-        return self.loss + self.xp.sum(each, -1) + self._versine(self.xp.sum(u * d, -1))
+        each = self.g * d + _curvature(d.shape[-1]) * self._bend(d)
+        return self.loss + self.xp.sum(each, -1) + self._bend(self.xp.sum(u * d, -1))
 
     def gradient(self, x: Any) -> Any:
         """The gradient at x, shape (..., N)."""
         d = x - self.w
         u = _joint(d.shape[-1])
-        along = self.xp.sin(self.xp.sum(u * d, -1))[..., None]
-        return self.g + _curvature(d.shape[-1]) * self.xp.sin(d) + along * u
+        along = self._slope(self.xp.sum(u * d, -1))[..., None]
+        return self.g + _curvature(d.shape[-1]) * self._slope(d) + along * u
 
     def hessian_times(self, v: Any) -> Any:
         """The Hessian at w times v, shape (..., N)."""
         u = _joint(v.shape[-1])
-        return _curvature(v.shape[-1]) * v + self.xp.sum(u * v, -1)[..., None] * u
+        along = self.xp.sum(u * v, -1)[..., None]
+        return np.cos(_PHASE) * (_curvature(v.shape[-1]) * v + along * u)
 
-    def _versine(self, x: Any) -> Any:
-        """1 - cos x, without loss of digits where x is small."""
-        half = self.xp.sin(x / 2)
-        return 2 * half * half
+    def _bend(self, d: Any) -> Any:
+        """c, written so that few digits are lost where d is small."""
+        half = d / 2
+        return 2 * self.xp.sin(half) * self.xp.sin(half + _PHASE) - d * np.sin(_PHASE)
+
+    def _slope(self, d: Any) -> Any:
+        """Its derivative."""
+        half = d / 2
+        return 2 * self.xp.sin(half) * self.xp.cos(half + _PHASE)
 
 
 def oracles_around(w: Sequence[Any], g: Sequence[Any], loss: Any) -> dict[str, Callable[..., Any]]:

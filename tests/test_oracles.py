@@ -71,7 +71,17 @@ def test_equal_questions_are_one(asked: str, same: str) -> None:
 
 
 def test_nothing_else_is_known_of_an_oracle() -> None:
-    bodies = ("grad(w + g)", "g + hvp(g)", "hvp(g) * g", "hvp(g * g)", "g", "grad(w - g)")
+    difference = "(loss_at(w + g) - loss_at(w - g)) * g"
+    bodies = (
+        difference,
+        "2 * global_dot(g, g) * g",
+        "grad(w + g)",
+        "g + hvp(g)",
+        "hvp(g) * g",
+        "hvp(g * g)",
+        "g",
+        "grad(w - g)",
+    )
     found = {(behaviour(rule(f"lr * ({b})")) or pytest.fail(b)).digest for b in bodies}
     assert len(found) == len(bodies)
     kept = rule("lr * (grad(w + g) - g)")

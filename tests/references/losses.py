@@ -1,6 +1,7 @@
 """What oracles are asked about, a loss for each step that has its gradient at the weights; noise.
 
-    loss(x) = loss + <g, d> + sum of h (1 - cos d) + 1 - cos <u, d>,   d = x - w
+    loss(x) = loss + <g, d> + sum of h c(d) + c(<u, d>),   d = x - w
+    c(d) = cos p - cos(d + p) - d sin p,   p = 0.5
 
 A fixed sequence of gradients has no loss of its own. This one is as good as any: it is no
 quadratic, and its Hessian is not diagonal. All functions take vectors, which may be complex: a
@@ -48,20 +49,18 @@ class Loss:
         """The loss at x."""
         d = x - self.w
         return (
-            self.loss
-            + np.sum(self.g * d)
-            + np.sum(2 * self._h * np.sin(d / 2) ** 2)
-            + 2 * np.sin(np.sum(self._u * d) / 2) ** 2
+            self.loss + np.sum(self.g * d) + np.sum(self._h * _bent(d)) + _bent(np.sum(self._u * d))
         )
 
     def gradient(self, x: np.ndarray) -> np.ndarray:
         """The gradient at x."""
         d = x - self.w
-        return self.g + self._h * np.sin(d) + np.sin(np.sum(self._u * d)) * self._u
+        along = np.sin(np.sum(self._u * d) + 0.5) - np.sin(0.5)
+        return self.g + self._h * (np.sin(d + 0.5) - np.sin(0.5)) + along * self._u
 
     def hessian_times(self, v: np.ndarray) -> np.ndarray:
         """The Hessian at w times v."""
-        return self._h * v + np.sum(self._u * v) * self._u
+        return np.cos(0.5) * (self._h * v + np.sum(self._u * v) * self._u)
 
     @property
     def _h(self) -> np.ndarray:
@@ -70,6 +69,10 @@ class Loss:
     @property
     def _u(self) -> np.ndarray:
         return np.cos(1.0 + np.arange(len(self.w))) / np.sqrt(max(1, len(self.w) // 2))
+
+
+def _bent(d: np.ndarray) -> np.ndarray:
+    return np.cos(0.5) - np.cos(d + 0.5) - d * np.sin(0.5)
 
 
 def slope(function: Callable[[np.ndarray], np.ndarray], x: np.ndarray, v: np.ndarray) -> np.ndarray:
