@@ -7,6 +7,7 @@ from typing import Any
 
 from ..dsl.export.formats.latex import to_latex
 from ..dsl.expressions import format_number
+from ..dsl.gradient_cost import gradient_evaluations
 from ..dsl.syntax import format_program
 from ..known_algorithms.catalogue import get_known, known_rules
 from ..known_algorithms.parity import load_parity
@@ -50,6 +51,7 @@ def _show(rule: KnownRule) -> None:
     print(to_latex(rule.program))
     defaults = rule.program.defaults.items()
     print(f"Defaults: {', '.join(f'{name} = {format_number(v)}' for name, v in defaults)}.")
+    print(f"Gradient evaluations per step: {gradient_evaluations(rule.program)}.")
     arxiv = f" arXiv {rule.paper.arxiv}." if rule.paper.arxiv else ""
     print(
         f"{rule.paper.authors} ({rule.paper.year}). {rule.paper.title}. {rule.paper.venue}.{arxiv}"
@@ -76,6 +78,7 @@ def _data(rule: KnownRule) -> dict[str, Any]:
         "arxiv": rule.paper.arxiv,
         "seeds": list(rule.seeds),
         "defaults": rule.program.defaults,
+        "gradients": float(gradient_evaluations(rule.program)),
         "references": [
             {
                 "source": match.source,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from .errors import UserError
@@ -15,8 +16,13 @@ from .inference import kinds_of
 from .inputs import INPUTS
 from .interpreter import interpret
 from .kinds import Kind, shape_of
+from .oracles import oracles_of
 from .primitive import Primitive, Scope
 from .program import EVAL_W, Program
+
+# By name, what answers for the loss of a step; takes and gives one array for each tensor.
+Oracles = Mapping[str, Callable[..., Any]]
+_NO_ORACLES: Oracles = MappingProxyType({})
 
 
 class Leaves(tuple[Any, ...]):
@@ -41,17 +47,30 @@ class ArrayDomain:
       xp: the array namespace.
       dtype: of all computation.
       shapes: the shapes of the parameter tensors, which matrix products need.
+      oracles: by name, functions of one array for each tensor, all of which the program calls.
     """
 
-    def __init__(self, xp: Any, dtype: Any, shapes: Sequence[tuple[int, ...]] = ()) -> None:
+    def __init__(
+        self,
+        xp: Any,
+        dtype: Any,
+        shapes: Sequence[tuple[int, ...]] = (),
+        oracles: Oracles = _NO_ORACLES,
+    ) -> None:
         self.xp = xp
         self.dtype = dtype
         self.shapes = shapes
+        self.oracles = oracles
 
     def constant(self, value: Any) -> Any:
         return self.xp.asarray(value, self.dtype)
 
     def apply(self, primitive: Primitive, args: Sequence[Any]) -> Any:
+        if primitive.scope is Scope.LOSS:
+            found = self.oracles[primitive.name](*args)
+            if primitive.kind([Kind.TENSOR]) is Kind.SCALAR:
+                return self.constant(found)
+            return Leaves(self.constant(x) for x in found)
         define = primitive.define
         assert define is not None, f"{primitive.name} is derived"
         if primitive.scope is Scope.MODEL:
@@ -90,10 +109,13 @@ class Rule:
 
     Attributes:
       init: `init(w) -> state`, with w a `Leaves` of arrays.
-      update: `update(w, g, state, *, hyper, **inputs) -> (update, state, eval_w)`. `hyper`
-        overrides hyperparameter defaults by name; `inputs` are the others of `inputs.INPUTS` that
-        the program reads, a sequence of one for each tensor where their kind is not SCALAR;
-        `eval_w` is where the program wants the model evaluated, None for at the new w.
+      update: `update(w, g, state, *, hyper, oracles, **inputs) -> (update, state, eval_w)`. `hyper`
+        overrides hyperparameter defaults by name; `oracles` has, by name, those that the program
+        calls, on this step's minibatch and (`hvp`) at w: `grad(x)` and `hvp(v)` take and give one
+        array for each tensor, `loss_at(x)` gives a number; `inputs` are the others of
+        `inputs.INPUTS` that the program reads, a sequence of one for each tensor where their kind
+        is not SCALAR; `eval_w` is where the program wants the model evaluated, None for at the new
+        w.
       step: the same, but gives the new w, w - update, and that for an `eval_w` of None.
     """
 
@@ -107,9 +129,10 @@ def bind(program: Program, xp: Any, dtype: Any) -> Rule:
     """Binds a program to numpy or jax.numpy. With JAX, the functions can be traced."""
     kinds = kinds_of(program)
     read = [INPUTS[name] for name in program.inputs if name not in ("w", "g")]
+    asked = oracles_of(program)
 
-    def domain_of(w: Leaves) -> ArrayDomain:
-        return ArrayDomain(xp, dtype, [xp.shape(x) for x in w])
+    def domain_of(w: Leaves, oracles: Oracles = _NO_ORACLES) -> ArrayDomain:
+        return ArrayDomain(xp, dtype, [xp.shape(x) for x in w], oracles)
 
     def init(w: Leaves) -> dict[str, Any]:
         domain = domain_of(w)
@@ -125,9 +148,13 @@ def bind(program: Program, xp: Any, dtype: Any) -> Rule:
         state: Mapping[str, Any],
         *,
         hyper: Mapping[str, Any] | None = None,
+        oracles: Oracles = _NO_ORACLES,
         **inputs: Any,
     ) -> tuple[Leaves, dict[str, Any], Any]:
-        domain = domain_of(w)
+        for oracle in asked:
+            if oracle.name not in oracles:
+                raise UserError(f"{program.name} {oracle.lack('nobody gave')}")
+        domain = domain_of(w, oracles)
         env = {name: domain.constant(value) for name, value in (hyper or {}).items()}
         env |= {"w": w, "g": g, **state}
         for row in read:

@@ -111,8 +111,14 @@ class _Settling(KindDomain):
             return primitive.kind(args)
         except ProgramError:
             # Some state is still thought smaller than it is; whatever it grows into decides.
-            return _LEAST.get(primitive.scope, Kind.SCALAR)
+            return kind_of_scalars(primitive)
 
 
-_LEAST = {Scope.PER_TENSOR: Kind.LAYER}
+def kind_of_scalars(primitive: Primitive) -> Kind:
+    """The least kind of what a primitive gives, were it given scalars, which it refuses."""
+    if primitive.scope is Scope.LOSS:
+        return primitive.kind([Kind.TENSOR])
+    return Kind.LAYER if primitive.scope is Scope.PER_TENSOR else Kind.SCALAR
+
+
 _SETTLING = _Settling()

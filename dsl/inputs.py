@@ -8,26 +8,16 @@ is made of the row.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
-from enum import Enum
 from types import MappingProxyType
+from typing import Any
 
 from .kinds import Kind
+from .oracles import oracles_of
 from .program import Program
-
-
-class Source(Enum):
-    """Who gives inputs to programs.
-
-    The value ends a refusal, as in "f reads 'loss', the minibatch loss at w, which traces do not
-    have".
-    """
-
-    TRAINING = "no training task has"
-    GATES = "the gates do not have"
-    TRACES = "traces do not have"
-    EXPORT = "exported Optax files are not given"
+from .sources import EVERYWHERE
+from .sources import Source as Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +40,19 @@ class Argument:
 
 
 @dataclass(frozen=True, slots=True)
+class Noise:
+    """How noise is drawn: anew at each step, number by number, each independent of all others.
+
+    Attributes:
+      sampler: the function of jax.random.
+      numpy: `numpy(rng, shape)`, the same in NumPy.
+    """
+
+    sampler: str
+    numpy: Callable[[Any, tuple[int, ...]], Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Input:
     """One input of the language.
 
@@ -63,6 +66,8 @@ class Input:
       positive: whether it is positive at every step.
       searched: whether mutations may read it.
       argument: of an exported Optax rule; None for what Optax hands over itself.
+      noise: of what is drawn; None for all else. In training it depends on the seed, the step and
+        the input's name, and is the same for every learning rate.
     """
 
     name: str
@@ -75,6 +80,7 @@ class Input:
     positive: bool = False
     searched: bool = False
     argument: Argument | None = None
+    noise: Noise | None = None
 
     def lack(self, which: str) -> str:
         """What is said of a rule that reads it where it is missing: a sentence but its subject."""
@@ -82,16 +88,16 @@ class Input:
         return f"{use}, which {which}"
 
 
-_EVERYWHERE = frozenset(Source)
+_DRAWN = EVERYWHERE - {Source.TRACES}
 
 _ROWS = (
-    Input("w", Kind.TENSOR, "the weights", _EVERYWHERE, searched=True),
-    Input("g", Kind.TENSOR, "the gradient of the minibatch loss at w", _EVERYWHERE, searched=True),
+    Input("w", Kind.TENSOR, "the weights", EVERYWHERE, searched=True),
+    Input("g", Kind.TENSOR, "the gradient of the minibatch loss at w", EVERYWHERE, searched=True),
     Input(
         "t",
         Kind.SCALAR,
         "the number of the step, from 1",
-        _EVERYWHERE,
+        EVERYWHERE,
         known_ahead=True,
         positive=True,
         searched=True,
@@ -100,7 +106,7 @@ _ROWS = (
         "T",
         Kind.SCALAR,
         "the total number of steps",
-        _EVERYWHERE,
+        EVERYWHERE,
         known_ahead=True,
         positive=True,
         searched=True,
@@ -115,7 +121,7 @@ _ROWS = (
         "loss",
         Kind.SCALAR,
         "the minibatch loss at w",
-        _EVERYWHERE - {Source.TRACES},
+        EVERYWHERE - {Source.TRACES},
         searched=True,
         argument=Argument(
             "value", "the loss of the minibatch", "jax.typing.ArrayLike", "loss", of_update=True
@@ -152,6 +158,27 @@ _ROWS = (
             "matrices",
         ),
     ),
+    Input(
+        "normal",
+        Kind.TENSOR,
+        "standard normal noise",
+        _DRAWN,
+        noise=Noise("normal", lambda rng, shape: rng.standard_normal(shape)),
+    ),
+    Input(
+        "uniform",
+        Kind.TENSOR,
+        "uniform noise between 0 and 1",
+        _DRAWN,
+        noise=Noise("uniform", lambda rng, shape: rng.uniform(size=shape)),
+    ),
+    Input(
+        "rademacher",
+        Kind.TENSOR,
+        "noise that is 1 or -1",
+        _DRAWN,
+        noise=Noise("rademacher", lambda rng, shape: 2.0 * (rng.uniform(size=shape) < 0.5) - 1.0),
+    ),
 )
 
 INPUTS: Mapping[str, Input] = MappingProxyType({row.name: row for row in _ROWS})
@@ -178,17 +205,26 @@ def arguments(program: Program, *, of_update: bool = False) -> list[tuple[Input,
     return sorted(found, key=lambda pair: pair[0].default is not None)
 
 
+def noise_of(program: Program) -> dict[str, Noise]:
+    """The noise that a program reads, by the name of the input."""
+    rows = (INPUTS[name] for name in program.inputs)
+    return {row.name: row.noise for row in rows if row.noise is not None}
+
+
 def in_order(names: Container[str]) -> tuple[str, ...]:
     """Those inputs that are among some names, in the order of the table."""
     return tuple(name for name in INPUTS if name in names)
 
 
 def refusal(program: Program, source: Source) -> str | None:
-    """Why a rule cannot run where a source gives the inputs: a sentence without its subject.
+    """Why a rule cannot run where a source gives inputs and oracles: a sentence but its subject.
 
-    None where it can: each of its inputs is given, or has a default.
+    None where it can: each of its inputs is given, or has a default, and so is each oracle.
     """
-    return missing(program, given(source), source.value)
+    lacks = [
+        row.lack(source.value) for row in oracles_of(program) if source not in row.oracle.given_by
+    ]
+    return missing(program, given(source), source.value) or next(iter(lacks), None)
 
 
 def missing(program: Program, available: Container[str], which: str) -> str | None:

@@ -152,6 +152,22 @@ def of_model(kinds: Sequence[Kind]) -> Kind:
     return Kind.SCALAR
 
 
+def at_point(kinds: Sequence[Kind]) -> Kind:
+    """Weights, or a direction in their space, to as many numbers."""
+    if kinds[0] is not Kind.TENSOR:
+        raise ProgramError(
+            f"takes weights or a direction, but its argument is a {kinds[0]};"
+            " accepted: a value shaped like w or g"
+        )
+    return Kind.TENSOR
+
+
+def value_at(kinds: Sequence[Kind]) -> Kind:
+    """Weights to one number for the model."""
+    at_point(kinds)
+    return Kind.SCALAR
+
+
 def per_row(kinds: Sequence[Kind]) -> Kind:
     """A tensor to one number per row, a number per column to one per matrix."""
     return _reduced(kinds[0], {Kind.TENSOR: Kind.ROW, Kind.COLUMN: Kind.BLOCK})

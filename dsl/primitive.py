@@ -5,25 +5,50 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from fractions import Fraction
 from typing import Any
 
 from . import kinds
 from .kinds import Kind
+from .sources import Source
 
 # What `Primitive.grammar` may be, besides an empty string.
-CORE, MATRIX = "core", "matrix"
+CORE, MATRIX, ORACLE = "core", "matrix", "oracle"
 
 
 class Scope(Enum):
     """Over what a primitive acts.
 
     ELEMENTWISE: number by number, broadcasting. PER_TENSOR: each parameter tensor by itself, as a
-    whole. MODEL: all tensors of the model together, reduced to one number.
+    whole. MODEL: all tensors of the model together, reduced to one number. LOSS: all tensors of the
+    model together, of which the loss of this step's minibatch is a function; see `Oracle`.
     """
 
     ELEMENTWISE = "elementwise"
     PER_TENSOR = "per tensor"
     MODEL = "model"
+    LOSS = "loss"
+
+
+@dataclass(frozen=True, slots=True)
+class Oracle:
+    """What a primitive of scope LOSS asks of whoever has the loss: it has no definition of its own.
+
+    Within a step it is a function of its argument, so that equal calls are one.
+
+    Attributes:
+      meaning: a noun phrase.
+      given_by: the sources that answer it.
+      gradients: what a call costs, in evaluations of the gradient.
+      at_w: the input that it equals at w; empty if there is none.
+      instead: the argument of an exported Optax rule that may be given instead of the loss.
+    """
+
+    meaning: str
+    given_by: frozenset[Source]
+    gradients: Fraction
+    at_w: str = ""
+    instead: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +69,12 @@ class Primitive:
       lion: the function's name in Lion's search space, or an empty string.
       expansion: for a derived primitive, its definition as an expression over the argument names
         `x`, `y`, `z`; such a row has no `define` and is expanded before any analysis.
-      grammar: in which grammar of the search it is drawn first: "core", or "matrix", which draws
-        those of "core" too; empty if mutations never draw it.
+      grammar: in which grammar of the search it is drawn first: "core", or "matrix" and "oracle",
+        which draw those of "core" too; empty if mutations never draw it.
       jax: how Python code over jax.numpy writes it, a template with {0}, {1}, …; empty where there
         is a function of its name, or where it is written as its expansion.
       kind: the result's kind from the arguments' kinds; elementwise rows broadcast (`join`).
+      asks: of scope LOSS, what it asks the loss; such a row has no `define` either.
     """
 
     name: str
@@ -64,11 +90,22 @@ class Primitive:
     grammar: str = CORE
     jax: str = ""
     kind: Callable[[Sequence[Kind]], Kind] = kinds.join
+    asks: Oracle | None = None
 
     @property
     def reduces(self) -> bool:
         """Whether it takes whole tensors rather than numbers one by one."""
         return self.scope is not Scope.ELEMENTWISE
+
+    @property
+    def oracle(self) -> Oracle:
+        """What a primitive of scope LOSS asks."""
+        assert self.asks is not None
+        return self.asks
+
+    def lack(self, which: str) -> str:
+        """What is said of a rule that calls it where nobody answers: a sentence but its subject."""
+        return f"calls {self.name}, {self.oracle.meaning}, which {which}"
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -109,3 +146,17 @@ def of_model(
 ) -> Primitive:
     """A reduction of all tensors together to one number."""
     return Primitive(name, arity, define, latex, Scope.MODEL, kind=kinds.of_model, **more)
+
+
+def of_loss(
+    name: str,
+    kind: Callable[[Sequence[Kind]], Kind],
+    latex: str,
+    *,
+    asks: Oracle,
+    cost: int,
+    jax: str,
+) -> Primitive:
+    """A primitive that asks the loss of this step's minibatch about weights or a direction."""
+    more: dict[str, Any] = {"grammar": ORACLE, "cost": cost, "jax": jax}
+    return Primitive(name, 1, None, latex, Scope.LOSS, kind=kind, asks=asks, **more)

@@ -15,11 +15,24 @@ numbers 0 and 1.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
 
 from . import kinds, matrices
-from .primitive import MATRIX, Primitive, derived, fn, function, named, of_model, per_tensor
+from .primitive import (
+    MATRIX,
+    Oracle,
+    Primitive,
+    derived,
+    fn,
+    function,
+    named,
+    of_loss,
+    of_model,
+    per_tensor,
+)
+from .sources import EVERYWHERE, Source
 
 
 def _one_if(xp: Any, condition: Any, like: Any) -> Any:
@@ -43,6 +56,7 @@ def _dot(xp: Any, x: Any, y: Any) -> Any:
 # what no search draws.
 _MATRIX: dict[str, Any] = {"grammar": MATRIX}
 _REST: dict[str, Any] = {"grammar": ""}
+_HAVE_LOSS = EVERYWHERE - {Source.TRACES}
 
 _ROWS: tuple[Primitive, ...] = (
     # Arithmetic.
@@ -386,6 +400,48 @@ _ROWS: tuple[Primitive, ...] = (
         "minimum(1, y / global_norm(x)) * x",
         r"\operatorname{{clip}}_{{\lVert\cdot\rVert \le {1}}}\left({0}\right)",
         lion="clip_by_global_norm",
+    ),
+    # The loss of this step's minibatch: its gradient and its value elsewhere, its Hessian at w.
+    of_loss(
+        "grad",
+        kinds.at_point,
+        r"\nabla \ell_t\left({0}\right)",
+        asks=Oracle(
+            "the gradient of the minibatch loss at other weights",
+            _HAVE_LOSS,
+            Fraction(1),
+            at_w="g",
+            instead="grad_fn",
+        ),
+        cost=1000,
+        jax="_gradient_at(obj_fn, grad_fn, params, {0}, {1})",
+    ),
+    of_loss(
+        "loss_at",
+        kinds.value_at,
+        r"\ell_t\left({0}\right)",
+        asks=Oracle(
+            "the minibatch loss at other weights",
+            _HAVE_LOSS,
+            Fraction(1, 3),
+            at_w="loss",
+            instead="value_fn",
+        ),
+        cost=300,
+        jax="_value_at(obj_fn, value_fn, params, {0})",
+    ),
+    of_loss(
+        "hvp",
+        kinds.at_point,
+        r"\nabla^2 \ell_t\left(w_{{t-1}}\right)\left[{0}\right]",
+        asks=Oracle(
+            "the Hessian of the minibatch loss at w times a direction",
+            _HAVE_LOSS,
+            Fraction(2),
+            instead="grad_fn",
+        ),
+        cost=2000,
+        jax="_hessian_times(obj_fn, grad_fn, params, {0}, {1})",
     ),
 )
 

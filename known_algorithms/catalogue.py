@@ -1,8 +1,9 @@
 """All documented rules by name.
 
 Rows 1-34 of the list of documented rules are here but `lanton` (row 28): its formulas for the
-layers' learning rates could not be confirmed in the paper's own text, and no code was found. After
-them come the rules that the list does not have, family by family.
+layers' learning rates could not be confirmed in the paper's own text, and no code was found. Of
+rows 35-47 those are here that ask for one loss. After them come the rules that the list does not
+have, family by family.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from . import (
     adam_denominator,
     adam_momentum,
     adaptive,
+    asking,
     averaging,
     cautious,
     clipping,
@@ -46,6 +48,7 @@ _FAMILIES = (
     parameter_free,
     accumulated,
     clipping,
+    asking,
     solvers,
 )
 

@@ -22,13 +22,17 @@ from evoptax.dsl.export.formats.optax.running import load
 from evoptax.dsl.export.formats.optax.write import to_optax
 from evoptax.dsl.expressions import parse_expression
 from evoptax.dsl.fused import bind_jax
+from evoptax.dsl.inputs import noise_of
 from evoptax.dsl.machine.bytecode import assemble
+from evoptax.dsl.machine.operations import NOISE
 from evoptax.dsl.primitive import Scope
 from evoptax.dsl.primitives import PRIMITIVES
 from evoptax.dsl.program import Call, Program, subexpressions
+from evoptax.dsl.synthetic_loss import LossAround, oracles_around
 from evoptax.known_algorithms.catalogue import KNOWN
-from paths import Machine, Problem
+from paths import Machine, Problem, flat_jax, of_leaves, oracles_of_value
 from references.coverage import COVERAGE, Check
+from references.losses import noise
 from references.problems import ALL, SHAPES, STEPS, losses, problem
 from references.trajectories import Params, Trajectory
 
@@ -101,7 +105,8 @@ def called(program: Program) -> set[str]:
 
 def looks_at_the_model(program: Program) -> bool:
     """Whether what happens to one tensor depends on the others."""
-    return any(PRIMITIVES[name].scope is Scope.MODEL for name in called(program))
+    scopes = {PRIMITIVES[name].scope for name in called(program)}
+    return not scopes.isdisjoint({Scope.MODEL, Scope.LOSS})
 
 
 def _collect(
@@ -136,6 +141,12 @@ def _fixed(run: Run) -> dict[str, Any]:
     return {"T": STEPS} | {name: [*x.values()] for name, x in given.items() if x}
 
 
+def _noise(run: Run, t: int) -> dict[str, list[np.ndarray]]:
+    """The noise that a step reads, for each tensor."""
+    like = problem(run.tensors)[0]
+    return {name: [*noise(name, t - 1, like).values()] for name in noise_of(run.program)}
+
+
 def by_numpy(run: Run) -> Trajectory:
     """The interpreter over NumPy."""
     rule = bind(run.program, np, np.float64)
@@ -143,7 +154,16 @@ def by_numpy(run: Run) -> Trajectory:
         return _by_rule(
             run,
             rule,
-            lambda w, g, state, t: rule.step(w, g, state, t=t, loss=LOSSES[t - 1], **_fixed(run)),
+            lambda w, g, state, t: rule.step(
+                w,
+                g,
+                state,
+                t=t,
+                loss=LOSSES[t - 1],
+                oracles=oracles_around(w, g, LOSSES[t - 1]),
+                **_fixed(run),
+                **_noise(run, t),
+            ),
         )
 
 
@@ -152,8 +172,17 @@ def by_fused(run: Run) -> Trajectory:
     with jax.enable_x64(True):
         rule = bind_jax(run.program, jnp.float64)
         fixed = _fixed(run)
-        step = jax.jit(lambda w, g, state, t, loss: rule.step(w, g, state, t=t, loss=loss, **fixed))
-        return _by_rule(run, rule, lambda w, g, state, t: step(w, g, state, t, LOSSES[t - 1]))
+
+        @jax.jit
+        def step(w: Any, g: Any, state: Any, t: Any, loss: Any, noise: Any) -> Any:
+            found = oracles_of_value(flat_jax(w)[None], flat_jax(g)[None], loss[None])
+            oracles = {name: of_leaves(ask, w) for name, ask in found.items()}
+            return rule.step(w, g, state, t=t, loss=loss, oracles=oracles, **fixed, **noise)
+
+        def one(w: Any, g: Any, state: Any, t: int) -> Any:
+            return step(w, g, state, t, jnp.asarray(LOSSES[t - 1]), _noise(run, t))
+
+        return _by_rule(run, rule, one)
 
 
 def by_export(run: Run) -> Trajectory:
@@ -165,12 +194,28 @@ def by_export(run: Run) -> Trajectory:
         given["role"] = ("roles", run.given("role"))
         optimizer = getattr(module, name)(**dict(given[i] for i in program.inputs if i in given))
         start = jax.tree.map(jnp.asarray, problem(run.tensors)[0])
-        update = jax.jit(lambda g, state, w, loss: optimizer.update(g, state, w, value=loss))
+        current: dict[Any, Any] = {}  # the draws in the place of the file's own
+        module._noise = lambda sampler, key, like: current[sampler]  # type: ignore[attr-defined]
         state = optimizer.init(start)
+
+        @jax.jit
+        def update(g: Any, state: Any, w: Any, loss: Any, noise: Any) -> Any:
+            for kind, x in noise.items():
+                current[getattr(jax.random, kind)] = x
+            given = (flat_jax([tree[n] for n in run.tensors]) for tree in (w, g))
+            around = LossAround(jnp, *given, loss)
+
+            def loss_of(x: Any) -> Any:
+                return around.value(flat_jax([x[n] for n in run.tensors]))
+
+            return optimizer.update(g, state, w, value=loss, obj_fn=loss_of)
 
         def step(t: int, w: Params, g: Params) -> tuple[Params, Params]:
             nonlocal state
-            updates, state = update(jax.tree.map(jnp.asarray, g), state, w, LOSSES[t - 1])
+            # Leaves in the order of JAX, which sorts names.
+            places = sorted(range(len(run.tensors)), key=lambda i: run.tensors[i])
+            noise = {name: [x[i] for i in places] for name, x in _noise(run, t).items()}
+            updates, state = update(jax.tree.map(jnp.asarray, g), state, w, LOSSES[t - 1], noise)
             w = optax.apply_updates(w, updates)
             if program.evaluates_elsewhere:
                 return w, getattr(module, f"{name}_eval_params")(state, w)
@@ -184,7 +229,10 @@ def compiled_machine(form: str) -> Machine:
     """The machine on all tensors, compiled for every rule at once."""
     params, grads = problem(ALL)
     gradients = tuple(tuple(g.values()) for g in grads)
-    model = Problem(tuple(params.values()), gradients, tuple(LOSSES))
+    drawn = {
+        name: [[*noise(name, step, params).values()] for step in range(STEPS)] for name in NOISE
+    }
+    model = Problem(tuple(params.values()), gradients, tuple(LOSSES), drawn)
     return Machine(model, jnp.float64, form=form)
 
 

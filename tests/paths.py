@@ -1,13 +1,16 @@
 """The three ways to run a program on a given sequence of gradients and losses.
 
 Each gives one array (steps, 2, N): for every step the flat weights after it and the point where
-the model is to be evaluated. `Machine` compiles once for all programs and counts its traces.
+the model is to be evaluated. `Machine` compiles once for all programs and counts its traces. What
+programs ask about the loss is answered from one around the weights of the step, in JAX by its value
+alone.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -15,10 +18,13 @@ import jax.numpy as jnp
 import numpy as np
 from evoptax.dsl.arrays import Leaves, Rule, bind
 from evoptax.dsl.fused import bind_jax
+from evoptax.dsl.inputs import INPUTS, noise_of
 from evoptax.dsl.machine import machine
+from evoptax.dsl.machine import operations as ops
 from evoptax.dsl.machine.bytecode import assemble
 from evoptax.dsl.machine.layout import Layout
 from evoptax.dsl.program import LEARNING_RATE, Program
+from evoptax.dsl.synthetic_loss import LossAround, oracles_around
 from jax import lax
 
 
@@ -30,11 +36,21 @@ class Problem:
       w: one array per tensor.
       g: for each step, one array per tensor.
       loss: one number per step.
+      noise: by input, for each step one array per tensor; drawn unless given.
     """
 
     w: tuple[np.ndarray, ...]
     g: tuple[tuple[np.ndarray, ...], ...]
     loss: tuple[float, ...]
+    noise: Mapping[str, Sequence[Sequence[np.ndarray]]] = field(default_factory=dict)
+
+    def drawn(self, name: str) -> Sequence[Sequence[np.ndarray]]:
+        """The noise of an input."""
+        if name in self.noise:
+            return self.noise[name]
+        draw, rng = INPUTS[name].noise, np.random.default_rng(zlib.crc32(name.encode()))
+        assert draw is not None
+        return [[np.asarray(draw.numpy(rng, x.shape)) for x in self.w] for _ in self.g]
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -75,9 +91,10 @@ def run_rule(rule: Rule, problem: Problem, hyper: Mapping[str, float] | None = N
         w = Leaves(problem.w)
         state = rule.init(w)
         for t, (g, loss) in enumerate(zip(problem.g, problem.loss, strict=True), start=1):
-            w, state, eval_w = rule.step(
-                w, Leaves(g), state, t=t, T=len(problem.g), loss=loss, hyper=hyper
-            )
+            given = {"t": t, "T": len(problem.g), "loss": loss, "hyper": hyper}
+            given |= {name: problem.drawn(name)[t - 1] for name in noise_of(rule.program)}
+            oracles = oracles_around(w, g, loss)
+            w, state, eval_w = rule.step(w, Leaves(g), state, oracles=oracles, **given)
             found.append(np.stack([flat(w), flat(eval_w)]))
     return np.stack(found).astype(np.float64)
 
@@ -101,32 +118,73 @@ def run_all_fused(
     compiler_options: Mapping[str, Any] | None = None,
 ) -> list[np.ndarray]:
     """The same for several programs, in one compilation."""
+
+    def over_time(steps: Sequence[Sequence[np.ndarray]]) -> Leaves:
+        return Leaves(jnp.asarray(np.stack(x), dtype) for x in zip(*steps, strict=True))
+
     arrays = Leaves(jnp.asarray(x, dtype) for x in problem.w)
-    gradients = Leaves(jnp.asarray(np.stack(g), dtype) for g in zip(*problem.g, strict=True))
     losses = jnp.asarray(problem.loss, dtype)
+    read = dict.fromkeys(name for program in programs for name in noise_of(program))
+    noise = {name: over_time(problem.drawn(name)) for name in read}
     scans = [_scan(program, problem, dtype) for program in programs]
     run = jax.jit(lambda *args: [s(*args) for s in scans], compiler_options=compiler_options)
     results = []
-    for ws, evals in run(arrays, gradients, losses):
+    for ws, evals in run(arrays, over_time(problem.g), losses, noise):
         found = [np.concatenate([_rows(leaf) for leaf in leaves], axis=1) for leaves in (ws, evals)]
         results.append(np.stack(found, axis=1).astype(np.float64))
     return results
 
 
-def _scan(program: Program, problem: Problem, dtype: Any) -> Callable[[Leaves, Leaves, Any], Any]:
+def _scan(program: Program, problem: Problem, dtype: Any) -> Callable[..., Any]:
     rule = bind_jax(program, dtype)
 
-    def over_steps(w: Leaves, gradients: Leaves, losses: Any) -> Any:
+    def over_steps(w: Leaves, gradients: Leaves, losses: Any, noise: dict[str, Leaves]) -> Any:
         def step(carry: Any, xs: Any) -> Any:
             w, state = carry
-            t, g, loss = xs
-            w, state, eval_w = rule.step(w, g, state, t=t, T=len(problem.g), loss=loss)
+            t, g, loss, noise = xs
+            found = oracles_of_value(flat_jax(w)[None], flat_jax(g)[None], loss[None])
+            oracles = {name: of_leaves(ask, w) for name, ask in found.items()}
+            given = {"t": t, "T": len(problem.g), "loss": loss, "oracles": oracles, **noise}
+            w, state, eval_w = rule.step(w, g, state, **given)
             return (w, state), (w, eval_w)
 
         times = jnp.arange(1, len(problem.g) + 1)
-        return lax.scan(step, (w, rule.init(w)), (times, gradients, losses))[1]
+        own = {name: noise[name] for name in noise_of(program)}
+        return lax.scan(step, (w, rule.init(w)), (times, gradients, losses, own))[1]
 
     return over_steps
+
+
+def flat_jax(leaves: Sequence[Any]) -> Any:
+    """The same, traced."""
+    return jnp.concatenate([jnp.ravel(leaf) for leaf in leaves])
+
+
+def oracles_of_value(w: Any, g: Any, loss: Any) -> dict[str, Any]:
+    """The oracles of rows of weights (R, N), by automatic differentiation."""
+    around = LossAround(jnp, w, g, loss)
+
+    def gradient(x: Any) -> Any:
+        return jax.grad(lambda x: jnp.sum(around.value(x)))(x)
+
+    return {
+        "grad": gradient,
+        "loss_at": around.value,
+        "hvp": lambda v: jax.jvp(gradient, (w,), (v,))[1],
+    }
+
+
+def of_leaves(ask: Any, like: Leaves) -> Any:
+    """An oracle of rows as one of a model's tensors."""
+
+    def answer(x: Leaves) -> Any:
+        (row,) = ask(flat_jax(x)[None])
+        if not row.ndim:
+            return row
+        parts = jnp.split(row, np.cumsum([leaf.size for leaf in like])[:-1])
+        return Leaves(p.reshape(leaf.shape) for p, leaf in zip(parts, like, strict=True))
+
+    return answer
 
 
 def _rows(leaf: Any) -> np.ndarray:
@@ -149,12 +207,18 @@ class Machine:
         layout = self.layout
 
         def step(state: Any, xs: Any) -> Any:
-            s, g, loss = xs
-            state = machine.step(tables, layout, state, s, g[None], loss)
+            s, g, loss, noise = xs
+            oracles = oracles_of_value(state.w, g[None], loss)
+            oracles |= {name: lambda x=x: x[None] for name, x in noise.items()}
+            state = machine.step(tables, layout, state, s, g[None], loss, oracles)
             return state, (state.w[0], machine.evaluation_point(tables, layout, state)[0])
 
         schedule = machine.schedule(tables, lr, steps, steps=steps)
-        xs = (schedule, gradients, losses[:, None])
+        noise = {
+            name: jnp.asarray(np.stack([flat(x) for x in self.problem.drawn(name)]), self.dtype)
+            for name in ops.NOISE
+        }
+        xs = (schedule, gradients, losses[:, None], noise)
         return lax.scan(step, machine.init(tables, layout, w), xs)[1]
 
     def run(self, program: Program) -> np.ndarray:

@@ -9,11 +9,18 @@ import pytest
 from evoptax.dsl.algebra.identities import CONSTANTS, Identity, exact_laws, variables
 from evoptax.dsl.arrays import ArrayDomain, Leaves
 from evoptax.dsl.interpreter import evaluate
+from evoptax.dsl.synthetic_loss import oracles_around
 
 LAWS = tuple(exact_laws())
 ODD = np.array([0.0, 1.0, -1.0, 2.5, -3e38, 1e-310, np.inf, -np.inf, np.nan])
 NUMBERS = (-2.0, -1.0, 0.0, 0.5, 1.0, 3.0)
-DOMAIN = ArrayDomain(np, np.float64, [ODD.shape])
+# What the names of inputs stand for, and oracles are asked about.
+INPUTS = {
+    "w": Leaves([np.linspace(-2.0, 3.0, len(ODD))]),
+    "g": Leaves([np.linspace(1e-9, 2.0, len(ODD))]),
+    "loss": np.float64(0.7),
+}
+DOMAIN = ArrayDomain(np, np.float64, [ODD.shape], oracles_around(*INPUTS.values()))
 
 
 def _values(law: Identity) -> list[dict[str, object]]:
@@ -28,7 +35,7 @@ def _values(law: Identity) -> list[dict[str, object]]:
     for chosen in itertools.product(NUMBERS, repeat=len(constants)):
         env = {c: np.float64(x) for c, x in zip(constants, chosen, strict=True)}
         if all(evaluate(condition, DOMAIN, env) for condition in law.conditions):
-            found.append(env | others)
+            found.append(env | others | INPUTS)
     return found
 
 

@@ -6,6 +6,7 @@ import functools
 import itertools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from evoptax.dsl.arrays import Leaves, bind
@@ -21,6 +22,7 @@ from evoptax.dsl.interpreter import evaluate
 from evoptax.dsl.kinds import Kind
 from evoptax.dsl.primitives import PRIMITIVES
 from evoptax.dsl.program import Call, Hyperparameter, Name, Program, State, Statement
+from evoptax.dsl.synthetic_loss import LossAround, flat, oracles_around
 from test_export_text import balanced
 from test_primitives import OF_KIND
 
@@ -71,10 +73,19 @@ def _states_after_a_step(reduces: bool) -> tuple[dict, dict]:
     rule = bind(program, np, np.float64)
     with np.errstate(all="ignore"):
         leaves = Leaves(w.values())
-        _, expected, _ = rule.step(leaves, Leaves(g.values()), rule.init(leaves), t=1)
+        oracles = oracles_around(leaves, [*g.values()], 1.0)
+        state = rule.init(leaves)
+        _, expected, _ = rule.step(leaves, Leaves(g.values()), state, t=1, oracles=oracles)
     with jax.enable_x64(True):
         optimizer = load(source).every()
-        _, found = jax.jit(optimizer.update)(g, optimizer.init(w), w)
+        around = LossAround(jnp, flat(jnp, leaves), flat(jnp, [*g.values()]), 1.0)
+
+        def loss(x: dict[str, jax.Array]) -> jax.Array:
+            return around.value(flat(jnp, jax.tree.leaves(x)))
+
+        asked = {"obj_fn": loss} if reduces else {}
+        update = jax.jit(functools.partial(optimizer.update, **asked))
+        _, found = update(g, optimizer.init(w), w)
     return found._asdict(), expected
 
 

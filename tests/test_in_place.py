@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 
 import numpy as np
 import pytest
 from evoptax.dsl.errors import ProgramError, UserError
-from evoptax.dsl.numpy.in_place import bind_in_place
+from evoptax.dsl.numpy.in_place import Oracle, bind_in_place
 from evoptax.dsl.primitives import PRIMITIVES
 from evoptax.dsl.program import Program
 from evoptax.dsl.syntax import format_program, parse
+from evoptax.dsl.synthetic_loss import LossAround
 from evoptax.known_algorithms.catalogue import KNOWN
 from paths import Problem, compare, fixed_problem, flat, run_reference
 from programs import random_program
@@ -31,12 +33,27 @@ def _run(program: Program, problem: Problem, rates: np.ndarray) -> np.ndarray:
             for name, value in values.items():
                 if name in rule.inputs:
                     rule.inputs[name][...] = value
+            rule.oracles |= _oracles(rule.inputs["w"].copy(), flat(g), loss)
             rule.compute()
             w = rule.inputs["w"] - rule.update
             found.append(np.stack([w, w if rule.eval_w is None else rule.eval_w]))
             rule.inputs["w"][...] = w
             rule.advance()
     return np.stack(found)
+
+
+def _oracles(w: np.ndarray, g: np.ndarray, loss: float) -> dict[str, Oracle]:
+    around = LossAround(np, w, g, loss)
+
+    def fills(answer: Callable[[np.ndarray], np.ndarray]) -> Oracle:
+        def fill(x: np.ndarray, out: np.ndarray) -> None:
+            found = answer(x)
+            out[...] = found if found.shape == out.shape else found[..., None]
+
+        return fill
+
+    answers = {"grad": around.gradient, "loss_at": around.value, "hvp": around.hessian_times}
+    return {name: fills(answer) for name, answer in answers.items()}
 
 
 def _assert_same(program: Program, problem: Problem = PROBLEM) -> np.ndarray:

@@ -11,6 +11,7 @@ import sys
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,12 +19,14 @@ from evoptax.cli.main import main
 from evoptax.dsl.errors import UserError
 from evoptax.dsl.export.formats.latex import to_latex
 from evoptax.dsl.inference import kinds_of
+from evoptax.dsl.inputs import noise_of
 from evoptax.dsl.kinds import Kind, shape_of
 from evoptax.dsl.machine.bytecode import TooLarge, assemble
 from evoptax.dsl.numpy.stepping import run_numpy
 from evoptax.dsl.primitives import PRIMITIVES
 from evoptax.dsl.program import LEARNING_RATE, Program
 from evoptax.dsl.syntax import format_program, parse
+from evoptax.dsl.synthetic_loss import oracles_around
 from evoptax.known_algorithms.catalogue import KNOWN, get_known, known_rules
 from evoptax.known_algorithms.parity import load_parity
 from optax import contrib
@@ -39,6 +42,7 @@ from parity_runs import (
 )
 from references.by_name import RULES
 from references.coverage import COVERAGE, Check, trajectory_difference
+from references.losses import noise
 from references.optax_runner import OptaxReference
 from references.problems import ALL, SHAPES, STEPS, problem
 from references.settings import OMITTED
@@ -168,10 +172,17 @@ def test_a_tensor_without_gradient_stays_finite(name: str) -> None:
     start = [*params.values()]
     program = KNOWN[name].program
     given = {"loss": 1.0} if "loss" in program.inputs else {}
-    steps = run_numpy(program, start, gradients, dtype=np.float32, **given)
+    given |= {kind: [*noise(kind, 0, params).values()] for kind in noise_of(program)}
+
+    def run(gradients: list[list[np.ndarray]]) -> list[Any]:
+        def oracles(t: int, w: Any) -> Any:
+            return oracles_around(w, gradients[t - 1], 1.0)
+
+        return run_numpy(program, start, gradients, dtype=np.float32, oracles=oracles, **given)
+
+    steps = run(gradients)
     assert all(np.isfinite(x).all() for pair in steps for leaves in pair for x in leaves)
-    nothing = [[0 * x for x in start]] * 5
-    still = run_numpy(program, start, nothing, dtype=np.float32, **given)
+    still = run([[0 * x for x in start]] * 5)
     assert all(np.isfinite(x).all() for x in still[-1][0])
 
 

@@ -10,7 +10,10 @@ import numpy as np
 
 from ..arrays import Leaves, bind
 from ..errors import ProgramError
+from ..inputs import Noise, noise_of
+from ..oracles import oracles_of
 from ..program import LEARNING_RATE, Program
+from ..synthetic_loss import oracles_around
 
 # Of an update, relative to the largest so far of the same weight.
 TOLERANCE = 1e-10
@@ -85,19 +88,26 @@ def probed(program: Program) -> Iterator[list[Probed]]:
 def _steps(program: Program, number: int, hyper: Mapping[str, float]) -> Iterator[Probed]:
     probe = _probe(number)
     rule = bind(program, np, np.float64)
+    asks, drawn = bool(oracles_of(program)), noise_of(program)
     known = {name: value for name, value in hyper.items() if name in program.defaults}
     w = probe.w
     with np.errstate(all="ignore"):
         state = rule.init(w)
         for t, (g, loss) in enumerate(zip(probe.g, probe.loss, strict=True), start=1):
-            new_w, new_state, eval_w = rule.step(
-                w, g, state, t=t, T=_STEPS, loss=loss, role=probe.role, A=probe.A, hyper=known
-            )
+            oracles = oracles_around(w, g, loss) if asks else {}
+            given = {"t": t, "T": _STEPS, "loss": loss, "role": probe.role, "A": probe.A}
+            given |= {name: _drawn(noise, number, t) for name, noise in drawn.items()}
+            new_w, new_state, eval_w = rule.step(w, g, state, hyper=known, oracles=oracles, **given)
             before, after = _flat(w), _flat(new_w)
             update = np.concatenate([before - after, _flat(eval_w) - before])
             size = np.tile(np.maximum(np.abs(before), np.abs(after)), 2)
             yield Probed(update, size, {name: _flat(value) for name, value in state.items()})
             w, state = new_w, new_state
+
+
+def _drawn(noise: Noise, number: int, t: int) -> list[np.ndarray]:
+    rng = np.random.default_rng([13, number, t])
+    return [noise.numpy(rng, shape) for shape in _SHAPES]
 
 
 def _flat(value: object) -> np.ndarray:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ..expressions import parse_expression
+from ..inputs import INPUTS
 from ..program import Call, Expr, Name, subexpressions
 from .laws import EXACT, FACTS, IDENTITIES
 
@@ -78,8 +79,9 @@ def parse_pattern(text: str) -> Expr:
 
 
 def variables(expr: Expr) -> set[str]:
-    """The letters in a pattern."""
-    return {e.id for e in subexpressions(expr) if isinstance(e, Name)}
+    """The letters in a pattern; names of inputs stand for themselves."""
+    found = {e.id for e in subexpressions(expr) if isinstance(e, Name)}
+    return {name for name in found if name not in INPUTS}
 
 
 def _conditions(text: str) -> tuple[Expr, ...]:

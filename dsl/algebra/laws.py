@@ -5,16 +5,19 @@
     sign(x * y) -> sign(y) if positive(x)
     x + 0 => x                      exact: rewriting applies it too, as terms are built
 
-Small letters stand for any value, C and D for constants, and what has only constants on the right
-is computed. An exact law (`=>`, `<=>`) changes no result in IEEE arithmetic, NaN and infinities
-included. `->` keeps every value that the left side has. `~>` holds for real numbers only where
-the left side is defined: it may lose a NaN, as x / x ~> 1 does at 0. Nothing is here that makes
-numbers so much larger or smaller that float32 loses them, such as sqrt(x) * sqrt(y) = sqrt(x * y).
+Small letters stand for any value, C and D for constants, names of inputs such as w for these, and
+what has only constants on the right is computed. An exact law (`=>`, `<=>`) changes no result in
+IEEE arithmetic, NaN and infinities included. `->` keeps every value that the left side has. `~>`
+holds for real numbers only where the left side is defined: it may lose a NaN, as x / x ~> 1 does
+at 0. Nothing is here that makes numbers so much larger or smaller that float32 loses them, such as
+sqrt(x) * sqrt(y) = sqrt(x * y).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+
+from ..oracles import ORACLES
 
 # Terms in another order or shape. These explain nothing, so no step is named after them.
 ORDER = "order"
@@ -286,6 +289,17 @@ IDENTITIES: Mapping[str, str] = {
         minimum(maximum(x, y), z) -> clip(x, y, z)
         clip(clip(x, y, z), y, z) -> clip(x, y, z)
         clip(-x, -y, y) -> -clip(x, -y, y) if nonneg(y)
+    """,
+    # What an oracle says at the weights is an input. Of others nothing is known but that the
+    # Hessian is linear.
+    "oracles": "\n".join(
+        f"{row.name}(w) => {row.oracle.at_w}" for row in ORACLES if row.oracle.at_w
+    )
+    + """
+        hvp(-x) -> -hvp(x)
+        hvp(C * x) -> C * hvp(x)
+        hvp(x) + hvp(y) -> hvp(x + y)
+        hvp(x) - hvp(y) -> hvp(x - y)
     """,
 }
 

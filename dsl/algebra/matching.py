@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from ..inputs import INPUTS
 from ..primitives import PRIMITIVES
 from ..program import Call, Constant, Expr, Name
 from .identities import CONSTANTS, Identity, exact_laws
-from .terms import CONSTANT, Term, constant
+from .terms import CONSTANT, SYMBOL, Term, constant, symbol
 
 # Builds the term of a primitive applied to terms, and rewrites it.
 Build = Callable[..., Term]
@@ -63,6 +64,8 @@ def _bound(law: Identity, args: tuple[Term, ...]) -> dict[str, Term] | None:
 
 def _matches(pattern: Expr, term: Term, found: dict[str, Term]) -> bool:
     if type(pattern) is Name:
+        if pattern.id in INPUTS:
+            return term == symbol(pattern.id)
         if pattern.id in found:
             return found[pattern.id] == term
         found[pattern.id] = term
@@ -86,7 +89,7 @@ def _holds(condition: Expr, found: Mapping[str, Term]) -> bool:
 
 def _built(expr: Expr, found: Mapping[str, Term], build: Build) -> Term:
     if type(expr) is Name:
-        return found[expr.id]
+        return symbol(expr.id) if expr.id in INPUTS else found[expr.id]
     if type(expr) is Constant:
         return constant(expr.value)
     assert type(expr) is Call
@@ -111,6 +114,8 @@ def _telling(patterns: Sequence[Expr]) -> tuple[int, str | None, float | None]:
                 return place, name, None
             case Name(id=letter) if letter in CONSTANTS:
                 return place, CONSTANT, None
+            case Name(id=name) if name in INPUTS:
+                return place, SYMBOL, None
     return 0, None, None
 
 

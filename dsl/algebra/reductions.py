@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 
-from ..dependencies import update_depends_on
+from ..dependencies import sees_the_loss, update_depends_on
 from ..errors import ProgramError
 from ..expressions import format_expression
 from ..inference import kinds_of
@@ -67,12 +67,13 @@ def _with(program: Program, place: int, expr: Expr) -> Program:
 
 
 def _is_rule(program: Program) -> bool:
-    """Whether it is well kinded and follows the gradient at a learning rate."""
+    """Whether it is well kinded and follows the loss at a learning rate."""
     try:
         kinds_of(program)
     except ProgramError:
         return False
-    return {"g", LEARNING_RATE} <= update_depends_on(program)
+    depends = update_depends_on(program)
+    return LEARNING_RATE in depends and sees_the_loss(depends)
 
 
 def with_plain_rate(program: Program) -> tuple[float, Program] | None:

@@ -261,6 +261,8 @@ def _pattern(expr: Expr) -> str:
     if isinstance(expr, Constant):
         return f"(Num {_number(expr.value)})"
     if isinstance(expr, Name):
+        if expr.id in INPUTS:
+            return f'(Sym "{expr.id}")'
         return f"(Num {expr.id})" if expr.id in CONSTANTS else expr.id
     return f"({' '.join([_call(expr.primitive), *map(_pattern, expr.args)])})"
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ..expressions import MAX_DEPTH, format_expression
-from ..inputs import ALWAYS, INPUTS
+from ..inputs import ALWAYS, INPUTS, in_order
 from ..primitives import PRIMITIVES
 from ..program import (
     EVAL_W,
@@ -71,7 +71,7 @@ class _Writer:
         new_class: Mapping[Term, int] | None,
         old_class: Mapping[Term, int] | None,
     ) -> None:
-        self.program = program
+        self.program = _with_inputs(program, values)
         self.values = values
         self.new_class, self.old_class = new_class, old_class
         self.states = {s.name for s in program.state}
@@ -233,6 +233,15 @@ class _Writer:
             return Name(term.name)
         args = tuple(self._expression(arg, names) for arg in term.args)
         return ordered(Call(term.head, args), self.program.defaults)
+
+
+def _with_inputs(program: Program, values: Values) -> Program:
+    """The program with the inputs that values read: loss_at(w) is the loss."""
+    local = {*program.inputs, *program.defaults, *(s.name for s in program.state)}
+    read = {name for term in values.outputs for name in term.symbols if name not in local}
+    if not read:
+        return program
+    return dataclasses.replace(program, inputs=(*program.inputs, *in_order(read)))
 
 
 def _sequential(late: list[Statement], fresh: Callable[[], str]) -> list[Statement]:

@@ -28,13 +28,13 @@ class Inputs(NamedTuple):
     Attributes:
       w: the initial weights.
       gradients: a tree for each step.
-      varying: by name of further inputs, their value at each step.
+      varying: by name of further inputs, their value at each step, trees for those of tensors.
       fixed: the same of those whose value stays, trees for those of tensors.
     """
 
     w: Tree
     gradients: list[Tree]
-    varying: dict[str, np.ndarray]
+    varying: dict[str, Any]
     fixed: dict[str, Any]
 
 

@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Leaves
+from ..inputs import INPUTS
 from ..kinds import Kind, shape_of
 from ..numpy.stepping import Stepper
+from ..oracles import oracles_of
 from ..program import LEARNING_RATE, Program
+from ..synthetic_loss import oracles_around
 from .base import Inputs, Points
 
 STEPS = 10
@@ -32,7 +35,15 @@ def example_inputs(steps: int = STEPS) -> Inputs:
     losses = rng.uniform(0.1, 2.0, steps)
     role = {name: 1.0 if i % 2 else -1.0 for i, name in enumerate(SHAPES)}
     A = {name: matrix(shape_of(Kind.ROW_GRAM, shape)[0]) for name, shape in SHAPES.items()}
-    return Inputs(w, gradients, {"loss": losses}, {"T": steps, "role": role, "A": A})
+    varying: dict[str, Any] = {"loss": losses}
+    for input in INPUTS.values():
+        if input.noise is not None:
+            draw = input.noise.numpy
+            varying[input.name] = [
+                {name: np.asarray(draw(rng, shape)) for name, shape in SHAPES.items()}
+                for _ in range(steps)
+            ]
+    return Inputs(w, gradients, varying, {"T": steps, "role": role, "A": A})
 
 
 def interpreted(
@@ -52,8 +63,15 @@ def interpreted(
     }
     rule = Stepper(program, inputs.w.values(), dtype, **fixed)
     leaves, trajectory = Leaves(inputs.w.values()), []
+    asks = bool(oracles_of(program))
     for i, gradient in enumerate(inputs.gradients):
-        varying = {name: values[i] for name, values in inputs.varying.items()}
+        varying: dict[str, Any] = {
+            name: [*of[i].values()] if isinstance(of[i], dict) else of[i]
+            for name, of in inputs.varying.items()
+        }
+        if asks:
+            loss = inputs.varying["loss"][i]
+            varying["oracles"] = oracles_around(leaves, [*gradient.values()], loss)
         hyper = {} if rates is None else {LEARNING_RATE: rates[i]}
         leaves, eval_w = rule.step(leaves, gradient.values(), hyper=hyper, **varying)
         points = {"weights": leaves, "evaluation point": eval_w}

@@ -168,7 +168,7 @@ def fits_a_smaller_machine(program: Program, *, bound_hyperparameters: bool = Tr
     """
     try:
         form = assemble(program, bound_hyperparameters=bound_hyperparameters).form
-        return form != ops.FULL
+        return form not in ops.HOLD_SQUARES
     except TooLarge:
         return False
 

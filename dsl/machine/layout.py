@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..kinds import Kind, shape_of
-from .operations import FULL, LEAN, MAX_TEMPORARIES, V_KEPT
+from .operations import HOLD_SQUARES, LEAN, MAX_TEMPORARIES, V_KEPT
 from .stacks import Stack, stacks_of
 
 Array = jax.Array
@@ -34,7 +34,7 @@ class Layout:
     Attributes:
       shapes: of the parameter tensors.
       replicates: R, how many models are trained at once with one program.
-      form: of the machine; see `operations`. The registers of the full one are wide enough for the
+      form: of the machine; see `operations`. The registers of some are wide enough for the
         square matrices of every tensor.
     """
 
@@ -49,7 +49,7 @@ class Layout:
 
     @cached_property
     def _used(self) -> int:
-        grams = (Kind.ROW_GRAM, Kind.COLUMN_GRAM) if self.form == FULL else ()
+        grams = (Kind.ROW_GRAM, Kind.COLUMN_GRAM) if self.form in HOLD_SQUARES else ()
         return max(self.weights, *(sum(map(math.prod, self.shapes_of(k))) for k in grams), 1)
 
     @cached_property

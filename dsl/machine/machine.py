@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -34,6 +35,8 @@ from .stacks import Stack
 
 Array = jax.Array
 Tables = Mapping[str, Any]  # Bytecode.arrays()
+Oracles = Mapping[str, Callable[..., Array]]
+_NO_ORACLES: Oracles = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,13 @@ def schedule(tables: Tables, learning_rate: Array, total_steps: Array, *, steps:
 
 
 def step(
-    tables: Tables, layout: Layout, state: MachineState, s: Array, g: Array, loss: Array
+    tables: Tables,
+    layout: Layout,
+    state: MachineState,
+    s: Array,
+    g: Array,
+    loss: Array,
+    oracles: Oracles = _NO_ORACLES,
 ) -> MachineState:
     """One step of the rule for all replicates.
 
@@ -113,12 +122,15 @@ def step(
       s: of this step, from `schedule`; shape (S_REGISTERS, R).
       g: gradients, shape (R, N).
       loss: minibatch losses, shape (R,).
+      oracles: by name, functions of weights or directions (R, N) on this step's minibatch, at
+        `state.w`, and functions of nothing that draw noise (R, N); needed by the forms that have
+        them.
     """
     s = s.at[ops.S_LOSS].set(loss.astype(s.dtype))
     s = s.at[ops.S_STATE : ops.S_CONSTANT].set(state.s)
     s = _scalars(tables["s_code"], tables["s_length"], s)
     v = _put(state.v, layout, ops.V_GRADIENT, g)
-    wide = [_wide_branch(layout, name, letters) for name, letters in ops.WIDE[layout.form]]
+    wide = [_wide_branch(layout, name, letters, oracles) for name, letters in ops.WIDE[layout.form]]
 
     def segment(i: Array, v: Array) -> Array:
         start, middle, end = tables["segments"][i]
@@ -252,7 +264,7 @@ _KINDS = {letter: kind for kind, letter in ops.KIND_LETTERS.items()}
 _SPREAD = {name: kind for kind, name in ops.SPREADS.items()}
 
 
-def _wide_branch(layout: Layout, name: str, letters: str) -> Callable[..., Array]:
+def _wide_branch(layout: Layout, name: str, letters: str, oracles: Oracles) -> Callable[..., Array]:
     """One operation on whole registers: reads its operands from registers, gives (R, width)."""
 
     def one_each(register: Array) -> Array:
@@ -264,6 +276,11 @@ def _wide_branch(layout: Layout, name: str, letters: str) -> Callable[..., Array
             s[i] if letter == "S" else _kept(layout, v, i)
             for letter, i in zip(letters, operands, strict=False)
         ]
+        if name in ops.NOISE or (name in PRIMITIVES and PRIMITIVES[name].scope is Scope.LOSS):
+            answer = oracles[name](*(x[:, : layout.weights] for x in args))
+            if answer.ndim == 2:
+                return layout.padded(answer)
+            return jnp.broadcast_to(answer[:, None], (layout.replicates, layout.width))
         if name in _SPREAD or PRIMITIVES[name].scope is Scope.PER_TENSOR:
             return _per_tensor(layout, name, letters, args)
         # A reduction over the model sees all weights, or one number per tensor.

@@ -1,4 +1,4 @@
-"""What the machine can do: its registers, and the operations of its three forms.
+"""What the machine can do: its registers, and the operations of its forms.
 
 An elementwise operation is a pattern of primitives over operands, written as text:
 `lerp(square(V), V, S)` is one operation of three operands. Such fused operations are what keeps the
@@ -16,6 +16,9 @@ The lean machine holds what the core grammar draws. The matrix machine adds what
 draws, but for matrix products. The full machine adds these and the rest, and its registers are wide
 enough for square matrices. Each takes longer to compile than the one before, so that only programs
 that need it pay for it, and its operations begin with that one's, under the same numbers.
+
+Each form has a sibling whose operations end with the oracles, which ask about the step's minibatch,
+and with draws of noise. So programs that do without run as if there were none.
 """
 
 from __future__ import annotations
@@ -25,21 +28,31 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from ..expressions import parse_expression
-from ..inputs import Source, given
+from ..inputs import INPUTS, Source, given
 from ..kinds import Kind
 from ..primitive import CORE, MATRIX, Primitive, Scope
 from ..primitives import PRIMITIVES
 from ..program import LEARNING_RATE, Call, subexpressions
 
 LEAN, FULL = "lean", "full"
+_SIZES = (LEAN, MATRIX, FULL)
+# By form, the one that has oracles and noise too.
+WITH_ORACLES = {form: f"{form} with oracles" for form in _SIZES}
 # The forms of the machine, the smallest first.
-FORMS = (LEAN, MATRIX, FULL)
+FORMS = (*_SIZES, *WITH_ORACLES.values())
+# Those whose registers are wide enough for square matrices.
+HOLD_SQUARES = frozenset({FULL, WITH_ORACLES[FULL]})
 
 # A primitive's name and its operands: letters or further patterns; or a letter alone.
 Pattern = str | tuple["Pattern", ...]
+# A wide operation: a primitive's name, or of what is spread, and its operands.
+Wide = tuple[str, str]
 
 S_INPUTS = (*given(Source.TRAINING, Kind.SCALAR), LEARNING_RATE)
-V_INPUTS = given(Source.TRAINING, Kind.TENSOR)
+_V_GIVEN = given(Source.TRAINING, Kind.TENSOR)
+V_INPUTS = tuple(name for name in _V_GIVEN if INPUTS[name].noise is None)
+# Has no register of its own: a wide operation without operands draws it where it is read.
+NOISE = tuple(name for name in _V_GIVEN if INPUTS[name].noise is not None)
 MAX_S_STATES, MAX_V_STATES = 6, 6
 MAX_CONSTANTS = 40
 MAX_S_TEMPORARIES = 60
@@ -163,11 +176,14 @@ def _operands(row: Primitive) -> tuple[str, ...]:
     return ("VS" if row.name == "quantile" else "V" * row.arity,)
 
 
-def _wide() -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]:
+def _wide() -> Iterator[tuple[str, tuple[Wide, ...]]]:
     """The wide operations of each form."""
-    found: dict[tuple[str, str], None] = {}  # in order
-    for size, form in enumerate(FORMS, 1):
-        rows = [row for row in _ROWS if row.reduces and _form(row) in FORMS[:size]]
+    oracles = [(row.name, "V" * row.arity) for row in _ROWS if row.scope is Scope.LOSS]
+    oracles += [(name, "") for name in NOISE]
+    whole = [row for row in _ROWS if row.scope in (Scope.PER_TENSOR, Scope.MODEL)]
+    found: dict[Wide, None] = {}  # in order
+    for size, form in enumerate(_SIZES, 1):
+        rows = [row for row in whole if _form(row) in _SIZES[:size]]
         found |= {(row.name, mixed): None for row in rows for mixed in _operands(row)}
         if form != LEAN:
             model = [row for row in rows if row.scope is Scope.MODEL]
@@ -175,13 +191,18 @@ def _wide() -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]:
         if form == FULL:
             found |= {(SPREAD_ROWS, "L"): None, (SPREAD_COLUMNS, "L"): None}
         yield form, tuple(found)
+        yield WITH_ORACLES[form], (*found, *oracles)
 
 
 S_OPERATIONS = tuple((row.name, "S" * row.arity) for row in _ROWS if not row.reduces)
 S_OPCODE = {operation: code for code, operation in enumerate(S_OPERATIONS)}
 ELEMENTWISE = _elementwise()
 ELEMENTWISE_OPCODE = {operation: code for code, operation in enumerate(ELEMENTWISE)}
-WIDE: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(dict(_wide()))
-WIDE_OPCODE = {operation: code for code, operation in enumerate(WIDE[FULL])}
+WIDE: Mapping[str, tuple[Wide, ...]] = MappingProxyType(dict(_wide()))
+WIDE_OPCODE: Mapping[str, Mapping[Wide, int]] = MappingProxyType(
+    {form: {operation: code for code, operation in enumerate(WIDE[form])} for form in FORMS}
+)
+# Those of any form.
+ALL_WIDE = frozenset(WIDE[WITH_ORACLES[FULL]])
 MATRIX_PRIMITIVES = frozenset(_MATRIX)
 OF_SHAPE = frozenset({"size", "rows", "columns", "ndim"})  # what sees a tensor's shape alone

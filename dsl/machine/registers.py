@@ -94,8 +94,8 @@ class Tensors:
         if self.point is not None and self.point not in outputs:
             outputs.append(self.point)
         self.instructions = select(values, outputs)
-        last = max((i.opcode for i in self.instructions if i.wide), default=0)
-        self.form = next(form for form in ops.FORMS if last < len(ops.WIDE[form]))
+        wide = {i.operation for i in self.instructions if i.wide}
+        self.form = next(form for form in ops.FORMS if wide <= ops.WIDE_OPCODE[form].keys())
         self._plan(outputs)
         self.rows: list[tuple[int, ...]] = []
         self.register: dict[Value, int] = dict(self.homes)
@@ -156,7 +156,10 @@ class Tensors:
             if destination is None:
                 destination = self._allocate(instruction.value in self.saved)
             self.register[instruction.value] = destination
-            self._emit(instruction.opcode, destination, operands)
+            operation = instruction.operation
+            if not isinstance(operation, int):
+                operation = ops.WIDE_OPCODE[self.form][operation]
+            self._emit(operation, destination, operands)
             segments[instruction.segment][2] = len(self.rows)
             if not instruction.wide:
                 segments[instruction.segment][1] = len(self.rows)

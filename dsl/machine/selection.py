@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from ..algebra.canonical import Meaning
 from ..algebra.terms import CONSTANT, SYMBOL, Term, postorder
 from ..errors import ProgramError
+from ..inference import kind_of_scalars
 from ..inputs import KINDS
 from ..kinds import Kind
 from ..primitive import Scope
@@ -35,18 +36,22 @@ class Instruction:
     """One operation of the V code, before registers are assigned.
 
     Attributes:
-      wide: whether it takes whole registers.
-      opcode: among the operations of its set.
+      operation: an elementwise one by its opcode; a wide one, whose opcode depends on the machine's
+        form, itself.
       value: what it computes.
       operands: a scalar's term (letter S) or what a V register holds.
       segment: in which it runs.
     """
 
-    wide: bool
-    opcode: int
+    operation: int | ops.Wide
     value: Value
     operands: tuple[tuple[str, Value], ...]
     segment: int
+
+    @property
+    def wide(self) -> bool:
+        """Whether it takes whole registers."""
+        return not isinstance(self.operation, int)
 
 
 class Values:
@@ -81,13 +86,14 @@ class Values:
         try:
             return PRIMITIVES[term.head].kind([self.kinds[arg] for arg in term.args])
         except ProgramError:  # rewriting left a scalar that stands for a tensor; see `_in_v`
-            return Kind.SCALAR if PRIMITIVES[term.head].scope is Scope.MODEL else Kind.LAYER
+            return kind_of_scalars(PRIMITIVES[term.head])
 
     def _in_v(self) -> set[Term]:
         tensors: set[Term] = set()
         for term in self.kinds:
             if term.head == SYMBOL:
-                in_v = term.name in self.tensor_states or term.name in ops.V_INPUTS
+                given = term.name in ops.V_INPUTS or term.name in ops.NOISE
+                in_v = given or term.name in self.tensor_states
             elif term.head == CONSTANT:
                 in_v = False
             else:
@@ -117,27 +123,30 @@ class _Selection:
         work = [t for t in terms if t in self.tensors and t.args]
         self.readers = Counter(arg for term in work for arg in term.args)
         self.readers.update(roots)
-        self.chosen: dict[Value, tuple[bool, int, tuple[tuple[str, Value], ...]]] = {}
+        self.chosen: dict[Value, tuple[int | ops.Wide, tuple[tuple[str, Value], ...]]] = {}
         for value in outputs:
             if isinstance(value, tuple):
                 self._spread(value)
+        for term in terms:
+            if term.head == SYMBOL and term.name in ops.NOISE:
+                self._choose(term, (term.name, ""), ())
         needed: set[Value] = set(roots)
         for term in reversed(work):
             if term not in needed:
                 continue
             if PRIMITIVES[term.head].reduces:
-                opcode, operands = self._wide(term)
-                self._choose(term, True, opcode, operands)
+                operation, operands = self._wide(term)
+                self._choose(term, operation, operands)
             else:
                 opcode, operands = self._cover(term)
-                self._choose(term, False, opcode, operands)
+                self._choose(term, opcode, operands)
             needed.update(value for _, value in operands if isinstance(value, Term))
             needed.update(value[1] for _, value in operands if isinstance(value, tuple))
 
     def _choose(
-        self, value: Value, wide: bool, opcode: int, operands: tuple[tuple[str, Value], ...]
+        self, value: Value, operation: int | ops.Wide, operands: tuple[tuple[str, Value], ...]
     ) -> None:
-        self.chosen[value] = wide, opcode, operands
+        self.chosen[value] = operation, operands
         for _, operand in operands:
             if isinstance(operand, tuple):
                 self._spread(operand)
@@ -145,25 +154,26 @@ class _Selection:
     def _spread(self, value: tuple[str, Term]) -> None:
         how, term = value
         if how == SPREAD_SCALAR:
-            self.chosen[value] = False, ops.ELEMENTWISE_OPCODE["S"], (("S", term),)
+            self.chosen[value] = ops.ELEMENTWISE_OPCODE["S"], (("S", term),)
         else:
-            self.chosen[value] = True, ops.WIDE_OPCODE[how, "L"], (("L", term),)
+            self.chosen[value] = (how, "L"), (("L", term),)
 
     def ordered(self) -> list[Instruction]:
         """Segment by segment, elementwise instructions before wide ones."""
         segments: dict[Value, int] = {}
         found: list[Instruction] = []
         for value in self._dependent_order():
-            wide, opcode, operands = self.chosen[value]
+            operation, operands = self.chosen[value]
+            wide = not isinstance(operation, int)
             segment = 0
             for letter, operand in operands:
                 if letter != "S" and operand in self.chosen:
                     # What a wide instruction gives is there for the wide ones after it, and for
                     # the elementwise ones of the next segment.
-                    later = self.chosen[operand][0] and not wide
+                    later = not isinstance(self.chosen[operand][0], int) and not wide
                     segment = max(segment, segments[operand] + later)
             segments[value] = segment
-            found.append(Instruction(wide, opcode, value, operands, segment))
+            found.append(Instruction(operation, value, operands, segment))
         found.sort(key=lambda i: (i.segment, i.wide))
         return found
 
@@ -173,7 +183,7 @@ class _Selection:
         stack = list(self.chosen)
         while stack:
             value = stack[-1]
-            operands = [v for x, v in self.chosen[value][2] if x != "S" and v in self.chosen]
+            operands = [v for x, v in self.chosen[value][1] if x != "S" and v in self.chosen]
             missing = [v for v in operands if v not in found]
             if value in found or not missing:
                 found[value] = None
@@ -234,7 +244,7 @@ class _Selection:
 
     # --- wide ---
 
-    def _wide(self, term: Term) -> tuple[int, tuple[tuple[str, Value], ...]]:
+    def _wide(self, term: Term) -> tuple[ops.Wide, tuple[tuple[str, Value], ...]]:
         per_tensor = PRIMITIVES[term.head].scope is Scope.MODEL and all(
             self.kinds[a] is Kind.LAYER and a in self.tensors for a in term.args
         )
@@ -248,12 +258,12 @@ class _Selection:
                 operands.append((ops.KIND_LETTERS.get(self.kinds[arg], "V"), arg))
             else:
                 operands.append(("V", arg))
-        if (term.head, _letters(operands)) not in ops.WIDE_OPCODE:
+        if (term.head, _letters(operands)) not in ops.ALL_WIDE:
             operands = [("V", (SPREAD_SCALAR, v)) if x == "S" else (x, v) for x, v in operands]  # type: ignore[misc]
-        try:
-            return ops.WIDE_OPCODE[term.head, _letters(operands)], tuple(operands)
-        except KeyError:
-            raise TooLarge(f"the machine has no {term.head} of these kinds") from None
+        operation = term.head, _letters(operands)
+        if operation not in ops.ALL_WIDE:
+            raise TooLarge(f"the machine has no {term.head} of these kinds")
+        return operation, tuple(operands)
 
 
 def _letters(operands: Iterable[tuple[str, Value]]) -> str:

@@ -9,7 +9,7 @@ longer to broadcast than to multiply. Leading axes hold as many independent runs
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -18,7 +18,7 @@ from ..algebra.canonical import Meaning, meaning
 from ..algebra.rewriting import Level
 from ..algebra.terms import CONSTANT, SYMBOL, Term, postorder
 from ..errors import ProgramError, UserError
-from ..inference import kinds_of
+from ..inference import kind_of_scalars, kinds_of
 from ..inputs import INPUTS, KINDS, Source, refusal
 from ..kinds import Kind
 from ..primitive import CORE, Primitive, Scope
@@ -27,6 +27,8 @@ from ..program import LEARNING_RATE, Program
 from .functions import GRAMS, Array, Function, Tensors, assigning, columns, filling
 
 Shapes = Sequence[tuple[int, ...]]
+# Of arrays (..., N): fills the second with what the loss answers to the first, in each run.
+Oracle = Callable[[Array, Array], None]
 # A function and all it takes; the last argument is the array that gets the value.
 Instruction = tuple[Function, tuple[Array, ...]]
 
@@ -37,6 +39,7 @@ class BoundRule(Protocol):
         rule = bind_in_place(program, shapes, start, learning_rates)
         for each step:
             fill rule.inputs["g"] and whatever else of rule.inputs changes
+            set rule.oracles, if the rule calls any
             rule.compute()
             rule.inputs["w"] -= rule.update          # or anything else: w is the caller's
             rule.advance()
@@ -44,6 +47,7 @@ class BoundRule(Protocol):
     Attributes:
       inputs: the arrays that the rule reads, by reserved name; always `w`, `g` and `lr`, others
         only where the rule needs them. The caller fills them, in place.
+      oracles: by name, those that the rule calls, of this step. The caller sets them.
       state: the arrays of the state variables that matter, which start as the rule says.
       update: what the last `compute` wants subtracted from w. May be one of `inputs` or of `state`,
         so it is to be read before those change.
@@ -51,6 +55,7 @@ class BoundRule(Protocol):
     """
 
     inputs: dict[str, Array]
+    oracles: dict[str, Oracle]
     state: dict[str, Array]
     update: Array
     eval_w: Array | None
@@ -131,6 +136,7 @@ class _InPlace:
             "g": np.empty_like(start),
             LEARNING_RATE: self._filled(learning_rates),
         }
+        self.oracles: dict[str, Oracle] = {}
         self.state: dict[str, Array] = {
             s.name: self._filled(start if isinstance(s.init, str) else s.init, self._held(s.name))
             for s in program.state
@@ -189,6 +195,8 @@ class _InPlace:
 
     def _call(self, term: Term) -> Array:
         row = PRIMITIVES[term.head]
+        if row.scope is Scope.LOSS:
+            return self._asked(term)
         if row.scope is Scope.PER_TENSOR and row.grammar != CORE:
             return self._call_of_tensors(term, row)
         kind = Kind.TENSOR if self._state_kinds is None else self._kind(term)
@@ -203,6 +211,13 @@ class _InPlace:
             self._lerp(term, x, y, a, array)
         else:
             self._code.append((filling(row.name), (*args, array)))
+        return array
+
+    def _asked(self, term: Term) -> Array:
+        """What an oracle answers, which is told at each step."""
+        array, name = self._empty(), term.head
+        args = [self._registers[arg.serial] for arg in term.args]
+        self._code.append((lambda *given: self.oracles[name](*given), (*args, array)))
         return array
 
     def _call_of_tensors(self, term: Term, row: Primitive) -> Array:
@@ -271,5 +286,5 @@ class _InPlace:
                 kinds[part.serial] = row.kind([kinds[arg.serial] for arg in part.args])
             except ProgramError:
                 # Rewriting may have left a reduction with a scalar, as in sum(g**0) = sum(1).
-                kinds[part.serial] = Kind.SCALAR if row.scope is Scope.MODEL else Kind.LAYER
+                kinds[part.serial] = kind_of_scalars(row)
         return kinds[term.serial]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..arrays import Leaves, bind
+from ..arrays import Leaves, Oracles, bind
 from ..program import Program
 
 Array = np.ndarray[Any, Any]
@@ -22,7 +22,7 @@ class Stepper:
       program: the rule.
       weights: the initial ones, one array for each tensor.
       dtype: of all computation.
-      fixed: inputs that stay as they are, and `hyper`; see `arrays.Rule`.
+      fixed: inputs that stay as they are, `hyper` and `oracles`; see `arrays.Rule`.
     """
 
     def __init__(
@@ -65,6 +65,7 @@ def run_numpy(
     *,
     dtype: Any = np.float64,
     hyper: Mapping[str, float] | None = None,
+    oracles: Callable[[int, Sequence[Array]], Oracles] | None = None,
     **inputs: Any,
 ) -> list[tuple[Leaves, Leaves]]:
     """Runs a rule on a fixed sequence of gradients.
@@ -75,6 +76,7 @@ def run_numpy(
       gradients: for each step, one array per tensor.
       dtype: of all computation.
       hyper: hyperparameters that differ from the program's defaults.
+      oracles: those of step t, from 1, at weights w: `oracles(t, w)`; needed if the rule calls any.
       inputs: further ones, the same at every step; of those of tensors, one for each tensor.
 
     Returns:
@@ -82,7 +84,8 @@ def run_numpy(
     """
     rule = Stepper(program, params, dtype, T=len(gradients), hyper=hyper, **inputs)
     trajectory: list[tuple[Leaves, Leaves]] = []
-    for gradient in gradients:
+    for t, gradient in enumerate(gradients, 1):
         w = trajectory[-1][0] if trajectory else params
-        trajectory.append(rule.step(w, gradient))
+        asked = {} if oracles is None else {"oracles": oracles(t, w)}
+        trajectory.append(rule.step(w, gradient, **asked))
     return trajectory

@@ -137,10 +137,17 @@ class TrainingLoop:
 
         def one(position: _Position) -> _Position:
             t, carry, alive = position
-            loss, g = self._problems.losses(drawn, stepper.weights(carry), t)
+            w = stepper.weights(carry)
+            loss, g = self._problems.losses(drawn, w, t)
+            oracles = self._problems.oracles(drawn, w, t)
             if given.clip is not None:
-                g = _clipped(g, jnp.asarray(given.clip))
-            context = StepContext(t, jnp.asarray(given.total), loss, g)
+                most = jnp.asarray(given.clip)
+                g = _clipped(g, most)
+                gradient = oracles["grad"]
+                # Clipped as g is, which it equals at w.
+                oracles["grad"] = lambda x: _clipped(gradient(x), most)
+            noise = self._problems.noise(drawn, t, len(w))
+            context = StepContext(t, jnp.asarray(given.total), loss, g, oracles, noise)
             return _Position(t + 1, stepper.step(carry, context), alive & jnp.isfinite(loss))
 
         position = lax.while_loop(unfinished, one, position)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import threading
+import zlib
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,6 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from ...dsl.inputs import INPUTS
 from ...dsl.machine.layout import Layout
 from ..task import Task
 from .parameters import Parameters
@@ -38,12 +41,14 @@ class Drawn(NamedTuple):
         "keys", (S, steps).
       problems: leaves are (S, …).
       starts: the offset of each tensor in w.
+      keys: of each seed, (S,).
     """
 
     w: Array
     minibatches: dict[str, Any]
     problems: Any
     starts: tuple[Array, ...]
+    keys: Array
 
 
 class Problems:
@@ -97,6 +102,48 @@ class Problems:
         loss, gradients = jax.vmap(of_seed)(params, now, drawn.problems)
         return loss.reshape(-1), self._parameters.flat(gradients).reshape(w.shape)
 
+    def oracles(self, drawn: Drawn, w: Array, t: Array) -> dict[str, Callable[[Array], Array]]:
+        """What rules may ask about the minibatches of step t, by name; can be traced.
+
+        Each function takes weights or directions (R, N), and nothing is computed until it is
+        called. `grad` and `loss_at` answer for other weights, `hvp` for the Hessian at w.
+
+        Args: as `losses`.
+        """
+
+        def gradient(x: Array) -> Array:
+            return self.losses(drawn, x, t)[1]
+
+        return {
+            "grad": gradient,
+            "loss_at": lambda x: self.losses(drawn, x, t)[0],
+            "hvp": lambda v: jax.jvp(gradient, (w,), (v,))[1],
+        }
+
+    def noise(self, drawn: Drawn, t: Array, replicates: int) -> dict[str, Callable[[], Array]]:
+        """What draws the noise of step t, shape (R, N), by input; can be traced.
+
+        Drawn from the seed, the step and the input's name, and the same for all replicates of a
+        seed, so that learning rates are compared on equal noise.
+
+        Args:
+          drawn: of S seeds. t: from 1. replicates: R = S × L.
+        """
+
+        def draw(name: str, sampler: Callable[..., Array]) -> Array:
+            def of_seed(key: Array) -> Array:
+                own = jax.random.fold_in(key, zlib.crc32(name.encode()))
+                return sampler(jax.random.fold_in(own, t), drawn.w.shape[1:], drawn.w.dtype)
+
+            each = jax.vmap(of_seed)(drawn.keys)
+            return jnp.repeat(each, replicates // len(each), axis=0)
+
+        return {
+            name: partial(draw, name, getattr(jax.random, row.noise.sampler))
+            for name, row in INPUTS.items()
+            if row.noise is not None
+        }
+
     def score(self, drawn: Drawn, w: Array, eval_w: Array, alive: Array) -> tuple[Array, Array]:
         """Validation losses (R,), and which replicates diverged; only finite weights are scored.
 
@@ -114,7 +161,7 @@ class Problems:
 
     def _drawn(self, keys: Array) -> Drawn:
         """Draws problem, weights and minibatches of each seed, each from its own subkey."""
-        draws, inits, batches = jnp.moveaxis(jax.vmap(partial(jax.random.split, num=3))(keys), 1, 0)
+        draws, inits, firsts = jnp.moveaxis(jax.vmap(partial(jax.random.split, num=3))(keys), 1, 0)
         problems = jax.vmap(self.task.draw)(draws)
         w = self._parameters.flat(jax.vmap(self.task.init)(inits, problems))
         starts = self._parameters.starts()
@@ -126,12 +173,13 @@ class Problems:
             step_keys, problem = seed
             return lax.map(lambda key: self.task.batch(key, problem), step_keys)
 
-        step_keys = jax.vmap(keys_of)(batches)
+        step_keys = jax.vmap(keys_of)(firsts)
         one = jax.eval_shape(batches_of, (step_keys[0, :1], jax.tree.map(lambda x: x[0], problems)))
         size = sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(one))
         if size * step_keys.size > MOST_BYTES_OF_MINIBATCHES:
-            return Drawn(w, {"keys": step_keys}, problems, starts)
-        return Drawn(w, {"batches": lax.map(batches_of, (step_keys, problems))}, problems, starts)
+            return Drawn(w, {"keys": step_keys}, problems, starts, keys)
+        batches = lax.map(batches_of, (step_keys, problems))
+        return Drawn(w, {"batches": batches}, problems, starts, keys)
 
     def _scored(self, drawn: Drawn, w: Array, eval_w: Array, alive: Array) -> tuple[Array, Array]:
         def scores_of_seed(params: Any, problem: Any) -> Array:

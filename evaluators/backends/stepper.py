@@ -21,7 +21,8 @@ class StepContext(NamedTuple):
     Attributes:
       t: the step, from 1. T: the total number of steps.
       loss: minibatch losses, (R,). g: their gradients, (R, N).
-      oracles: functions of weights (R, N) on this step's minibatch, by name.
+      oracles: functions of weights or directions (R, N) on this step's minibatch, by name; see
+        `Problems.oracles`. noise: functions that draw this step's noise (R, N), by input.
       members: gradients of each of M members, (R, M, N).
     """
 
@@ -30,6 +31,7 @@ class StepContext(NamedTuple):
     loss: Array
     g: Array
     oracles: Mapping[str, Callable[..., Array]] = _NONE
+    noise: Mapping[str, Callable[[], Array]] = _NONE
     members: Array | None = None
 
 

@@ -65,6 +65,15 @@ def loss(w: Array) -> Array:
     return found
 
 
+def hessian_times(w: Array, v: Array, product: Array) -> None:
+    """Fills the last with the Hessians at w times v; all of shape (rows, WEIGHTS)."""
+    np.multiply(CURVATURE, v, product)
+    x, y = w[VALLEYS, _X], w[VALLEYS, _Y]
+    along_x, along_y = v[VALLEYS, _X], v[VALLEYS, _Y]
+    product[VALLEYS, _X] += (12 * x * x - 4 * y) * along_x - 4 * x * along_y
+    product[VALLEYS, _Y] += 2 * along_y - 4 * x * along_x
+
+
 _START_LOSS = loss(START)
 
 

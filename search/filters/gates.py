@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ...dsl.dependencies import update_depends_on
+from ...dsl.dependencies import sees_the_loss, update_depends_on
 from ...dsl.machine.bytecode import TooLarge, check_fits
-from ...dsl.numpy.in_place import bind_in_place
+from ...dsl.numpy.in_place import Oracle, bind_in_place
+from ...dsl.oracles import oracles_of
 from ...dsl.program import LEARNING_RATE, Program
 from . import descent, probes
 from .fingerprints import Behaviour, fingerprint, ignores_sign
@@ -49,7 +51,7 @@ def examine(program: Program, *, max_size: int) -> Examination:
     if program.size > max_size:
         return Examination("too large")
     depends = update_depends_on(program)
-    if "g" not in depends:
+    if not sees_the_loss(depends):
         return Examination("ignores the gradient")
     if LEARNING_RATE not in depends:
         return Examination("ignores the learning rate")
@@ -104,8 +106,14 @@ def _grows_without_bound(program: Program, trial: Trial) -> bool:
     for name, value in (("T", _LONG), ("loss", 1.0)):
         if name in rule.inputs:
             rule.inputs[name].fill(value)
+    asks = bool(oracles_of(program))
     with np.errstate(all="ignore"):
         for index in range(_LONG):
+            for name, noise in probes.NOISE.items():
+                if name in rule.inputs:
+                    rule.inputs[name][...] = noise[index % len(noise)]
+            if asks:
+                rule.oracles |= _oracles(index % len(gradients))
             rule.inputs["w"][:] = weights[index % len(weights)]
             rule.inputs["g"][:] = gradients[index % len(gradients)]
             if "t" in rule.inputs:
@@ -114,3 +122,17 @@ def _grows_without_bound(program: Program, trial: Trial) -> bool:
             rule.advance()
         ends = [np.abs(x).max(-1) for x in rule.state.values()]
     return any(not (end <= _LARGEST).any() for end in ends)
+
+
+def _oracles(step: int) -> dict[str, Oracle]:
+    """What is asked about the loss around the plain probe, the same for every rate."""
+    around = probes.loss_around(step, probes.PLAIN)
+
+    def fills(function: Callable[[Array], Array]) -> Oracle:
+        def fill(x: Array, out: Array) -> None:
+            out.T[...] = function(x).T
+
+        return fill
+
+    answers = {"grad": around.gradient, "loss_at": around.value, "hvp": around.hessian_times}
+    return {name: fills(function) for name, function in answers.items()}

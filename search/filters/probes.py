@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from ...dsl.inputs import INPUTS
+from ...dsl.synthetic_loss import LossAround
 from .descent import WEIGHTS
 
 Array = np.ndarray[Any, Any]
@@ -130,5 +132,19 @@ def _varied(rng: np.random.RandomState) -> tuple[Array, Array, Array]:
 
 
 W, G, LOSSES = _streams()
+
+
+def loss_around(step: int, probes: slice | int = slice(None)) -> LossAround:
+    """The loss that oracles are asked about at a step, of some probes."""
+    w, g, loss = W[step, probes], G[step, probes], LOSSES[step, probes, 0]
+    return LossAround(np, w, g, loss)
+
+
+# Noise by input and step, the same for all probes.
+NOISE = {
+    name: row.noise.numpy(np.random.RandomState(20261128), (STEPS, WEIGHTS))
+    for name, row in INPUTS.items()
+    if row.noise is not None
+}
 TIMES = np.array([p.t for p in PROBES], np.float64).T[:, :, None]
 TOTALS = np.array([p.total for p in PROBES])[:, None]

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ...dsl.numpy.in_place import bind_in_place
+from ...dsl.numpy.in_place import Oracle, bind_in_place
+from ...dsl.oracles import oracles_of
 from ...dsl.program import Program
 from . import descent, probes
 from .probes import STEPS
@@ -50,7 +51,7 @@ class Trial:
 
 
 def try_out(program: Program) -> Trial:
-    """Runs a well-formed program that needs no inputs beyond w, g, t, T and loss."""
+    """Runs a well-formed program that needs what gates have (see `inputs`)."""
     rule = bind_in_place(program, descent.SHAPES, _START, _RATES)
     compute, advance, update, at = rule.compute, rule.advance, rule.update, rule.eval_w
     w, g = rule.inputs["w"], rule.inputs["g"]
@@ -60,6 +61,8 @@ def try_out(program: Program) -> Trial:
         total[_SHOWN] = probes.TOTALS
     free, shown = (w[_FREE], g[_FREE]), (w[_SHOWN], g[_SHOWN])
     step, answer = update[_FREE], update[_SHOWN]
+    asks = bool(oracles_of(program))
+    noise = [name for name in probes.NOISE if name in rule.inputs]
     updates = np.empty((STEPS, *answer.shape))
     points = None if at is None else np.empty_like(updates)
     half: list[Array] = []
@@ -74,6 +77,10 @@ def try_out(program: Program) -> Trial:
             if loss is not None:
                 loss[_FREE] = descent.loss(free[0])[:, None]
                 loss[_SHOWN] = probes.LOSSES[index]
+            for name in noise:
+                rule.inputs[name][...] = probes.NOISE[name][index]
+            if asks:
+                rule.oracles |= _oracles(free[0], index)
             compute()
             updates[index] = answer
             if points is not None and at is not None:
@@ -87,6 +94,25 @@ def try_out(program: Program) -> Trial:
         ends = (x[_PLAIN] for x in rule.state.values())
         growth = tuple(_ratio(now, then) for now, then in zip(ends, half, strict=True))
     return Trial(descended, updates, offsets, growth)
+
+
+def _oracles(w: Array, step: int) -> dict[str, Oracle]:
+    """What is asked about the problems at weights w, and about the losses around the probes."""
+    around = probes.loss_around(step)
+
+    def gradient(x: Array, out: Array) -> None:
+        descent.gradient(x[_FREE], out[_FREE])
+        out[_SHOWN] = around.gradient(x[_SHOWN])
+
+    def loss_at(x: Array, out: Array) -> None:
+        out[_FREE] = descent.loss(x[_FREE])[:, None]
+        out[_SHOWN] = around.value(x[_SHOWN])[:, None]
+
+    def hessian_times(v: Array, out: Array) -> None:
+        descent.hessian_times(w, v[_FREE], out[_FREE])
+        out[_SHOWN] = around.hessian_times(v[_SHOWN])
+
+    return {"grad": gradient, "loss_at": loss_at, "hvp": hessian_times}
 
 
 def _ratio(now: Array, then: Array) -> float:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from ...dsl.primitive import CORE, MATRIX
+from ...dsl.oracles import ORACLES
+from ...dsl.primitive import CORE, MATRIX, ORACLE
 from ...dsl.primitives import PRIMITIVES
 from .weights import PRIMITIVE_WEIGHTS
 
@@ -27,11 +28,17 @@ _OF_MATRICES = {
     "column_mean": 30.0,
 }
 _SELDOM = 6.0
+# On the same scale. A loss elsewhere is a number for the model, which few rules need.
+_ORACLES = {"grad": 60.0, "hvp": 25.0, "loss_at": 6.0}
 
 
 def _matrix() -> dict[str, float]:
     rows = (name for name in DRAWABLE if PRIMITIVES[name].grammar == MATRIX)
     return {name: _OF_MATRICES.get(name, _SELDOM) for name in rows}
+
+
+def _oracles() -> dict[str, float]:
+    return {row.name: _ORACLES.get(row.name, _SELDOM) for row in ORACLES if row.grammar == ORACLE}
 
 
 # By name: relative frequency of each primitive that is drawn, in the order of their names.
@@ -42,5 +49,7 @@ GRAMMARS: Mapping[str, Mapping[str, float]] = MappingProxyType(
         CORE: dict(PRIMITIVE_WEIGHTS),
         # What acts on rows, columns and whole matrices too.
         MATRIX: dict(sorted({**PRIMITIVE_WEIGHTS, **_matrix()}.items())),
+        # What asks for the loss elsewhere too. A candidate's cost in gradients is not yet counted.
+        ORACLE: dict(sorted({**PRIMITIVE_WEIGHTS, **_oracles()}.items())),
     }
 )

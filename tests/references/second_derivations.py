@@ -5,8 +5,12 @@ They share no line with the first references: closed forms, flattened models, co
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from . import losses, problems
+from .losses import Loss
 from .trajectories import Params, Trajectory
 
 
@@ -309,3 +313,164 @@ def adamuon(
         u = o / (np.sqrt(_averages(o**2, beta)) + eps)
         steps.append(0.2 * np.sqrt(x.size) * u / (np.linalg.norm(u, axis=1, keepdims=True) + eps))
     return _walked(params, np.hstack(steps), lr, wd)
+
+
+# --- rules that ask for the loss elsewhere: derivatives by complex steps of its values -----------
+
+
+def _asking(params: Params, grads: list[Params], rule: Any) -> Trajectory:
+    """Steps a rule over vectors: `rule(w, loss, g, t)` gives what is subtracted."""
+    w, out = _flatten(params), []
+    for t, (model, loss) in enumerate(zip(grads, problems.losses(), strict=False), 1):
+        g = _flatten(model)
+        w = w - rule(w, Loss(w, g, loss), g, t)
+        out.append(_unflatten(w, params))
+    return Trajectory(out)
+
+
+def _noise(kind: str, t: int, params: Params) -> np.ndarray:
+    return _flatten(losses.noise(kind, t - 1, params))
+
+
+def _signs(params: Params, roles: dict[str, float]) -> np.ndarray:
+    return _flatten({name: np.full(np.shape(x), roles[name]) for name, x in params.items()})
+
+
+def sam(params: Params, grads: list[Params], *, lr: float, rho: float) -> Trajectory:
+    """The unit vector times rho, and the slopes of the loss there."""
+
+    def rule(w: np.ndarray, loss: Loss, g: np.ndarray, t: int) -> np.ndarray:
+        unit = g / np.linalg.norm(g)
+        return lr * losses.gradient_by_slopes(loss, w + rho * unit)
+
+    return _asking(params, grads, rule)
+
+
+def extragradient(
+    params: Params, grads: list[Params], *, lr: float, roles: dict[str, float]
+) -> Trajectory:
+    """With the players' signs as one diagonal matrix."""
+    S = np.diag(_signs(params, roles))
+
+    def rule(w: np.ndarray, loss: Loss, g: np.ndarray, t: int) -> np.ndarray:
+        return lr * S @ losses.gradient_by_slopes(loss, w - lr * S @ g)
+
+    return _asking(params, grads, rule)
+
+
+def rk4_flow(
+    params: Params, grads: list[Params], *, lr: float, roles: dict[str, float]
+) -> Trajectory:
+    """By the tableau of the method."""
+    signs = _signs(params, roles)
+    nodes, weights = (0.0, 0.5, 0.5, 1.0), np.array([1.0, 2.0, 2.0, 1.0]) / 6
+
+    def rule(w: np.ndarray, loss: Loss, g: np.ndarray, t: int) -> np.ndarray:
+        slopes = [np.zeros_like(w)]
+        for node in nodes:
+            slopes.append(signs * losses.gradient_by_slopes(loss, w - lr * node * slopes[-1]))
+        return lr * weights @ np.array(slopes[1:])
+
+    return _asking(params, grads, rule)
+
+
+def storm(params: Params, grads: list[Params], *, lr: float, a: float) -> Trajectory:
+    """d as a sum of corrections: d_t = sum over s of (1-a)^(t-s) (g_s - (1-a) G_s)."""
+    corrections: list[np.ndarray] = []
+    before: list[np.ndarray] = []
+
+    def rule(w: np.ndarray, loss: Loss, g: np.ndarray, t: int) -> np.ndarray:
+        there = losses.gradient_by_slopes(loss, before[-1]) if before else np.zeros_like(w)
+        corrections.append(g - (1 - a) * there)
+        before.append(w)
+        ages = np.arange(t)[::-1]
+        return lr * ((1 - a) ** ages) @ np.array(corrections)
+
+    return _asking(params, grads, rule)
+
+
+def _curvatures(params: Params, t: int, loss: Loss, w: np.ndarray) -> np.ndarray:
+    """z * Hz, the Hessian by slopes of the gradient."""
+    z = _noise("rademacher", t, params)
+    return z * losses.slope(loss.gradient, w, z)
+
+
+def adahessian(
+    params: Params,
+    grads: list[Params],
+    *,
+    lr: float,
+    b1: float,
+    b2: float,
+    eps: float,
+    wd: float,
+) -> Trajectory:
+    """Averages as weighted sums over all steps."""
+    gradients: list[np.ndarray] = []
+    diagonals: list[np.ndarray] = []
+
+    def rule(w: np.ndarray, loss: Loss, g: np.ndarray, t: int) -> np.ndarray:
+        model = _unflatten(np.abs(_curvatures(params, t, loss, w)), params)
+        for name, x in model.items():
+            if x.ndim > 2:
+                matrices = x.reshape(-1, x.shape[-2] * x.shape[-1])
+                spread = np.ones_like(matrices) * matrices.mean(1, keepdims=True)
+                model[name] = spread.reshape(x.shape)
+        gradients.append(g)
+        diagonals.append(_flatten(model) ** 2)
+        ages = np.arange(t)[::-1]
+        first = (1 - b1) * b1**ages @ np.array(gradients) / (1 - b1**t)
+        second = (1 - b2) * b2**ages @ np.array(diagonals) / (1 - b2**t)
+        return lr * (first / (np.sqrt(second) + eps) + wd * w)
+
+    return _asking(params, grads, rule)
+
+
+def sophia(
+    params: Params,
+    grads: list[Params],
+    *,
+    lr: float,
+    b1: float,
+    b2: float,
+    rho: float,
+    eps: float,
+    k: int,
+    wd: float,
+) -> Trajectory:
+    """The step as a sign where it is clipped; averages as weighted sums over all steps."""
+    gradients: list[np.ndarray] = []
+    diagonals: list[np.ndarray] = []
+
+    def rule(w: np.ndarray, loss: Loss, g: np.ndarray, t: int) -> np.ndarray:
+        ages = np.arange(len(diagonals))[::-1]
+        h = (1 - b2) * b2**ages @ np.array(diagonals) if diagonals else np.zeros_like(w)
+        gradients.append(g)
+        if t % k == 1 or k == 1:
+            diagonals.append(_curvatures(params, t, loss, w))
+        first = (1 - b1) * b1 ** np.arange(t)[::-1] @ np.array(gradients) / (1 - b1**t)
+        scale = np.where(rho * h > eps, rho * h, eps)
+        clipped = np.where(np.abs(first) < scale, first / scale, np.sign(first))
+        return lr * clipped + lr * wd * w
+
+    return _asking(params, grads, rule)
+
+
+def spsa(params: Params, grads: list[Params], *, lr: float, sigma: float) -> Trajectory:
+    """The symmetric difference as the mean slope between both points (Gauss-Legendre)."""
+    nodes, weights = np.polynomial.legendre.leggauss(30)
+
+    def rule(w: np.ndarray, loss: Loss, g: np.ndarray, t: int) -> np.ndarray:
+        z = _noise("normal", t, params)
+        slopes = [losses.slope(loss.value, w + sigma * node * z, z) for node in nodes]
+        return lr * float(weights @ np.array(slopes) / 2) * z
+
+    return _asking(params, grads, rule)
+
+
+def sgld(params: Params, grads: list[Params], *, lr: float, beta: float) -> Trajectory:
+    """All steps at once: the start, minus the sum of what was subtracted."""
+    g = np.stack([_flatten(x) for x in grads])
+    xi = np.stack([_noise("normal", t, params) for t in range(1, len(grads) + 1)])
+    moves = np.cumsum(lr * g - (2 * lr / beta) ** 0.5 * xi, axis=0)
+    return Trajectory([_unflatten(_flatten(params) - move, params) for move in moves])

@@ -71,4 +71,11 @@ OMITTED: dict[str, Omitted] = {
         "the formulas of alpha_l and eta_l and the defaults could not be read in the paper's own "
         "text (arXiv 2510.14009), and no code was found",
     ),
+    "fgsam": Omitted(36, "it asks for the gradient of a second loss"),
+    "fgsam_plus": Omitted(37, "it asks for the gradient of a second loss"),
+    "saf": Omitted(38, "its content is a loss, and the base optimizer any other"),
+    "mesa": Omitted(39, "its content is a loss, and the base optimizer any other"),
+    "gradient_normalized_newton": Omitted(43, "it repeats a step until it is accepted"),
+    "bsvrb": Omitted(45, "it has nested losses; its kernel is storm"),
+    "adaptive_eta": Omitted(46, "it asks for the gradient of a second loss"),
 }

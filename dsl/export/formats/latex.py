@@ -54,6 +54,9 @@ _SYMBOLS = {
     "eps": r"\epsilon",
     "b": r"\beta",
     "loss": r"\ell",
+    "normal": r"\xi",
+    "uniform": r"\upsilon",
+    "rademacher": r"\zeta",
     EVAL_W: r"\tilde{w}",
 }
 _GREEK = frozenset(

@@ -13,11 +13,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from ....dsl.arrays import Leaves
 from ....dsl.errors import UserError
 from ....dsl.fused import bind_jax
-from ....dsl.inputs import Source, refusal
+from ....dsl.inputs import Source, noise_of, refusal
 from ....dsl.kinds import Kind
 from ....dsl.program import LEARNING_RATE, Program
 from ...fidelity import Fidelity
@@ -28,6 +29,8 @@ from ..problems import Problems
 from ..stepper import StepContext, Stepper
 
 Array = jax.Array
+
+_REPLICATES = "replicates"
 
 
 class _Fused:
@@ -78,19 +81,36 @@ def _stepper(problems: Problems, program: Program, given: Given) -> Stepper:
     def join(leaves: Leaves) -> Array:
         return jnp.concatenate([jnp.ravel(x) for x in leaves])
 
+    def of_one(ask: Callable[[Array], Array]) -> Callable[[Leaves], Any]:
+        """An oracle of all replicates as one of a single replicate among them."""
+
+        def answer(x: Leaves) -> Any:
+            every = ask(lax.all_gather(join(x), _REPLICATES))
+            own = every[lax.axis_index(_REPLICATES)]
+            return split(own) if own.ndim else own
+
+        return answer
+
     def init(w: Array) -> Any:
         return {"rule": rule.init(split(w)), "w": w, "eval_w": w}
 
-    def step(carry: Any, g: Array, loss: Array, hyper: Any, at: StepContext) -> Any:
+    def step(carry: Any, g: Array, loss: Array, noise: Any, hyper: Any, at: StepContext) -> Any:
+        inputs: dict[str, Any] = {"t": at.t, "T": at.T, "loss": loss}
+        inputs |= {name: split(x) for name, x in noise.items()}
+        oracles = {name: of_one(ask) for name, ask in at.oracles.items()}
         new_w, state, eval_w = rule.step(
-            split(carry["w"]), split(g), carry["rule"], t=at.t, T=at.T, loss=loss, hyper=hyper
+            split(carry["w"]), split(g), carry["rule"], hyper=hyper, oracles=oracles, **inputs
         )
         return {"rule": state, "w": join(new_w), "eval_w": join(eval_w)}
 
     def all_replicates(carry: Any, at: StepContext) -> Any:
         hyper = {**values, **({LEARNING_RATE: rates[at.t - 1]} if tunes else {})}
-        one = jax.vmap(lambda carry, g, loss, hyper: step(carry, g, loss, hyper, at))
-        return one(carry, at.g, at.loss, hyper)
+        one = jax.vmap(
+            lambda carry, g, loss, noise, hyper: step(carry, g, loss, noise, hyper, at),
+            axis_name=_REPLICATES,
+        )
+        noise = {name: at.noise[name]() for name in noise_of(program)}
+        return one(carry, at.g, at.loss, noise, hyper)
 
     return Stepper(
         init=jax.vmap(init),

@@ -84,7 +84,7 @@ def _stepper(problems: Problems, form: str, given: Given) -> Stepper:
     return Stepper(
         init=lambda w: machine.init(tables, layout, w),
         step=lambda state, at: machine.step(
-            tables, layout, state, schedule[at.t - 1], at.g, at.loss
+            tables, layout, state, schedule[at.t - 1], at.g, at.loss, {**at.oracles, **at.noise}
         ),
         weights=lambda state: state.w,
         eval_w=lambda state: machine.evaluation_point(tables, layout, state),

@@ -97,6 +97,37 @@ def _like(tree: Any, new: Any) -> Any:
     found = [next(leaves) if jnp.size(x) else x for x in old]
     return structure.unflatten(map(jnp.asarray, found, map(jnp.result_type, old)))
 ''',
+    "_as_key": '''\
+def _as_key(key: Any) -> jax.Array:
+    """A key of jax.random as an array of numbers, from one or from a seed."""
+    if jnp.issubdtype(jnp.result_type(key), jax.dtypes.prng_key):
+        return jax.random.key_data(key)
+    return jnp.asarray(key) if jnp.ndim(key) else jax.random.PRNGKey(jnp.asarray(key, int))
+''',
+    "_noise": '''\
+def _noise(sampler: Any, key: jax.Array, like: list[jax.Array]) -> list[jax.Array]:
+    """An array of random numbers for each leaf."""
+    keys = jax.random.split(key, max(1, len(like)))
+    return [sampler(k, x.shape, x.dtype) for k, x in zip(keys, like)]
+''',
+    "_gradient_at": '''\
+def _gradient_at(obj_fn: Any, grad_fn: Any, params: Any, x: Any, call: int) -> list[jax.Array]:
+    """The gradient of the loss at the weights whose leaves are x; as `_leaves`."""
+    x = _like(params, x)
+    found = jax.grad(obj_fn)(x) if grad_fn is None else grad_fn(x, call)
+    return _leaves(params, found)[1]
+''',
+    "_value_at": '''\
+def _value_at(obj_fn: Any, value_fn: Any, params: Any, x: Any) -> jax.Array:
+    """The loss at the weights whose leaves are x."""
+    return jnp.asarray((obj_fn if value_fn is None else value_fn)(_like(params, x)), float)
+''',
+    "_hessian_times": '''\
+def _hessian_times(obj_fn: Any, grad_fn: Any, params: Any, v: Any, call: int) -> list[jax.Array]:
+    """The Hessian of the loss at the parameters times v, both as lists of leaves."""
+    gradient = jax.grad(obj_fn) if grad_fn is None else lambda x: grad_fn(x, call)
+    return _leaves(params, jax.jvp(gradient, (params,), (_like(params, v),))[1])[1]
+''',
     "_at_least_float32": '''\
 def _at_least_float32(x: Any) -> jax.Array:
     """As an array, with half precision as float32; float64 stays."""

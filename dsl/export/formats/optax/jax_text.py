@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ....expressions import format_number
+from ....primitive import Scope
 from ....primitives import PRIMITIVES
 from ....program import Call, Constant, Expr, Name
 from .naming import FreshNames
@@ -76,6 +77,9 @@ def to_text(expr: Expr, names: Mapping[str, Text]) -> Text:
         return _arithmetic(row.infix, expr.args[0], expr.args[1], names)
     if row.infix:
         return Text(f"jnp.where({_condition(expr, names)}, 1.0, 0.0)")
+    if row.scope is Scope.LOSS:
+        x, number = expr.args  # see `phases.Value.expr`
+        return Text(row.jax.format(to_text(x, names).text, to_text(number, names).text))
     args = [as_float(arg, names) for arg in expr.args]
     if not row.jax:
         return Text(f"jnp.{expr.primitive}({', '.join(a.text for a in args)})")
@@ -183,8 +187,7 @@ def name_values(
             free = base is not None and base not in names.values()
             names[i] = base if base and free else fresh.numbered(base or value.variable)
         elif (
-            last_read[before] <= position[i]
-            and plan.values[before].is_leafwise == value.is_leafwise
+            last_read[before] <= position[i] and plan.values[before].has_leaves == value.has_leaves
         ):
             names[i] = names[before]
         else:

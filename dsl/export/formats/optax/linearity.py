@@ -13,7 +13,7 @@ from enum import Enum
 from ....inference import kinds_of
 from ....interpreter import interpret
 from ....kinds import Kind
-from ....primitive import Primitive
+from ....primitive import Primitive, Scope
 from ....program import EVAL_W, Program
 
 
@@ -36,6 +36,8 @@ class _DegreeDomain:
 
     def apply(self, primitive: Primitive, args: Sequence[Degree]) -> Degree:
         name = primitive.name
+        if primitive.scope is Scope.LOSS:
+            return Degree.OTHER
         if name in _OF_SHAPE or all(arg is Degree.REAL for arg in args):
             return Degree.REAL
         if Degree.OTHER in args:

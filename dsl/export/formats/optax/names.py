@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ....inputs import INPUTS
+from ....inputs import INPUTS, noise_of
 from ....kinds import Kind
+from ....oracles import ORACLES, oracles_of
 from ....program import LEARNING_RATE, Program
 from .helpers import HELPERS
 from .jax_text import Text, name_values
 from .naming import FreshNames, camel_case
 from .phases import plan
 
+# The argument of an update that is the loss of the minibatch, a function of the weights.
+LOSS = "obj_fn"
+# The field of the state that noise is drawn from.
+RNG_KEY = "rng_key"
 # Arguments that are called as the input itself, and so are a variable of the program: trees.
 _KEPT = [row.name for row in INPUTS.values() if row.argument and row.argument.name == row.name]
 _KEPT = [name for name in _KEPT if INPUTS[name].kind is not Kind.SCALAR]
@@ -29,6 +34,8 @@ _RESERVED = (
     *("state", "new_state", "updates", "new_updates", "params", "extra_args", "count"),
     *(row.argument.name for name, row in INPUTS.items() if row.argument and name not in _KEPT),
     *(f"{name}_leaves" for name in _KEPT),
+    *("Callable", LOSS, *(row.oracle.instead for row in ORACLES)),
+    *("key", RNG_KEY, *(f"{name}_key" for name, row in INPUTS.items() if row.noise)),
 )
 # Reserved in programs, so that no state has this name.
 OWN_EVAL_FIELD = "eval_w"
@@ -54,7 +61,8 @@ class Names:
       rate: the learning rate of the step.
       has_rate: whether the program has a learning rate of its own.
       read: the ids of all values that something reads.
-      needs_params: whether a step reads the weights.
+      oracles: the rows of those that the program calls. noise: what it reads of noise, by input.
+      needs_params: whether a step reads the weights, or asks about the loss there.
       eval_field: the field of the state that holds the evaluation point: one that starts as w and
         always holds it, or a field of its own; empty if the program assigns none.
       recorded: the hyperparameters that the state records, for the evaluation.
@@ -74,7 +82,9 @@ class Names:
         values = self.plan.values
         self.read = {i for v in values.values() for i in v.reads} | {self.plan.result}
         self.read |= {self.plan.eval_w} if self.plan.eval_w else set()
-        self.needs_params = self.reads("w")
+        self.oracles = oracles_of(program)
+        self.noise = noise_of(program)
+        self.needs_params = self.reads("w") or bool(self.oracles)
 
         # Parameters of the function, which are never assigned inside the update.
         kept = [name for name in program.inputs if name in _KEPT]

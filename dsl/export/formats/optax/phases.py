@@ -20,7 +20,7 @@ from ....interpreter import evaluate
 from ....kinds import Kind
 from ....primitive import Scope
 from ....primitives import PRIMITIVES
-from ....program import EVAL_W, Call, Expr, Name, Program, subexpressions, substitute
+from ....program import EVAL_W, Call, Constant, Expr, Name, Program, subexpressions, substitute
 
 RESULT = "update"
 # Their results come as matrices, whatever the shape of the parameter.
@@ -37,10 +37,11 @@ class Value:
       kind: see `Kind`.
       expr: how it is computed; None for an input, a hyperparameter or a state of the last step.
         A matrix product or a transpose that has the kind of a tensor has one argument more, the
-        gradient, whose shape it is given.
+        gradient, whose shape it is given; an oracle has its number among the step's.
       broadcast: whether it is spread to the shape of its kind, though `expr` is not.
       phase: the pass over the parameters in which a per-tensor value or a tensor is computed, -1
-        if it is there from the start; for a scalar, the pass before which it is computed.
+        if it is there from the start; the pass before which it is computed, if it is not computed
+        leaf by leaf.
     """
 
     id: str
@@ -51,9 +52,14 @@ class Value:
     phase: int = 0
 
     @property
-    def is_leafwise(self) -> bool:
+    def has_leaves(self) -> bool:
         """Whether there is one for each parameter."""
         return self.kind is not Kind.SCALAR
+
+    @property
+    def is_leafwise(self) -> bool:
+        """Whether it is computed leaf by leaf, as what an oracle answers is not."""
+        return self.has_leaves and not _has_scope(self.expr, Scope.LOSS)
 
     @property
     def reads(self) -> list[str]:
@@ -98,8 +104,8 @@ class Plan:
         ends = [self.result, *self.next_state.values()]
         return list(dict.fromkeys(ends if self.eval_w is None else [*ends, self.eval_w]))
 
-    def scalars(self, phase: int) -> list[Value]:
-        """What is computed once for the model before a phase."""
+    def whole(self, phase: int) -> list[Value]:
+        """What is computed for the model as a whole before a phase."""
         found = (self.values[i] for i in self.steps)
         return [v for v in found if v.phase == phase and not v.is_leafwise]
 
@@ -112,7 +118,9 @@ class Plan:
         """The ids of the leaf values that a phase takes from before, in order of `values`."""
         read = {i for v in self.leafwise(phase) for i in v.reads}
         return [
-            i for i, v in self.values.items() if i in read and v.is_leafwise and v.phase < phase
+            i
+            for i, v in self.values.items()
+            if i in read and v.has_leaves and (v.phase < phase or not v.is_leafwise)
         ]
 
     def outputs(self, phase: int) -> list[str]:
@@ -141,6 +149,8 @@ class _Planner:
     holds: dict[str, str] = field(default_factory=dict)
     # Values that the program does not name, by expression: equal ones are computed once.
     unnamed: dict[Expr, Name] = field(default_factory=dict)
+    # The oracles that are called, each with its number.
+    asked: dict[Expr, int] = field(default_factory=dict)
 
     def plan(self) -> Plan:
         program, kinds = self.program, kinds_of(self.program)
@@ -196,7 +206,8 @@ class _Planner:
         number = sum(v.variable == variable for v in self.values.values())
         value = Value(f"{variable}@{number}", variable, kind, expr, broadcast, phase)
         for read in (self.values[i] for i in value.reads):
-            waits = _is_model_reduction(expr) and read.is_leafwise
+            whole = _has_scope(expr, Scope.MODEL) or _has_scope(expr, Scope.LOSS)
+            waits = whole and read.is_leafwise
             value.phase = max(value.phase, read.phase + waits)
         self.values[value.id] = value
         self.holds[variable] = value.id
@@ -240,14 +251,18 @@ class _Planner:
             call = Call(primitive, tuple(_as_it_comes(a) for a in args))
             to_parameter = self.kind(call) is Kind.TENSOR
             return Call(primitive, (*call.args, Name(GRADIENT))) if to_parameter else call
-        if row.scope is not Scope.MODEL:
+        if row.scope not in (Scope.MODEL, Scope.LOSS):
             return Call(primitive, tuple(args))
-        named = [self.named(self.suggested(a), a) for a in args]
+        asks = row.scope is Scope.LOSS
+        named = [self.named("x" if asks else self.suggested(a), a) for a in args]
         call = Call(primitive, tuple(named))
+        if asks:
+            number = self.asked.setdefault(call, len(self.asked))
+            call = Call(primitive, (*call.args, Constant(float(number))))
         if top:
             return call
         of = [self.values[a.id].variable for a in named if isinstance(a, Name)]
-        word = primitive.removeprefix("global_")
+        word = primitive.removeprefix("global_").removesuffix("_at")
         return self.add_unnamed(f"{of[0]}_{word}" if len(of) == 1 else f"_{word}_".join(of), call)
 
     def lower_expanded(self, expr: Expr, given: Mapping[str, Expr], top: bool) -> Expr:
@@ -275,5 +290,5 @@ def _as_it_comes(expr: Expr) -> Expr:
     return expr
 
 
-def _is_model_reduction(expr: Expr | None) -> bool:
-    return isinstance(expr, Call) and PRIMITIVES[expr.primitive].scope is Scope.MODEL
+def _has_scope(expr: Expr | None, scope: Scope) -> bool:
+    return isinstance(expr, Call) and PRIMITIVES[expr.primitive].scope is scope

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from .... import inputs as table
+from ....oracles import oracles_of
 from ....program import Program
+from ....synthetic_loss import LossAround, flat
 from ...base import Inputs, Points, Tree
 from .names import rule_name
 
@@ -58,12 +60,29 @@ def _run(
         given["learning_rate"] = jax.numpy.asarray(rates).__getitem__
     optimizer = getattr(module, name)(**given)
     state = optimizer.init(jax.tree.map(jax.numpy.asarray, inputs.w))
-    update = jax.jit(optimizer.update)
+    asks, noise_of = bool(oracles_of(program)), table.noise_of(program)
+
+    # The interpreter's draws take the place of the file's own.
+    current: dict[str, Any] = {}
+    drawn = {getattr(jax.random, noise.sampler): name for name, noise in noise_of.items()}
+    if drawn:
+        module._noise = lambda sampler, key, like: jax.tree.leaves(current[drawn[sampler]])  # type: ignore[attr-defined]
+
+    @jax.jit
+    def update(gradient: Any, state: Any, params: Any, loss: Any, more: Any) -> Any:
+        current.update(more.pop("noise"))
+        if asks:
+            w, g = (flat(jax.numpy, jax.tree.leaves(tree)) for tree in (params, gradient))
+            around = LossAround(jax.numpy, w, g, loss)
+            more["obj_fn"] = lambda x: around.value(flat(jax.numpy, jax.tree.leaves(x)))
+        return optimizer.update(gradient, state, params, **more)
+
     trajectory = []
     varying = table.arguments(program, of_update=True)
     for step, (params, gradient) in enumerate(zip(starts, inputs.gradients, strict=True)):
         more = {argument.name: inputs.varying[row.name][step] for row, argument in varying}
-        updates, state = update(gradient, state, params, **more)
+        more["noise"] = {name: inputs.varying[name][step] for name in noise_of}
+        updates, state = update(gradient, state, params, inputs.varying["loss"][step], more)
         points = {"weights": optax.apply_updates(params, updates)}
         if program.evaluates_elsewhere:
             evaluation_params = getattr(module, f"{name}_eval_params")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 
 from ....inputs import INPUTS, arguments
@@ -9,7 +10,7 @@ from ....kinds import Kind
 from ....program import LEARNING_RATE, Program
 from .helpers import shape_text
 from .jax_text import Text, as_float, extent_text, to_text
-from .names import OWN_EVAL_FIELD, Names
+from .names import LOSS, OWN_EVAL_FIELD, RNG_KEY, Names
 from .naming import bracketed, filled, indented, wrapped
 from .phases import GRADIENT, Value
 
@@ -39,8 +40,13 @@ class UpdateFunction:
         yield f"    state: {self.names.state_class},"
         yield "    params: optax.Params | None = None,"
         further = arguments(self.program, of_update=True)
-        yield from ["    *,"] if further else []
+        oracles = self.names.oracles
+        yield from ["    *,"] if further or oracles else []
         yield from (f"    {a.name}: {a.type} | None = None," for _, a in further)
+        if oracles:
+            yield f"    {LOSS}: Callable[[Any], jax.Array] | None = None,"
+        for name in dict.fromkeys(row.oracle.instead for row in oracles):
+            yield f"    {name}: Callable[..., Any] | None = None,"
         yield "    **extra_args: Any,"
         yield f") -> tuple[optax.Updates, {self.names.state_class}]:"
         yield from indented(4, self.body())
@@ -55,12 +61,22 @@ class UpdateFunction:
                 f"{self.names.rule} reads {argument.meaning}; pass it, as in",
                 f" `update(grads, state, params, {argument.name}={argument.example})`.",
             )
+        for row in self.names.oracles:
+            message = (
+                f"{self.names.rule} calls {row.name}, {row.oracle.meaning}; pass the loss, as in"
+                f" `update(grads, state, params, {LOSS}=lambda p: loss(p, batch))`,"
+                f" or `{row.oracle.instead}`."
+            )
+            first, *rest = textwrap.wrap(message, 76)
+            parts = [first, *(f" {part}" for part in rest)]
+            yield from _refuse(f"{LOSS} is None and {row.oracle.instead} is None", *parts)
         yield "count = optax.safe_increment(state.count)"
         yield from self.scalar_inputs()
         yield from self.tensor_inputs()
+        yield from self.noise()
         for phase in range(self.plan.phases):
-            for value in self.plan.scalars(phase):
-                yield from self.scalar(value)
+            for value in self.plan.whole(phase):
+                yield from self.whole(value)
             yield from self.leaf_phase(phase)
         yield from self.returns()
 
@@ -86,9 +102,9 @@ class UpdateFunction:
             for row, argument in arguments(self.program)
             if row.kind is not Kind.SCALAR and self.names.reads(row.name)
         }
-        read = self.names.read | ({GRADIENT} if given else set())
+        read = self.names.read | ({GRADIENT} if given or self.names.noise else set())
         found = [self.plan.values[i] for i in self.plan.start if i in read and i in sources]
-        found = [v for v in found if v.is_leafwise]
+        found = [v for v in found if v.has_leaves]
         trees = [v.id for v in found if v.kind is Kind.TENSOR]
         trees += [i for i, (row, _) in given.items() if row.default is None]
         sources |= {i: argument.name for i, (_, argument) in given.items()}
@@ -105,12 +121,23 @@ class UpdateFunction:
                 leaves = f"_leaves(updates, {argument.name})[1]"
                 yield f"{self.of[i]} = {usual} if {argument.name} is None else {leaves}"
 
+    def noise(self) -> Iterator[str]:
+        """New keys, and a list of leaves for each input that is noise."""
+        if not self.names.noise:
+            return
+        keys = ", ".join([RNG_KEY, *(f"{name}_key" for name in self.names.noise)])
+        count = 1 + len(self.names.noise)
+        yield f"{keys} = jax.random.split(state.{RNG_KEY}, {count})"
+        for name, noise in self.names.noise.items():
+            like = self.list_of(GRADIENT)
+            yield f"{self.of[f'{name}@0']} = _noise(jax.random.{noise.sampler}, {name}_key, {like})"
+
     def list_of(self, i: str) -> str:
         """The name of the list of a value's leaves, each of which has the value's own name."""
         return self.names.lists.get(i, self.of[i])
 
-    def scalar(self, value: Value) -> Iterator[str]:
-        """`name = expression`, of a number for the whole model."""
+    def whole(self, value: Value) -> Iterator[str]:
+        """`name = expression`, of a number for the whole model or of a list of leaves."""
         assert value.expr is not None
         text = as_float(value.expr, self.texts)
         name = self.of[value.id]
@@ -171,7 +198,8 @@ class UpdateFunction:
         factor = "-1" if self.names.has_rate else f"-{self.names.rate}"
         yield "# The program's result is subtracted; Optax adds updates."
         yield f"new_updates = optax.tree.scale({factor}, {self.of[self.plan.result]})"
-        fields = ["count=count", *self.next_states()]
+        fields = ["count=count", *([f"{RNG_KEY}={RNG_KEY}"] if self.names.noise else [])]
+        fields += self.next_states()
         line = f"new_state = {self.names.state_class}({', '.join(fields)})"
         if len(line) <= _WIDTH:
             yield line
@@ -192,7 +220,11 @@ class UpdateFunction:
 
 
 def _refuse_none(argument: str, *message: str) -> Iterator[str]:
-    yield f"if {argument} is None:"
+    yield from _refuse(f"{argument} is None", *message)
+
+
+def _refuse(condition: str, *message: str) -> Iterator[str]:
+    yield f"if {condition}:"
     yield "    raise ValueError("
     yield from (f'        "{part}"' for part in message)
     yield "    )"

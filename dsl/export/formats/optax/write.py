@@ -19,7 +19,7 @@ from ...warm_up import finite_at_rate_0
 from .evaluation import evaluation_lines, recovered
 from .helpers import STATE_TYPES, helpers_used, shape_text
 from .linearity import is_linear
-from .names import OWN_EVAL_FIELD, Names
+from .names import LOSS, OWN_EVAL_FIELD, RNG_KEY, Names
 from .naming import comment, docstring_text, indented, paragraph, wrapped
 from .update import UpdateFunction
 
@@ -61,7 +61,8 @@ class _File:
     def public_lines(self) -> Iterator[str]:
         yield from self.head()
         yield from ["", *comment(self.origin()), ""]
-        yield from ["from typing import Any, NamedTuple", ""]
+        typing = ["Any", *(["Callable"] if self.names.oracles else []), "NamedTuple"]
+        yield from [f"from typing import {', '.join(typing)}", ""]
         yield from ["import jax", "import jax.numpy as jnp", "import optax", "", ""]
         yield from self.state()
         yield from ["", "", *self.signature(), *self.rule_doc(), ""]
@@ -78,6 +79,7 @@ class _File:
         passed = ["grads", "state"]
         passed += ["params"] if self.names.needs_params else []
         passed += [f"{a.name}={a.example}" for _, a in arguments(self.program, of_update=True)]
+        passed += [f"{LOSS}=lambda p: loss(p, batch)"] if self.names.oracles else []
         more = "".join(f", {a.name}={a.example}" for _, a in arguments(self.program))
         rule = self.names.rule
         yield from f'"""{docstring_text(self.doc)}'.split("\n")
@@ -103,6 +105,8 @@ class _File:
         yield f'    """State of {self.names.rule}."""'
         yield ""
         yield "    count: jax.Array  # shape=(), dtype=int32; the steps taken"
+        if self.names.noise:
+            yield f"    {RNG_KEY}: jax.Array  # of the next step's noise"
         for s in self.program.state:
             kind = self.plan.values[f"{s.name}@0"].kind
             yield f"    {self.names.bases[s.name]}: {STATE_TYPES[kind]}"
@@ -117,6 +121,8 @@ class _File:
             f"{argument.name}: {argument.type}{_default(row)}"
             for row, argument in arguments(self.program)
         ]
+        if self.names.noise:
+            further.append("key: jax.Array | int = 0")
         yield f"def {self.names.rule}("
         yield f"    learning_rate: optax.ScalarOrSchedule = {self.default_rate},"
         if self.others or further or self.names.has_large_state:
@@ -151,6 +157,8 @@ class _File:
         )
         for _, argument in arguments(self.program):
             yield from paragraph(f"  {argument.name}: {argument.meaning}")
+        if self.names.noise:
+            yield from paragraph("  key: of the noise; a key of `jax.random`, or a seed.")
         if self.others:
             names = ", ".join(self.names.bases[h.name] for h in self.others)
             yield from paragraph(
@@ -185,6 +193,8 @@ class _File:
             yield "    params = _in_state_dtype(params, state_dtype)"
         yield f"    return {self.names.state_class}("
         yield "        count=jnp.zeros([], jnp.int32),"
+        if self.names.noise:
+            yield f"        {RNG_KEY}=_as_key(key),"
         for s in self.program.state:
             yield f"        {self.names.bases[s.name]}={self.start(s)},"
         if self.names.eval_field == OWN_EVAL_FIELD:
