@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from ..dsl.algebra.gradient_cost import gradient_evaluations
 from ..dsl.export.formats.latex import to_latex
 from ..dsl.expressions import format_number
-from ..dsl.gradient_cost import gradient_evaluations
 from ..dsl.syntax import format_program
 from ..known_algorithms.catalogue import get_known, known_rules
 from ..known_algorithms.parity import load_parity

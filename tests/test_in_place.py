@@ -8,6 +8,7 @@ from random import Random
 import numpy as np
 import pytest
 from evoptax.dsl.errors import ProgramError, UserError
+from evoptax.dsl.inputs import noise_of
 from evoptax.dsl.numpy.in_place import Oracle, bind_in_place
 from evoptax.dsl.primitives import PRIMITIVES
 from evoptax.dsl.program import Program
@@ -30,6 +31,7 @@ def _run(program: Program, problem: Problem, rates: np.ndarray) -> np.ndarray:
     with np.errstate(all="ignore"):
         for t, (g, loss) in enumerate(zip(problem.g, problem.loss, strict=True), start=1):
             values = {"g": flat(g), "t": t, "T": len(problem.g), "loss": loss}
+            values |= {name: flat(problem.drawn(name)[t - 1]) for name in noise_of(program)}
             for name, value in values.items():
                 if name in rule.inputs:
                     rule.inputs[name][...] = value

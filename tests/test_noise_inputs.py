@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from evoptax.dsl.algebra.gradient_cost import gradient_evaluations
 from evoptax.dsl.algebra.simplifier import simplify
 from evoptax.dsl.errors import UserError
 from evoptax.dsl.export.formats.optax.running import load
 from evoptax.dsl.export.formats.optax.write import to_optax
-from evoptax.dsl.gradient_cost import gradient_evaluations
 from evoptax.dsl.inputs import Source, refusal
 from evoptax.dsl.machine.bytecode import assemble
 from evoptax.dsl.numpy.stepping import run_numpy

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from .algebra.canonical import meaning
-from .algebra.rewriting import Level
-from .algebra.terms import postorder
-from .oracles import ORACLES
-from .program import Program
+from ..oracles import ORACLES
+from ..program import Program
+from .canonical import meaning
+from .rewriting import Level
+from .terms import postorder
 
 _GRADIENTS = {row.name: row.oracle.gradients for row in ORACLES}
 # A loss whose gradient nobody asks costs as much as the loss anywhere else.
