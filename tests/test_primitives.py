@@ -18,7 +18,7 @@ from evoptax.dsl.primitive import Scope
 from evoptax.dsl.primitives import PRIMITIVES
 from evoptax.dsl.program import Call, Expr, Hyperparameter, Name, Program, State, Statement
 from evoptax.dsl.syntax import check, format_program, parse
-from paths import Machine, Problem, fixed_problem, run_all_fused, run_reference
+from paths import Machine, Problem, fixed_problem, run_all_fused, run_fused, run_reference
 
 # A value of each kind that is positive and of ordinary size.
 OF_KIND = {
