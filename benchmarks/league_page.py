@@ -12,11 +12,14 @@ import numpy as np
 from evoptax.dsl.expressions import format_number
 from evoptax.dsl.syntax import parse
 from evoptax.evaluators.formatting import p_value, percent, plural, printed_name
+from evoptax.evaluators.scores.certainty import LEVEL
 from evoptax.evaluators.scores.comparison import RuleResult, compare, compare_rules
 from evoptax.evaluators.scores.evaluate import score_from_json
 from evoptax.evaluators.scores.scoring import TaskScore, bounded
 from evoptax.evaluators.scores.statistics import Estimate
+from evoptax.evaluators.task_names import split_scale
 from evoptax.evaluators.tasks import task_info
+from evoptax.search.config.presets import PRESETS
 from evoptax.search.config.settings import Funnel
 from scipy import stats
 
@@ -162,15 +165,30 @@ def prediction(found: Mapping[str, Any]) -> dict[str, dict[str, list[float | Non
     chosen = [task for task in found["proxies"] if task in proxies]
     if len(chosen) > 1:
         proxies[f"the {len(chosen)} that constants were tuned on"] = chosen
+    evolved_on = dict.fromkeys(split_scale(task)[0] for task in PRESETS["structure"].proxies)
+    if evolved_on.keys() <= proxies.keys():
+        names = ", ".join(evolved_on)
+        proxies[f"those of the preset structure ({names})"] = list(evolved_on)
     if len(tiers.get("proxy", ())) > 1:
         proxies["all together"] = list(tiers["proxy"])
     return {
-        name: {
-            tier: _estimate(rank_correlation(_mean(losses, tasks, Funnel.most_gain), values))
-            for tier, values in held_out.items()
-        }
+        name: _predicted(_mean(losses, tasks, Funnel.most_gain), held_out)
         for name, tasks in proxies.items()
     }
+
+
+def _predicted(
+    score: Sequence[float], held_out: Mapping[str, Sequence[float]]
+) -> dict[str, list[float | None]]:
+    """The rank correlation of a score with each tier's, over all rules and over the better half."""
+    found = {}
+    for tier, values in held_out.items():
+        better = [i for i, value in enumerate(values) if value <= np.median(values)]
+        found[tier] = _estimate(rank_correlation(score, values))
+        found[f"{tier}, better half"] = _estimate(
+            rank_correlation([score[i] for i in better], [values[i] for i in better])
+        )
+    return found
 
 
 def _relative_to_median(ratios: Sequence[float | None]) -> np.ndarray:
@@ -275,11 +293,16 @@ def _answer(found: Mapping[str, Any]) -> Iterator[str]:
     constants = ", ".join(f"{k}={format_number(v)}" for k, v in best["constants"].items())
     rates = ", ".join(f"{best['tasks'][t]['learning_rate']:g} on {t}" for t in tasks)
     yield from ("## Which optimizer for a small transformer?", "")
-    loss = best["groups"]["transformers"]["loss"]
-    if order[0] == base or loss[2] is None or loss[2] >= 0:
+    own = best["groups"]["transformers"]
+    loss, p = own["loss"], own["p"]
+    unsure = loss[2] is None or loss[2] >= 0 or p is None or p > LEVEL
+    if order[0] == base or unsure:
+        proof = (
+            "" if p is None else f", p {p_value(p)} after Holm's correction for {len(rules)} rules"
+        )
         yield (
             f"None is surely better than {printed_name(base)} with tuned constants on {sizes}."
-            f" The lowest mean has `{order[0]}`: {_loss(loss)}."
+            f" The lowest mean has `{order[0]}`: {_loss(loss)}{proof}."
         )
     else:
         yield f"`{order[0]}`, on {sizes}: {_loss(loss)} loss."
