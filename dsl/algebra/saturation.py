@@ -166,8 +166,16 @@ def _count(serialized: str) -> int:
     return serialized.count('"eclass":')
 
 
-# Of each thread, because an e-graph belongs to one: e-graphs with the language and some identities.
-_EMPTY = threading.local()
+class _Kept(threading.local):
+    """Of each thread, because an e-graph belongs to one: e-graphs with the language and some
+    identities.
+    """
+
+    def __init__(self) -> None:
+        self.graphs: dict[tuple[Identity, ...], Any] = {}
+
+
+_KEPT = _Kept()
 _MOST_PREPARED = 8
 
 
@@ -178,7 +186,7 @@ def _prepared(used: tuple[Identity, ...]) -> Iterator[Any]:
     To hand 274 identities to egglog takes 25 ms, more than to apply them to most programs. So they
     are kept, and what is added is taken back; after an exception nothing is kept.
     """
-    kept: dict[tuple[Identity, ...], Any] = _EMPTY.__dict__
+    kept = _KEPT.graphs
     graph = kept.pop(used, None)
     if graph is None:
         # Half a second to import, which only who simplifies pays.
