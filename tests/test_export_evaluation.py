@@ -48,6 +48,14 @@ WRAPPERS: dict[str, tuple[Callable[[Any], Any], frozenset[str]]] = {
 }
 
 
+# Rules that begin to average, or to move, after more steps than are taken here.
+EARLY = {
+    "swa_sgd": {"start": 1, "every": 3},
+    "asgd": {"t0": 0.0},
+    "schedule_free_radam": {"b2": 0.8},
+}
+
+
 def trained(optimizer: Any, steps: int = 4) -> tuple[Any, Any]:
     """Weights and state after some steps."""
     params, state = PARAMS, optimizer.init(PARAMS)
@@ -65,7 +73,7 @@ def test_wherever_the_rule_stands(name: str) -> None:
     def run() -> dict[str, Any]:
         found = {}
         for wrapper, (wrap, _) in WRAPPERS.items():
-            params, state = trained(wrap(rule_of(name)(0.1)))
+            params, state = trained(wrap(rule_of(name)(0.1, **EARLY.get(name, {}))), steps=8)
             found[wrapper] = params, evaluate(state, params)
         return found
 
