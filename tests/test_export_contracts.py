@@ -21,6 +21,7 @@ from evoptax.dsl.export.formats.optax.running import load
 from evoptax.dsl.export.formats.optax.write import to_optax
 from evoptax.dsl.inference import kinds_of
 from evoptax.dsl.kinds import Kind, shape_of
+from evoptax.dsl.oracles import oracles_of
 from evoptax.known_algorithms.catalogue import KNOWN
 from parity_runs import called
 
@@ -29,6 +30,16 @@ TRAINABLE = [name for name in KNOWN if "A" not in KNOWN[name].program.inputs]
 EVALUATED = [name for name in KNOWN if KNOWN[name].program.evaluates_elsewhere]
 LINEAR = [name for name in KNOWN if is_linear(KNOWN[name].program)]
 PARAMS = {"w": jnp.linspace(-1.0, 1.0, 12).reshape(4, 3), "b": jnp.asarray([0.5, -0.25, 2.0])}
+
+
+def objective(params: Any) -> jax.Array:
+    """A loss of any tree of weights, whichever of them are there."""
+    leaves = jax.tree.leaves(params)
+    return sum((jnp.sum(jnp.cos(jnp.asarray(x, float))) for x in leaves), jnp.zeros([]))
+
+
+# What rules that read the loss, or ask about it elsewhere, are given; the others ignore it.
+GIVEN: dict[str, Any] = {"value": 1.0, "obj_fn": objective}
 
 
 @functools.cache
@@ -63,8 +74,8 @@ def keeps_its_form(optimizer: optax.GradientTransformationExtraArgs, params: Any
     def twice() -> tuple[Any, ...]:
         gradients = jax.tree.map(jnp.ones_like, params)
         first = optimizer.init(params)
-        updates, second = optimizer.update(gradients, first, params, value=jnp.ones([]))
-        _, third = optimizer.update(updates, second, params, value=jnp.ones([]))
+        updates, second = optimizer.update(gradients, first, params, **GIVEN)
+        _, third = optimizer.update(updates, second, params, **GIVEN)
         return updates, first, second, third
 
     # Shapes, dtypes, and whether a dtype is weak.
@@ -150,7 +161,7 @@ def test_classes_that_check_or_convert(name: str, kind: type) -> None:
 
     def step() -> list[Any]:
         state = optimizer.init(params)
-        updates, state = optimizer.update(params, state, params, value=1.0)
+        updates, state = optimizer.update(params, state, params, **GIVEN)
         assert type(updates) is kind
         if name in EVALUATED:
             assert type(getattr(module_of(name), f"{name}_eval_params")(state, updates)) is kind
@@ -214,7 +225,7 @@ def train(name: str, params: Any, rates: Any, wrap: Any = lambda optimizer: opti
 
     def step(carry: tuple[Any, Any], _: Any) -> tuple[tuple[Any, Any], Any]:
         params, state = carry
-        updates, state = optimizer.update(jax.tree.map(jnp.sin, params), state, params, value=1.0)
+        updates, state = optimizer.update(jax.tree.map(jnp.sin, params), state, params, **GIVEN)
         params = optax.apply_updates(params, updates)
         point = params
         if name in EVALUATED:
@@ -250,7 +261,7 @@ def test_injected_hyperparameters_in_bfloat16(name: str) -> None:
         state = optimizer.init(params)
         found = []
         for _ in range(2):
-            updates, state = optimizer.update(params, state, params, value=1.0)
+            updates, state = optimizer.update(params, state, params, **GIVEN)
             found.append(jax.tree.map(lambda u: u.astype(float), updates))
         return found
 
@@ -272,7 +283,8 @@ def test_complex_weights(name: str) -> None:
     if name not in LINEAR:
         with pytest.raises(ValueError, match=r"real weights .*`optax\.contrib\.split_real_and_"):
             optimizer.init(params)
-    if {"role", "A", "loss"} & {*KNOWN[name].program.inputs}:
+    program = KNOWN[name].program
+    if {"role", "A", "loss"} & {*program.inputs} or oracles_of(program):
         return  # one role, and one matrix, for both parts; Optax's wrapper hands on no loss
 
     def steps(optimizer: Any) -> list[Any]:
@@ -311,7 +323,7 @@ def test_averages_do_not_stall_in_bfloat16() -> None:
         optimizer = rule_of("adam")(b2=0.999, **given)
 
         def step(state: Any, _: Any) -> tuple[Any, None]:
-            return optimizer.update(params, state, params, value=1.0)[1], None
+            return optimizer.update(params, state, params, **GIVEN)[1], None
 
         state, _ = jax.lax.scan(step, optimizer.init(params), length=3000)
         return float(state.v[0])
