@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from evoptax.dsl.inputs import noise_of
 from evoptax.dsl.numpy.stepping import Stepper
+from evoptax.dsl.synthetic_loss import oracles_around
 from evoptax.known_algorithms.catalogue import KNOWN
 from parity_runs import run_of
 from references.by_name import NUMPY
 from references.coverage import COVERAGE, trajectory_difference
+from references.losses import noise
 from references.problems import losses, problem
 from references.trajectories import Trajectory
 
@@ -30,15 +33,19 @@ def test_hundreds_of_steps(name: str) -> None:
     given = {name: [*x.values()] for name in ("role", "A") if (x := run.given(name))}
     rule = Stepper(program, w.values(), T=STEPS, **given)
     grads, ws, evals = [], [], []
-    for loss in losses(STEPS):
+    for t, loss in enumerate(losses(STEPS)):
         if run.system is not None:
             g = run.gradient(0, w)
         else:
-            noise = {tensor: rng.standard_normal(x.shape) for tensor, x in w.items()}
             g = {
-                tensor: curvature[tensor] * (x - 1) + 0.1 * noise[tensor] for tensor, x in w.items()
+                tensor: curvature[tensor] * (x - 1) + 0.1 * rng.standard_normal(x.shape)
+                for tensor, x in w.items()
             }
-        new, eval_w = rule.step(w.values(), g.values(), loss=loss)
+        asked = {
+            "oracles": oracles_around([*w.values()], [*g.values()], loss),
+            **{each: [*noise(each, t, w).values()] for each in noise_of(program)},
+        }
+        new, eval_w = rule.step(w.values(), g.values(), loss=loss, **asked)
         w = dict(zip(w, new, strict=True))
         grads.append(g)
         ws.append(w)

@@ -22,7 +22,7 @@ def _steps(params: Params, grads: list[Params]) -> Iterator[tuple[Params, Params
 
 
 def _loss(w: Params, g: Params, t: int) -> Loss:
-    return Loss(flatten(w), flatten(g), losses()[t - 1])
+    return Loss(flatten(w), flatten(g), losses(t)[-1])
 
 
 def _gradient(w: Params, g: Params, t: int) -> Ask:
