@@ -100,7 +100,8 @@ def test_proxies_are_judged_by_ranks(league: ModuleType) -> None:
         "all together",
     }
     lines = page.prediction_table({"prediction": found})
-    assert lines[2] == "| good | +1.00 (+1.00 to +1.00) |"
+    assert lines[0] == "| proxy | target | target, better half |"
+    assert lines[2] == "| good | +1.00 (+1.00 to +1.00) | +1.00 (+1.00 to +1.00) |"
     assert lines[3].startswith("| bad | −1.00")
 
 
