@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,17 +29,15 @@ from pathlib import Path
 from typing import Any
 
 import evoptax
-import jax
 import league_page
 from evoptax.dsl.errors import UserError
-from evoptax.dsl.inference import kinds_of
 from evoptax.dsl.inputs import Source, refusal
-from evoptax.dsl.kinds import shape_of
 from evoptax.dsl.machine.bytecode import fits_a_smaller_machine
 from evoptax.dsl.syntax import parse
 from evoptax.evaluators.backends.base import AS_DATA, COMPILED
 from evoptax.evaluators.cache import enable_compilation_cache
-from evoptax.evaluators.fidelity import LEARNING_RATES, Fidelity
+from evoptax.evaluators.fidelity import LEARNING_RATES
+from evoptax.evaluators.scores.cost import step_cost
 from evoptax.evaluators.scores.evaluate import Evaluator, score_to_json
 from evoptax.evaluators.tasks import get_task, list_tasks, tier_of
 from evoptax.evaluators.tasks.baselines import baselines
@@ -59,8 +56,6 @@ TIERS = ("proxy", "validation", "target")
 TUNE, COST = "tune", "cost"
 # Rules that are scored at once.
 BATCH = 8
-# Timed training runs of a rule, of which the fastest counts.
-RUNS_TIMED = 3
 # Before anything was measured: seconds of starting workers, and of compiling a rule on a task; how
 # often a grid of learning rates is trained until the best one lies inside; of how many runs a trial
 # consists (three learning rates).
@@ -179,22 +174,9 @@ def _by_backend(programs: Mapping[str, str]) -> dict[str, dict[str, str]]:
 
 def cost(plan: Plan, text: str) -> dict[str, Any]:
     """What a step costs on the last task: state in numbers for each weight, and milliseconds."""
-    name, program = plan.tasks[-1], parse(text)
-    task = get_task(name)
-    key = jax.random.key(0)
-    shapes = jax.eval_shape(lambda: task.init(key, task.draw(key)))
-    tensors = [leaf.shape for leaf in jax.tree.leaves(shapes)]
-    kinds = kinds_of(program).state.values()
-    held = sum(math.prod(shape_of(kind, shape)) for kind in kinds for shape in tensors)
-    evaluator = Evaluator({name: task})
-    rate = program.defaults.get("lr", 1.0)
-    times = []
-    for _ in range(RUNS_TIMED):
-        started = time.perf_counter()
-        evaluator.score(program, name, Fidelity((rate,), (0,), schedule=SCHEDULE), "fused")
-        times.append(time.perf_counter() - started)
-    weights = sum(math.prod(shape) for shape in tensors)
-    return {"state": held / weights, "milliseconds": 1e3 * min(times) / task.steps}
+    name = plan.tasks[-1]
+    found = step_cost(Evaluator({name: get_task(name)}), parse(text), name)
+    return {"state": found.per_weight, "milliseconds": found.milliseconds}
 
 
 def measured(plan: Plan, stage: str, programs: Mapping[str, str]) -> dict[str, dict[str, Any]]:
@@ -212,7 +194,7 @@ def first_guess(plan: Plan, stage: str) -> float:
         return sum(baselines()[t].milliseconds if t in baselines() else _UNKNOWN for t in tasks)
 
     if stage == COST:
-        return _COMPILING + RUNS_TIMED * training(plan.tasks[-1:]) / 1e3
+        return _COMPILING + training(plan.tasks[-1:]) / 1e3
     tasks = plan.proxies if stage == TUNE else plan.of_tier(stage)
     runs = plan.trials * _RATES_OF_A_TRIAL
     if stage != TUNE:

@@ -41,7 +41,7 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """How noise is drawn: anew at each step, number by number, each independent of all others.
+    """How noise is drawn: at each step, number by number, each independent of all others.
 
     Attributes:
       sampler: the function of jax.random.

@@ -1,6 +1,6 @@
 """Simplified forms of the documented rules, which are kept, because each takes some 0.3 s.
 
-They are kept under the text of what was simplified, so that an edited rule is simplified anew.
+They are kept under the text of what was simplified, so that an edited rule is simplified again.
 """
 
 from __future__ import annotations

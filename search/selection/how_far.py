@@ -4,7 +4,7 @@ compared on, with the constants that they were compared with.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -74,28 +74,20 @@ def compared_by_scale(
       names: the best rule, the baseline, its rivals. scores: of each on all tasks, rule by rule.
       costs: by rule. tuned: whether all but the first have tuned constants.
     """
-    found = {(name, score.task): score for name, score in _named(names, scores, tasks)}
-    by_scale: dict[str, list[str]] = {}
-    for task in tasks:
-        by_scale.setdefault(str(split_scale(task)[1]), []).append(task)
+    by_rule = [scores[i * len(tasks) :][: len(tasks)] for i in range(len(names))]
+    by_scale: dict[str, list[int]] = {}
+    for place, task in enumerate(tasks):
+        by_scale.setdefault(str(split_scale(task)[1]), []).append(place)
     rows: list[Row] = []
     overall: list[Overall] = []
-    for scale, own in by_scale.items():
-        first, *rest = ([found[name, task] for task in own] for name in names)
+    for scale, places in by_scale.items():
+        first, *rest = ([own[place] for place in places] for own in by_rule)
         lines, over = compared(names, [first, *rest], rest if tuned else ())
         rows += [line for line in lines if line.tuned == tuned or line.rule == names[0]]
         overall += [
             replace(line, tier=scale) for line in over if not line.tier and line.tuned == tuned
         ]
     return Scaled(tuple(rows), tuple(overall), costs)
-
-
-def _named(
-    names: Sequence[str], scores: Sequence[TaskScore], tasks: Sequence[str]
-) -> Iterator[tuple[str, TaskScore]]:
-    for place, name in enumerate(names):
-        for score in scores[place * len(tasks) :][: len(tasks)]:
-            yield name, score
 
 
 def costs_of(
