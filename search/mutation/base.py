@@ -138,7 +138,7 @@ class Space:
         )
 
     def draw(self, rng: random.Random, arity: int | None = None) -> Primitive:
-        """A primitive by its frequency, of all or of those with so many arguments.
+        """A primitive by its frequency, of all or of those with a given number of arguments.
 
         Raises:
           KeyError: none has that many arguments; see `drawn_by_arity`.
