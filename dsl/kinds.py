@@ -139,7 +139,14 @@ def _each_tensor(kinds: Sequence[Kind]) -> None:
 
 
 def per_tensor(kinds: Sequence[Kind]) -> Kind:
-    """Tensors to one number per tensor."""
+    """Tensors, or matrices of one kind, to one number per tensor."""
+    if kinds[0] not in _MATRIX or any(kind is not kinds[0] for kind in kinds):
+        _each_tensor(kinds)
+    return Kind.LAYER
+
+
+def of_shape(kinds: Sequence[Kind]) -> Kind:
+    """A tensor to a number that depends on its shape alone."""
     _each_tensor(kinds)
     return Kind.LAYER
 
@@ -193,11 +200,31 @@ def per_vector(kinds: Sequence[Kind]) -> Kind:
 
 
 def quantile_of(kinds: Sequence[Kind]) -> Kind:
-    """A tensor and a scalar to one number per tensor."""
+    """A tensor and a number to one number per tensor."""
     _each_tensor(kinds[:1])
-    if kinds[1] is not Kind.SCALAR:
-        raise ProgramError(f"takes a scalar as its second argument, not a {kinds[1]}")
+    _number(kinds[1])
     return Kind.LAYER
+
+
+def leading(kinds: Sequence[Kind]) -> Kind:
+    """A matrix and a number to a matrix of the same shape."""
+    _matrix(kinds[0])
+    _number(kinds[1])
+    return kinds[0]
+
+
+def _number(kind: Kind) -> None:
+    if kind not in (Kind.SCALAR, Kind.LAYER):
+        raise ProgramError(
+            f"takes a number as its second argument, not a {kind};"
+            " accepted: one for the model or one per tensor"
+        )
+
+
+def same_matrix(kinds: Sequence[Kind]) -> Kind:
+    """A matrix to one of the same shape."""
+    _matrix(kinds[0])
+    return kinds[0]
 
 
 def same(kinds: Sequence[Kind]) -> Kind:

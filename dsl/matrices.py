@@ -11,7 +11,10 @@ parameter's shape back.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 # Of the quintic in Newton-Schulz, chosen to inflate small singular values (Jordan et al. 2024).
 _QUINTIC = (3.4445, -4.7750, 2.0315)
@@ -66,6 +69,17 @@ def column_mean(xp: Any, x: Any) -> Any:
     return x if axes == 0 else xp.mean(x, axis=-2 if axes > 1 else -1, keepdims=True)
 
 
+def row_max(xp: Any, x: Any) -> Any:
+    """The largest along the last axis, kept; of a vector's rows, which have one number, itself."""
+    return x if len(_shapes(xp, x)[1]) < 2 else xp.max(x, axis=-1, keepdims=True)
+
+
+def column_max(xp: Any, x: Any) -> Any:
+    """The largest along the second-to-last axis, kept; of a vector, of all of it."""
+    axes = len(_shapes(xp, x)[1])
+    return x if axes == 0 else xp.max(x, axis=-2 if axes > 1 else -1, keepdims=True)
+
+
 def matrix_mean(xp: Any, x: Any) -> Any:
     """Mean of a tensor of two or more axes, with all axes kept; a vector stays as it is."""
     axes = len(_shapes(xp, x)[1])
@@ -96,6 +110,86 @@ def solve_lower(xp: Any, matrix: Any, y: Any) -> Any:
     regular = xp.all(diagonal != 0, axis=-1, keepdims=True)[..., None]
     lower = xp.where(regular, xp.tril(matrix), xp.eye(matrix.shape[-1], dtype=matrix.dtype))
     return xp.where(regular, xp.linalg.solve(lower, as_matrix(xp, y)), xp.nan)
+
+
+def lead(xp: Any, x: Any, r: Any) -> Any:
+    """The first r columns of the matrix, with zeros in the place of the others."""
+    matrix = as_matrix(xp, x)
+    kept = _columns(xp, matrix.shape[-1]) < xp.asarray(r)[..., None, None]
+    return xp.where(kept, matrix, xp.zeros_like(matrix))
+
+
+def _columns(xp: Any, number: int) -> Any:
+    """The columns of a matrix from 0; where some are padding, those of its own alone count."""
+    return xp.numbered(number) if hasattr(xp, "numbered") else xp.arange(number)
+
+
+def orthonormal(xp: Any, x: Any) -> Any:
+    """The columns made orthonormal from left to right, by Gram-Schmidt, which is done twice.
+
+    A column that depends on those before it, but for rounding, becomes zero.
+    """
+    matrix = as_matrix(xp, x)
+    # So that squares neither overflow nor vanish; Gram-Schmidt knows no lengths.
+    size = abs(matrix).max(axis=-2, keepdims=True)
+    matrix = matrix / xp.where(size == 0, xp.ones_like(size), size)
+    width = matrix.shape[-1]
+    smallest = 10 * max(matrix.shape[-2:]) * xp.finfo(matrix.dtype).eps
+
+    def add_column(j: Any, basis: Any) -> Any:
+        column = matrix[..., j]
+        rest = column[..., None]
+        for _ in range(2):
+            rest = rest - basis @ (basis.mT @ rest)
+        length = xp.sqrt(xp.sum(rest * rest, axis=-2, keepdims=True))
+        whole = xp.sqrt(xp.sum(column * column, axis=-1))[..., None, None]
+        depends = length <= smallest * whole
+        unit = xp.where(depends, xp.zeros_like(rest), rest / length)
+        return xp.where(xp.arange(width) == j, unit, basis)
+
+    return _repeated(width, add_column, xp.zeros_like(matrix))
+
+
+def _repeated(count: int, step: Callable[[Any, Any], Any], value: Any) -> Any:
+    """step(i, value) for each i in turn, in JAX compiled once."""
+    if not isinstance(value, np.ndarray):
+        from jax import lax
+
+        return lax.fori_loop(0, count, step, value)
+    with np.errstate(all="ignore"):
+        for i in range(count):
+            value = step(i, value)
+    return value
+
+
+def eigenvectors(xp: Any, x: Any) -> Any:
+    """The eigenvectors of the symmetric part as columns, the largest eigenvalue first.
+
+    Linear algebra leaves their signs open, and all of the basis where the eigenvalue is zero but
+    for rounding. Here both are what a fixed matrix looks like from there, so that every path finds
+    the same. In spaces of another eigenvalue that repeats the basis stays open.
+    """
+    number = x.shape[-1]
+    finite = xp.all(xp.isfinite(x), axis=(-2, -1), keepdims=True)
+    symmetric = xp.where(finite, (x + x.mT) / 2, xp.zeros_like(x))
+    values, vectors = xp.linalg.eigh(symmetric)
+    values, vectors = values[..., ::-1], vectors[..., ::-1]
+    rounding = 4 * math.sqrt(number) * xp.finfo(x.dtype).eps
+    null = abs(values) <= rounding * abs(values).max(axis=-1, keepdims=True)
+    i = xp.asarray(_columns(xp, number) + 1, x.dtype)[:, None]
+    j = xp.asarray(xp.arange(1, number + 1), x.dtype)
+    anyhow = xp.sin(i * j * (i + 2 * j))
+    seen = vectors.mT @ anyhow
+    # Each null vector is replaced by the next column, projected on all of them.
+    place = xp.where(null, xp.cumsum(null, axis=-1) - 1, 0)
+    projected = xp.take_along_axis(seen, place[..., None, :], axis=-1)
+    sign = xp.where(seen[..., :1] < 0, -xp.ones_like(x), xp.ones_like(x))
+    both = null[..., :, None] & null[..., None, :]
+    turned = xp.where(both, projected, sign * xp.eye(number, dtype=x.dtype))
+    found = orthonormal(xp, vectors @ turned)
+    if hasattr(xp, "numbered"):
+        found = found[..., xp.numbered(number)]
+    return xp.where(finite, found, xp.nan)
 
 
 def quantile(xp: Any, x: Any, p: Any) -> Any:

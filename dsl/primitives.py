@@ -52,6 +52,12 @@ def _dot(xp: Any, x: Any, y: Any) -> Any:
     return xp.sum(x * y)
 
 
+def of_shape(name: str, **more: Any) -> Primitive:
+    """A primitive that sees a tensor's shape alone."""
+    more = {"kind": kinds.of_shape} | more
+    return per_tensor(name, 1, getattr(matrices, name), named(name), **more)
+
+
 # The machine runs these in larger forms, compiled on demand: what the matrix grammar draws, and
 # what no search draws.
 _MATRIX: dict[str, Any] = {"grammar": MATRIX}
@@ -213,13 +219,14 @@ _ROWS: tuple[Primitive, ...] = (
         r"Q_{{{1}}}\left({0}\right)",
         kind=kinds.quantile_of,
         cost=20,
+        jax="_quantile({0}, {1})",
         **_REST,
     ),
     # What depends on a tensor's shape alone.
-    per_tensor("size", 1, matrices.size, named("size"), **_REST),
-    per_tensor("rows", 1, matrices.rows, named("rows"), jax="_rows({0})", **_REST),
-    per_tensor("columns", 1, matrices.columns, named("columns"), jax="_columns({0})", **_REST),
-    per_tensor("ndim", 1, matrices.ndim, named("ndim"), **_MATRIX),
+    of_shape("size", **_REST),
+    of_shape("rows", jax="_rows({0})", **_REST),
+    of_shape("columns", jax="_columns({0})", **_REST),
+    of_shape("ndim", **_MATRIX),
     # Means over the last axis and over the one before; a vector is a column.
     per_tensor(
         "row_mean",
@@ -238,6 +245,24 @@ _ROWS: tuple[Primitive, ...] = (
         kind=kinds.per_column,
         jax="_column_mean({0})",
         **_MATRIX,
+    ),
+    per_tensor(
+        "row_max",
+        1,
+        matrices.row_max,
+        named("rowmax"),
+        kind=kinds.per_row,
+        jax="_row_max({0})",
+        **_REST,
+    ),
+    per_tensor(
+        "column_max",
+        1,
+        matrices.column_max,
+        named("colmax"),
+        kind=kinds.per_column,
+        jax="_column_max({0})",
+        **_REST,
     ),
     # A vector as it is and the mean of any other tensor: for what only vectors need to keep.
     per_tensor(
@@ -298,6 +323,36 @@ _ROWS: tuple[Primitive, ...] = (
         kind=kinds.same,
         cost=500,
         jax="_newton_schulz({0})",
+        **_REST,
+    ),
+    # What keeps shapes: a rank below the full one is a number of columns that are not zero.
+    per_tensor(
+        "lead",
+        2,
+        matrices.lead,
+        r"\operatorname{{lead}}_{{{1}}}\left({0}\right)",
+        kind=kinds.leading,
+        jax="_lead({0}, {1})",
+        **_REST,
+    ),
+    per_tensor(
+        "orthonormal",
+        1,
+        matrices.orthonormal,
+        named("orthonormal"),
+        kind=kinds.same_matrix,
+        cost=200,
+        jax="_orthonormal({0})",
+        **_REST,
+    ),
+    per_tensor(
+        "eigenvectors",
+        1,
+        matrices.eigenvectors,
+        named("eigenvectors"),
+        kind=kinds.square,
+        cost=1000,
+        jax="_eigenvectors({0})",
         **_REST,
     ),
     # Steps of a known scale, whatever the scale of x; of zeros they give zeros. The least

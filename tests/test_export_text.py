@@ -49,7 +49,7 @@ def lion(w, g, m=0, *, lr=1e-4, b1=0.9, b2=0.99, wd=0.1):
 # Where a rounding error decides between two branches, two correct programs differ.
 JUMPS = {"sign", "mod", "invert", "equal", "not_equal", "tan"}
 # Where a random argument is as good as never a sensible one.
-CHOOSY = {"quantile", "solve_lower", "newton_schulz"}
+CHOOSY = {"quantile", "solve_lower", "newton_schulz", "orthonormal", "eigenvectors"}
 SMOOTH = sorted(set(PRIMITIVES) - JUMPS - CHOOSY)
 
 

@@ -39,6 +39,11 @@ TO_UPDATE = {
     Kind.ROW_GRAM: "matmul(x, g)",
     Kind.COLUMN_GRAM: "matmul(g, x)",
 }
+# A number for the model, and one per tensor, that the second argument of these may be.
+NUMBERED = {
+    "quantile": ("0.3 + lr", "0.3 + 0.1 * norm(g) / norm(abs(g) + w**2)"),
+    "lead": ("20 * lr", "1 + ndim(w)"),
+}
 SHAPES = ((4, 3), (3, 5), (3,), (), (2, 2, 3, 2), (4, 3))
 # More shapes than the machine has stacks, so that tensors are padded.
 MANY = ((4, 3), (3,), (), (3, 4), (2, 2, 3, 2), (5,), (3, 3), (4,), (4, 3), (6,), (2, 2, 4, 2))
@@ -54,8 +59,8 @@ def _programs() -> Iterator[tuple[str, Program]]:
     for row in PRIMITIVES.values():
         for kinds in itertools.product(Kind, repeat=row.arity):
             args: list[Expr] = [parse_expression(OF_KIND[kind]) for kind in kinds]
-            if row.name == "quantile":
-                args[1] = parse_expression("0.3 + lr")
+            if row.name in NUMBERED:
+                args[1] = parse_expression(NUMBERED[row.name][kinds[1] is Kind.LAYER])
             call = Call(row.name, tuple(args))
             try:
                 kind = _kind(call)

@@ -255,6 +255,12 @@ IDENTITIES: Mapping[str, str] = {
         cosh(arccosh(x)) ~> x
         invert(invert(invert(x))) -> invert(x)
         transpose(transpose(x)) -> x
+        orthonormal(-x) -> -orthonormal(x)
+        orthonormal(C * x) -> orthonormal(x) if C > 0
+        eigenvectors(C * x) -> eigenvectors(x) if C > 0
+        lead(-x, y) -> -lead(x, y)
+        lead(C * x, y) -> C * lead(x, y)
+        lead(lead(x, y), y) -> lead(x, y)
         exp(x) * exp(y) <-> exp(x + y)
         exp(x) / exp(y) -> exp(x - y)
         reciprocal(exp(x)) <-> exp(-x)
@@ -335,6 +341,8 @@ FACTS = """
     nonneg(sum(x)) if nonneg(x)
     nonneg(row_mean(x)) if nonneg(x)
     nonneg(column_mean(x)) if nonneg(x)
+    nonneg(row_max(x)) if nonneg(x)
+    nonneg(column_max(x)) if nonneg(x)
     positive(exp(x))
     positive(exp2(x))
     positive(sigmoid(x))

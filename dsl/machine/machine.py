@@ -295,9 +295,14 @@ def _wide_branch(layout: Layout, name: str, letters: str, oracles: Oracles) -> C
 
 
 def _per_tensor(layout: Layout, name: str, letters: str, args: list[Array]) -> Array:
-    """A register of what an operation gives for each tensor in some registers; scalars are (R,)."""
-    kinds = [_KINDS.get(letter, Kind.SCALAR) for letter in letters]
+    """A register of what an operation gives for each tensor in some registers."""
+    kinds = [_KINDS.get(letter, Kind.LAYER) for letter in letters]
     kind = _SPREAD[name] if name in _SPREAD else PRIMITIVES[name].kind(kinds)
+    of_matrices = name in ops.MATRIX_PRIMITIVES
+
+    def number_of(register: Array, starts: dict[str, Array]) -> Array:
+        return lax.dynamic_slice_in_dim(register, starts["TENSOR"], 1, axis=1)[:, 0]
+
     # What has fewer numbers than a tensor is held broadcast.
     held = kind if kind in _KINDS.values() else Kind.TENSOR
     register = jnp.zeros((layout.replicates, layout.width + layout.slack), args[0].dtype)
@@ -306,15 +311,18 @@ def _per_tensor(layout: Layout, name: str, letters: str, args: list[Array]) -> A
         def one(register: Array, row: Any, stack: Stack = stack) -> Array:
             extents, starts, number = row["extents"], row["starts"], row["number"]
             if name in _SPREAD:
-                value = lax.dynamic_slice_in_dim(args[0], starts["TENSOR"], 1, axis=1)[:, 0]
+                value = number_of(args[0], starts)
             elif name in ops.OF_SHAPE:
                 value = jnp.broadcast_to(number, layout.replicates)
             else:
                 tensors = [
-                    x if k is Kind.SCALAR else stack.read(x, k, extents, starts[k.name])
+                    number_of(x, starts)
+                    if k is Kind.LAYER
+                    else stack.read(x, k, extents, starts[k.name], identity=of_matrices)
                     for x, k in zip(args, kinds, strict=True)
                 ]
-                value = jax.vmap(_define(name, stack.namespace(extents)))(*tensors)
+                namespace = stack.namespace(kinds[0], extents)
+                value = jax.vmap(_define(name, namespace))(*tensors)
             if kind is Kind.TENSOR:  # a product of a vector or a kernel comes as a matrix
                 value = value.reshape(-1, *stack.shape)
             return stack.write(register, held, extents, starts[held.name], value)

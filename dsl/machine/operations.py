@@ -9,13 +9,15 @@ machine close to compiled code: AdamW is eleven primitives, but four of these. A
 
 A wide operation is a primitive that sees whole tensors at once, with a letter for each operand:
 
-    V  a tensor        L  a number per tensor, held in bank V once for each weight
+    V  a tensor, or what has as many numbers
+    L  a number per tensor, held in bank V once for each weight
     T  a transposed tensor        R, C  a rows-by-rows or columns-by-columns matrix
 
 The lean machine holds what the core grammar draws. The matrix machine adds what the matrix grammar
-draws, but for matrix products. The full machine adds these and the rest, and its registers are wide
-enough for square matrices. Each takes longer to compile than the one before, so that only programs
-that need it pay for it, and its operations begin with that one's, under the same numbers.
+draws, but for matrix products. The full machine adds these, reductions of square matrices and the
+rest, and its registers are wide enough for square matrices. Each takes longer to compile than the
+one before, so that only programs that need it pay for it, and its operations begin with that one's,
+under the same numbers.
 
 Each form has a sibling whose operations end with the oracles, which ask about the step's minibatch,
 and with draws of noise. So programs that do without run as if there were none.
@@ -27,6 +29,7 @@ import ast
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
+from .. import kinds
 from ..expressions import parse_expression
 from ..inputs import INPUTS, Source, given
 from ..kinds import Kind
@@ -112,6 +115,9 @@ _MATRIX = {
     "matmul": ("VT", "VC", "TV", "TR", "RV", "RR", "CT", "CC"),
     "diagonal": ("R", "C"),
     "solve_lower": ("RV", "RR", "CT", "CC"),
+    "lead": ("VL", "TL", "RL", "CL"),
+    "orthonormal": ("V", "T", "R", "C"),
+    "eigenvectors": ("R", "C"),
 }
 
 
@@ -173,7 +179,7 @@ def _form(row: Primitive) -> str:
 def _operands(row: Primitive) -> tuple[str, ...]:
     if row.name in _MATRIX:
         return _MATRIX[row.name]
-    return ("VS" if row.name == "quantile" else "V" * row.arity,)
+    return ("VL" if row.name == "quantile" else "V" * row.arity,)
 
 
 def _wide() -> Iterator[tuple[str, tuple[Wide, ...]]]:
@@ -189,6 +195,8 @@ def _wide() -> Iterator[tuple[str, tuple[Wide, ...]]]:
             model = [row for row in rows if row.scope is Scope.MODEL]
             found |= {(row.name, "L" * row.arity): None for row in model}
         if form == FULL:
+            of_squares = [row for row in rows if row.kind is kinds.per_tensor]
+            found |= {(r.name, x * r.arity): None for r in of_squares for x in "RC"}
             found |= {(SPREAD_ROWS, "L"): None, (SPREAD_COLUMNS, "L"): None}
         yield form, tuple(found)
         yield WITH_ORACLES[form], (*found, *oracles)
@@ -205,4 +213,5 @@ WIDE_OPCODE: Mapping[str, Mapping[Wide, int]] = MappingProxyType(
 # Those of any form.
 ALL_WIDE = frozenset(WIDE[WITH_ORACLES[FULL]])
 MATRIX_PRIMITIVES = frozenset(_MATRIX)
+WITH_A_NUMBER = frozenset({"quantile", "lead"})  # as their second argument
 OF_SHAPE = frozenset({"size", "rows", "columns", "ndim"})  # what sees a tensor's shape alone

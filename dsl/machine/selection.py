@@ -249,17 +249,13 @@ class _Selection:
             self.kinds[a] is Kind.LAYER and a in self.tensors for a in term.args
         )
         operands: list[tuple[str, Value]] = []
-        for arg in term.args:
-            if arg not in self.tensors:
-                operands.append(("S", arg))
-            elif per_tensor:
-                operands.append(("L", arg))
-            elif term.head in ops.MATRIX_PRIMITIVES:
-                operands.append((ops.KIND_LETTERS.get(self.kinds[arg], "V"), arg))
-            else:
-                operands.append(("V", arg))
-        if (term.head, _letters(operands)) not in ops.ALL_WIDE:
-            operands = [("V", (SPREAD_SCALAR, v)) if x == "S" else (x, v) for x, v in operands]  # type: ignore[misc]
+        for place, arg in enumerate(term.args):
+            letter = "V"
+            if per_tensor or (place and term.head in ops.WITH_A_NUMBER):
+                letter = "L"
+            elif term.head in ops.MATRIX_PRIMITIVES or self._gram(arg):
+                letter = ops.KIND_LETTERS.get(self.kinds[arg], "V")
+            operands.append((letter, arg if arg in self.tensors else (SPREAD_SCALAR, arg)))
         operation = term.head, _letters(operands)
         if operation not in ops.ALL_WIDE:
             raise TooLarge(f"the machine has no {term.head} of these kinds")

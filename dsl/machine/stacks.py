@@ -63,15 +63,20 @@ class Stack:
             return function(out, jax.tree.map(lambda x: x[0], rows))
         return lax.scan(lambda out, row: (function(out, row), None), out, rows)[0]
 
-    def read(self, register: Array, kind: Kind, extents: Array, start: Array) -> Array:
-        """A member of some extents, from where it starts in a register (R, width); (R, …)."""
+    def read(
+        self, register: Array, kind: Kind, extents: Array, start: Array, *, identity: bool = False
+    ) -> Array:
+        """A member of some extents, from where it starts in a register (R, width); (R, …).
+
+        What lies outside of the tensor is zero, or, where asked for, in a square matrix the
+        identity.
+        """
         shape = shape_of(kind, self.shape)
         if not self.padded:
             found = lax.dynamic_slice_in_dim(register, start, math.prod(shape), axis=1)
         else:
-            # What lies outside of the tensor is zero, in a square matrix the identity.
             places, inside = _places(_axes(kind, self.shape), _axes(kind, extents))
-            square = kind in (Kind.ROW_GRAM, Kind.COLUMN_GRAM)
+            square = identity and kind in (Kind.ROW_GRAM, Kind.COLUMN_GRAM)
             outside = jnp.eye(shape[0]) if square else jnp.zeros(shape)
             found = register.at[:, start + places].get(mode="clip")
             found = jnp.where(inside, found, outside.reshape(inside.shape).astype(register.dtype))
@@ -94,9 +99,12 @@ class Stack:
         kinds = (Kind.TENSOR, Kind.ROW_GRAM, Kind.COLUMN_GRAM)
         return max(math.prod(shape_of(kind, self.shape)) for kind in kinds) if self.padded else 0
 
-    def namespace(self, extents: Array) -> Any:
-        """jax.numpy for a member of some extents."""
-        return Padded(_places(self.shape, extents)[1]) if self.padded else jnp
+    def namespace(self, kind: Kind, extents: Array) -> Any:
+        """jax.numpy for a value of some kind that belongs to a member of some extents."""
+        if not self.padded:
+            return jnp
+        inside = _places(_axes(kind, self.shape), _axes(kind, extents))[1]
+        return Padded(inside.reshape(shape_of(kind, self.shape)))
 
 
 def stacks_of(shapes: Sequence[Shape]) -> tuple[Stack, ...]:
@@ -179,6 +187,7 @@ class Padded:
 
     def __init__(self, inside: Array) -> None:
         self._inside = inside
+        self.linalg = _PaddedAlgebra(inside)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(jnp, name)
@@ -189,12 +198,34 @@ class Padded:
     def std(self, x: Array) -> Array:
         return jnp.std(x, where=self._inside)
 
-    def max(self, x: Array) -> Array:
-        return jnp.max(x, where=self._inside, initial=-jnp.inf)
+    def max(self, x: Array, **how: Any) -> Array:
+        return jnp.max(x, where=self._inside, initial=-jnp.inf, **how)
 
     def min(self, x: Array) -> Array:
         return jnp.min(x, where=self._inside, initial=jnp.inf)
 
+    def numbered(self, columns: int) -> Array:
+        """For each column of the matrix, how many of the tensor's own lie before it."""
+        own = jnp.any(self._inside.reshape(-1, columns), axis=0)
+        return jnp.cumsum(own) - own
+
     def quantile(self, x: Array, p: Array) -> Array:
         found = jnp.nanquantile(jnp.where(self._inside, x, jnp.nan), p)
         return jnp.where(jnp.any(self._inside & jnp.isnan(x)), jnp.nan, found)
+
+
+class _PaddedAlgebra:
+    """jax.numpy.linalg for a padded square matrix."""
+
+    def __init__(self, inside: Array) -> None:
+        self._inside = inside
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(jnp.linalg, name)
+
+    def eigh(self, x: Array) -> Any:
+        """The eigenvalues of padding are the smallest."""
+        x = jnp.where(self._inside, x, 0.0)
+        below = 2 * jnp.sqrt(jnp.sum(x * x))
+        padding = ~jnp.diagonal(self._inside)
+        return jnp.linalg.eigh(x - jnp.diag(padding * jnp.where(below == 0, 1.0, below)))

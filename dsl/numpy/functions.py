@@ -156,7 +156,9 @@ GRAMS = frozenset({Kind.ROW_GRAM, Kind.COLUMN_GRAM})
 # What has the shape of a matrix, whatever the number of axes of its tensor.
 _MATRICES = GRAMS | {Kind.TRANSPOSED}
 # What takes tensors as matrices.
-_OF_MATRICES = frozenset({"transpose", "matmul", "diagonal", "solve_lower"})
+_OF_MATRICES = frozenset(
+    {"transpose", "matmul", "diagonal", "solve_lower", "lead", "orthonormal", "eigenvectors"}
+)
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,8 @@ class Tensors:
         assert row.define is not None
         for index, shape in enumerate(self.shapes):
             own = shape_of(Kind.TRANSPOSED, shape)[::-1] if as_matrix else shape
-            function = partial(row.define, _OfRuns(len(own)))
+            axes = 2 if args[0][1] in _MATRICES else len(own)
+            function = partial(row.define, _OfRuns(axes))
             if result is Kind.LAYER:
                 function, shown = partial(_with_an_axis, function), None
             else:
@@ -207,10 +210,10 @@ class Tensors:
         """What an array holds of a tensor: as that shape, as one number if the kind is a scalar."""
         ends = _ends(self.shapes, kind)
         part = x[..., ends[index] : ends[index + 1]]
-        if kind is Kind.SCALAR:
-            return part[..., 0]
         if own is None:
             return part
+        if kind in (Kind.SCALAR, Kind.LAYER):
+            return part[..., 0]
         shape = shape_of(kind, self.shapes[index]) if kind in _MATRICES else own
         return part.reshape(*x.shape[:-1], *shape)
 
@@ -234,6 +237,25 @@ class _OfRuns:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(np, name)
+
+    def sum(self, x: Array, **how: Any) -> Array:
+        """Over the tensor's axes unless told otherwise; so are the next four."""
+        return np.asarray(np.sum(x, **self._over(how)))
+
+    def mean(self, x: Array, **how: Any) -> Array:
+        return np.asarray(np.mean(x, **self._over(how)))
+
+    def max(self, x: Array, **how: Any) -> Array:
+        return np.asarray(np.max(x, **self._over(how)))
+
+    def min(self, x: Array, **how: Any) -> Array:
+        return np.asarray(np.min(x, **self._over(how)))
+
+    def std(self, x: Array, **how: Any) -> Array:
+        return np.asarray(np.std(x, **self._over(how)))
+
+    def _over(self, how: dict[str, Any]) -> dict[str, Any]:
+        return {"axis": tuple(range(-self.axes, 0))} | how
 
     def quantile(self, x: Array, p: Array) -> Array:
         """Of each run, at a p of its own."""

@@ -197,7 +197,7 @@ class _InPlace:
         row = PRIMITIVES[term.head]
         if row.scope is Scope.LOSS:
             return self._asked(term)
-        if row.scope is Scope.PER_TENSOR and row.grammar != CORE:
+        if row.scope is Scope.PER_TENSOR and (row.grammar != CORE or self._takes_grams(term)):
             return self._call_of_tensors(term, row)
         kind = Kind.TENSOR if self._state_kinds is None else self._kind(term)
         args = [self._held_as(kind, arg) for arg in term.args]
@@ -219,6 +219,10 @@ class _InPlace:
         args = [self._registers[arg.serial] for arg in term.args]
         self._code.append((lambda *given: self.oracles[name](*given), (*args, array)))
         return array
+
+    def _takes_grams(self, term: Term) -> bool:
+        known = self._state_kinds is not None
+        return known and any(self._kind(arg) in GRAMS for arg in term.args)
 
     def _call_of_tensors(self, term: Term, row: Primitive) -> Array:
         """Of what the core grammar does not draw, which is more than sums, means and extremes."""

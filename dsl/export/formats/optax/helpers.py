@@ -163,6 +163,21 @@ def _row_mean(x: jax.Array) -> jax.Array:
     """The mean of each row, with the last axis kept; a vector has one column."""
     return x if x.ndim < 2 else jnp.mean(x, axis=-1, keepdims=True)
 ''',
+    "_quantile": '''\
+def _quantile(x: jax.Array, p: jax.typing.ArrayLike) -> jax.Array:
+    """The p-quantile, linearly interpolated; NaN for p outside 0 to 1."""
+    return jnp.where((p >= 0.0) & (p <= 1.0), jnp.quantile(x, p), jnp.nan)
+''',
+    "_row_max": '''\
+def _row_max(x: jax.Array) -> jax.Array:
+    """The largest of each row, with the last axis kept; a vector has one column."""
+    return x if x.ndim < 2 else jnp.max(x, axis=-1, keepdims=True)
+''',
+    "_column_max": '''\
+def _column_max(x: jax.Array) -> jax.Array:
+    """The largest of each column, with the second-to-last axis kept; a vector has one column."""
+    return x if x.ndim == 0 else jnp.max(x, axis=-2 if x.ndim > 1 else 0, keepdims=True)
+''',
     "_vector_shape": '''\
 def _vector_shape(x: jax.Array) -> tuple[int, ...]:
     """All of a vector; of any other tensor one number, with all axes kept."""
@@ -229,6 +244,50 @@ def _solve_lower(matrix: jax.Array, y: jax.Array) -> jax.Array:
     """Solves with the lower triangle of a square matrix."""
     solution = jax.scipy.linalg.solve_triangular(matrix, _as_matrix(y), lower=True)
     return solution.reshape(y.shape)
+''',
+    "_lead": '''\
+def _lead(x: jax.Array, r: jax.typing.ArrayLike) -> jax.Array:
+    """The first r columns of the matrix, with zeros in the place of the others."""
+    matrix = _as_matrix(x)
+    return jnp.where(jnp.arange(matrix.shape[1]) < r, matrix, 0.0)
+''',
+    "_eigenvectors": '''\
+def _eigenvectors(x: jax.Array) -> jax.Array:
+    """The eigenvectors of the symmetric part as columns, the largest eigenvalue first.
+
+    A fixed matrix decides on their signs, and on the basis where the eigenvalue is zero but for
+    rounding, which linear algebra leaves open.
+    """
+    n = x.shape[0]
+    finite = jnp.all(jnp.isfinite(x))
+    values, vectors = jnp.linalg.eigh(jnp.where(finite, (x + x.T) / 2, 0.0))
+    values, vectors = values[::-1], vectors[:, ::-1]
+    rounding = 4.0 * n**0.5 * jnp.finfo(x.dtype).eps
+    null = jnp.abs(values) <= rounding * jnp.max(jnp.abs(values))
+    i = jnp.arange(1, n + 1).astype(x.dtype)
+    seen = vectors.T @ jnp.sin(i[:, None] * i * (i[:, None] + 2 * i))
+    projected = seen[:, jnp.where(null, jnp.cumsum(null) - 1, 0)]
+    signs = jnp.diag(jnp.where(seen[:, 0] < 0, -1.0, 1.0))
+    turned = jnp.where(null[:, None] & null, projected, signs)
+    return jnp.where(finite, _orthonormal(vectors @ turned), jnp.nan)
+''',
+    "_orthonormal": '''\
+def _orthonormal(x: jax.Array) -> jax.Array:
+    """The columns made orthonormal from left to right; one that depends on others is zero."""
+    matrix = _as_matrix(x)
+    size = jnp.max(jnp.abs(matrix), axis=0)
+    matrix = matrix / jnp.where(size == 0, 1.0, size)
+    smallest = 10 * max(matrix.shape) * jnp.finfo(matrix.dtype).eps
+
+    def add_column(j: jax.Array, basis: jax.Array) -> jax.Array:
+        rest = matrix[:, j]
+        for _ in range(2):
+            rest = rest - basis @ (basis.T @ rest)
+        length = jnp.linalg.norm(rest)
+        depends = length <= smallest * jnp.linalg.norm(matrix[:, j])
+        return basis.at[:, j].set(jnp.where(depends, 0.0, rest / length))
+
+    return jax.lax.fori_loop(0, matrix.shape[1], add_column, jnp.zeros_like(matrix))
 ''',
     "_as_matrix": '''\
 def _as_matrix(x: jax.Array) -> jax.Array:

@@ -48,7 +48,7 @@ class _DegreeDomain:
         linear = (
             (name in _SAME and not any(real))
             or (name in ("multiply", "matmul") and any(real))
-            or (name == "divide" and real[1])
+            or (name in ("divide", "lead") and real[1])
             or (name == "solve_lower" and real[0])
             or (name == "where" and real == [True, False, False])
             or (name == "lerp" and real == [False, False, True])

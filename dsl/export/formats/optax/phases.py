@@ -24,7 +24,7 @@ from ....program import EVAL_W, Call, Constant, Expr, Name, Program, subexpressi
 
 RESULT = "update"
 # Their results come as matrices, whatever the shape of the parameter.
-_MATRIX_RESULTS = frozenset({"matmul", "transpose"})
+_MATRIX_RESULTS = frozenset({"matmul", "transpose", "lead", "orthonormal"})
 
 
 @dataclass(slots=True)
