@@ -1,4 +1,4 @@
-"""Steps from sums or differences over many gradients: dual averaging and quasi-Newton."""
+"""Steps from sums or differences over many gradients: dual averaging, quasi-Newton, memory."""
 
 from __future__ import annotations
 
@@ -65,4 +65,28 @@ def lbfgs(w, g, t, w1=0, g1=0, a=0, b=0, c=0, d=0, *, lr=1):
     "usual memory is 5 to 20 pairs.",
 )
 
-RULES = (MADGRAD, LBFGS)
+TOP_K_COMPRESSION = KnownRule(
+    text='''\
+def top_k_compression(w, g, e=0, *, lr=1e-2, keep=0.25):
+    """Top-k with error feedback (Stich et al. 2018): the largest numbers; the rest waits."""
+    x = g + e
+    n = size(w)
+    k = keep * n + (0 - keep * n) % 1
+    least = quantile(abs(x), clip((n - k - 0.5) / maximum(n - 1, 1), 0, 1))
+    c = where(abs(x) >= least, x, 0)
+    e = x - c
+    return lr * c
+''',
+    paper=Paper(
+        title="Sparsified SGD with Memory",
+        authors="Sebastian U. Stich, Jean-Baptiste Cordonnier, Martin Jaggi",
+        year=2018,
+        venue="NeurIPS 2018",
+        arxiv="1809.07599",
+    ),
+    tier="2",
+    caveat="One worker. A share of each tensor is sent, the next whole number; the level of the "
+    "quantile lies half-way between two numbers, so that rounding cannot change how many.",
+)
+
+RULES = (MADGRAD, LBFGS, TOP_K_COMPRESSION)

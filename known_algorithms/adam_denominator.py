@@ -218,4 +218,68 @@ def adai(w, g, t, m=0, v=0, p=1, *, lr=1, b0=0.1, b2=0.99, eps=1e-3):
     "gradients is 0 / 0.",
 )
 
-RULES = (RADAM, ADAMAX, YOGI, ADOPT, ACPROP, LAPROP, ADAM_ATAN2, STABLE_ADAMW, ADAI)
+ADABOUND = KnownRule(
+    text='''\
+def adabound(
+    w, g, t, m=0, v=0, *, lr=1e-3, b1=0.9, b2=0.999, eps=1e-8, final_lr=0.1, gamma=1e-3
+):
+    """AdaBound (Luo et al. 2019, Algorithm 2): rates between bounds that close on that of SGD."""
+    m = lerp(g, m, b1)
+    v = lerp(square(g), v, b2)
+    low = final_lr * (1 - 1 / (gamma * t + 1))
+    high = final_lr * (1 + 1 / (gamma * t))
+    rate = lr * sqrt(1 - b2**t) / (1 - b1**t) / (sqrt(v) + eps)
+    return clip(rate, low, high) * m
+''',
+    paper=Paper(
+        title="Adaptive Gradient Methods with Dynamic Bound of Learning Rate",
+        authors="Liangchen Luo, Yuanhao Xiong, Yan Liu, Xu Sun",
+        year=2019,
+        venue="ICLR 2019",
+        arxiv="1902.09843",
+    ),
+    tier="1a",
+    caveat="In the official code the bounds follow a schedule as lr does, relative to the first "
+    "lr, which a rule cannot know: a schedule that ends at 0 leaves steps of final_lr here.",
+)
+
+ADASHIFT = KnownRule(
+    text='''\
+def adashift(w, g, t, m=0, v=0, g1=0, g2=0, g3=0, *, lr=1e-3, b1=0.9, b2=0.999, eps=1e-10):
+    """AdaShift (Zhou et al. 2019, Algorithm 3) with a window of three gradients.
+
+    A tensor's second moment is of its largest number three steps ago, which is not in m.
+    """
+    s = 1 + b1 + square(b1)
+    m = b1 * (m - square(b1) / s * where(t > 3, g3, 0)) + g / s
+    v = where(t > 3, lerp(max(square(g3)), v, b2), v)
+    u = where(t > 3, m / (sqrt(v / (1 - b2**maximum(t - 3, 1))) + eps), 0)
+    g3 = g2
+    g2 = g1
+    g1 = g
+    return lr * u
+''',
+    paper=Paper(
+        title="AdaShift: Decorrelation and Convergence of Adaptive Learning Rate Methods",
+        authors="Zhiming Zhou, Qingru Zhang, Guansong Lu, Hongwei Wang, Weinan Zhang, Yong Yu",
+        year=2019,
+        venue="ICLR 2019",
+        arxiv="1810.00143",
+    ),
+    tier="2",
+    caveat="The paper's window is 10, which would need a state for each gradient in it.",
+)
+
+RULES = (
+    RADAM,
+    ADAMAX,
+    YOGI,
+    ADOPT,
+    ACPROP,
+    LAPROP,
+    ADAM_ATAN2,
+    STABLE_ADAMW,
+    ADAI,
+    ADABOUND,
+    ADASHIFT,
+)

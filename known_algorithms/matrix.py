@@ -188,8 +188,56 @@ def scion(w, g, m=0, *, lr=2e-4, alpha=0.1, radius=50, eps=1e-7):
     "weights; a rule cannot tell them apart.",
 )
 
+MUON_POLAR_EXPRESS = KnownRule(
+    text='''\
+def muon_polar_express(w, g, t, m=0, v=0, *, lr=2e-2, beta=0.95, eps=1e-7, wd=0, b1=0.9, b2=0.999):
+    """Muon with Polar Express (Amsel et al. 2025): five steps, each with its own best quintic.
+
+    Tensors of fewer than two axes get AdamW. m serves both; v is AdamW's, of a matrix one number.
+    """
+    is_matrix = ndim(w) >= 2
+    m = lerp(g, m, where(is_matrix, beta, b1))
+    u = lerp(g, m, beta)
+    X = u / (1.01 * norm(u) + eps)
+    S = matmul(X, transpose(X))
+    P = 22.90193498705605 * S - 16.460724910180314 * matmul(S, S)
+    X = 8.205160414005574 * X - matmul(P, X)
+    S = matmul(X, transpose(X))
+    P = 2.8611540867551426 * S - 0.5183995226694741 * matmul(S, S)
+    X = 4.066395159942775 * X - matmul(P, X)
+    S = matmul(X, transpose(X))
+    P = 2.823351735039516 * S - 0.5250369769390025 * matmul(S, S)
+    X = 3.9095949044379155 * X - matmul(P, X)
+    S = matmul(X, transpose(X))
+    P = 2.415301959635945 * S - 0.48529406552790866 * matmul(S, S)
+    X = 3.2855640171986153 * X - matmul(P, X)
+    S = matmul(X, transpose(X))
+    P = 1.619821765265635 * S - 0.39848078704168355 * matmul(S, S)
+    X = 2.277873287083977 * X - matmul(P, X)
+    O = sqrt(maximum(1, rows(w) / columns(w))) * X
+    v = lerp(matrix_mean(square(g)), v, b2)
+    m_hat = m / (1 - b1**t)
+    v_hat = v / (1 - b2**t)
+    return lr * (where(is_matrix, O, m_hat / (sqrt(v_hat) + eps)) + wd * w)
+''',
+    paper=Paper(
+        title="The Polar Express: Optimal Matrix Sign Methods and Their Application to the Muon "
+        "Algorithm",
+        authors="Noah Amsel, David Persson, Christopher Musco, Robert M. Gower",
+        year=2025,
+        venue="arXiv",
+        arxiv="2505.16932",
+    ),
+    row=27,
+    tier="2",
+    caveat="The coefficients of the paper's code for singular values from 0.001, divided by powers "
+    "of 1.01 as there; in bfloat16 there. Products are of rows by rows, which is "
+    "slow for tall matrices. A kernel is (first axis, rest).",
+)
+
 RULES = (
     MUON,
+    MUON_POLAR_EXPRESS,
     MUON_OPTAX,
     MUON_MOONLIGHT,
     NORMUON,

@@ -54,7 +54,7 @@ def _tables(program: Program, *, bound: bool) -> Any:
     tables["v_code"] = code = []
     for start, middle, end in arrays["segments"][: arrays["segments_length"]]:
         code += [[_named(ops.ELEMENTWISE[row[0]]), *row[1:]] for row in rows[start:middle]]
-        code += [[_named(ops.WIDE[ops.FULL][row[0]]), *row[1:]] for row in rows[middle:end]]
+        code += [[_named(ops.WIDE[bytecode.form][row[0]]), *row[1:]] for row in rows[middle:end]]
     return {**tables, "form": bytecode.form}
 
 

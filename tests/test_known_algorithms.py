@@ -50,8 +50,26 @@ from references.settings import OMITTED
 ROOT = Path(__file__).parents[1]
 # The others solve linear systems A w = b.
 TRAINABLE = [name for name in KNOWN if "A" not in KNOWN[name].program.inputs]
-# What the factored, scalar and per-tensor rules carry; all other state is as large as w.
+# What rules carry beside state as large as w: factors, square matrices, numbers.
+_BASES = {"L": Kind.ROW_GRAM, "U": Kind.ROW_GRAM, "R": Kind.COLUMN_GRAM, "V": Kind.COLUMN_GRAM}
+_LOW_RANK = {"V": Kind.COLUMN_GRAM, "U": Kind.ROW_GRAM, "m": Kind.TENSOR, "v": Kind.TENSOR}
 SMALL_STATE = {
+    "apollo_mini": {
+        "Z": Kind.TENSOR,
+        **dict.fromkeys(("m", "v"), Kind.ROW),
+        **dict.fromkeys(("p", "q"), Kind.COLUMN),
+        "last": Kind.LAYER,
+    },
+    "asgo": {"V": Kind.ROW_GRAM},
+    "dion": {"m": Kind.TENSOR, "Q": Kind.COLUMN_GRAM, "v": Kind.VECTOR},
+    "fira": {**_LOW_RANK, "last": Kind.LAYER},
+    "galore_adam": _LOW_RANK,
+    "muon_polar_express": {"m": Kind.TENSOR, "v": Kind.VECTOR},
+    "nero": {"v": Kind.ROW, "scale": Kind.LAYER},
+    "polargrad": {"m": Kind.TENSOR, "v": Kind.VECTOR},
+    "shampoo": {"L": Kind.ROW_GRAM, "R": Kind.COLUMN_GRAM},
+    "sm3": {"R": Kind.ROW, "C": Kind.COLUMN, "m": Kind.TENSOR},
+    "soap": {**_BASES, "m": Kind.TENSOR, "v": Kind.TENSOR},
     "adafactor": {"R": Kind.ROW, "C": Kind.COLUMN},
     "adagrad_norm": {"s": Kind.SCALAR},
     "adam_mini": {"m": Kind.TENSOR, "v": Kind.ROW},
@@ -128,6 +146,7 @@ def test_factored_state_holds_rows_and_columns() -> None:
     sizes = {
         name: sum(math.prod(shape_of(kind, shape)) for kind in kinds)
         for name, shape in SHAPES.items()
+        if name in ALL
     }
     # A vector is one column: its second moment, and one mean.
     assert sizes == {"tall": 7 + 3, "wide": 3 + 7, "vector": 5 + 1, "kernel": 18 + 36, "scalar": 2}

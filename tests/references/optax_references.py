@@ -10,11 +10,13 @@ import optax
 from optax import contrib
 
 from .by_name import RULES
+from .families.matrix import POLAR_EXPRESS
 from .optax_runner import (
     InnerOuter,
     OnSystem,
     OptaxReference,
     WithAverage,
+    run_asking,
     run_inner_outer,
     run_lookahead,
     run_on_system,
@@ -99,6 +101,71 @@ def _muon_moonlight(
         return {name: "matrix" if x.ndim >= 2 else "other" for name, x in params.items()}
 
     return optax.partition({"matrix": matrices, "other": others}, labels)
+
+
+def _muon_polar_express(
+    *, lr: float, beta: float, eps: float, wd: float, b1: float, b2: float
+) -> optax.GradientTransformation:
+    # Optax divides by the norm: the safety factor of the first division goes into its quintic.
+    (a, b, c), *others = POLAR_EXPRESS
+    first = (a / 1.01, b / 1.01**3, c / 1.01**5)
+
+    def shape_factor(x: jax.Array) -> jax.Array:
+        return jnp.sqrt(jnp.maximum(1.0, x.shape[0] ** 2 / x.size)) * x
+
+    matrices = optax.chain(
+        optax.trace(beta, nesterov=True),
+        optax.scale(1.0 - beta),
+        contrib.scale_by_muon(
+            ns_coeffs=(first, *others),
+            beta=0.0,
+            eps=eps / 1.01,
+            nesterov=False,
+            weight_dimension_numbers=_rows_are_outputs,
+        ),
+        optax.stateless(lambda updates, _: jax.tree.map(shape_factor, updates)),
+        optax.add_decayed_weights(wd),
+        optax.scale_by_learning_rate(lr),
+    )
+    vectors = optax.adamw(lr, b1=b1, b2=b2, eps=eps, weight_decay=wd)
+
+    def labels(params: Params) -> dict[str, str]:
+        return {name: "matrix" if x.ndim >= 2 else "other" for name, x in params.items()}
+
+    return optax.partition({"matrix": matrices, "other": vectors}, labels)
+
+
+def _sam(*, lr: float, rho: float) -> Any:
+    adversary = optax.chain(contrib.normalize(), optax.sgd(rho))
+    made = contrib.sam(optax.sgd(lr), adversary, opaque_mode=True)
+    return optax.GradientTransformationExtraArgs(
+        made.init, lambda g, state, w, *, grad_fn, **_: made.update(g, state, w, grad_fn=grad_fn)
+    )
+
+
+def _hessian_diagonal() -> optax.GradientTransformationExtraArgs:
+    """Hutchinson's estimator as optax.contrib has it, with signs that are given."""
+
+    def update(_: Any, state: Any, params: Any, *, obj_fn: Any, signs: Any, **__: Any) -> Any:
+        product = jax.jvp(jax.grad(obj_fn), (params,), (signs,))[1]
+        return jax.tree.map(jnp.multiply, product, signs), state
+
+    return optax.GradientTransformationExtraArgs(lambda _: optax.EmptyState(), update)
+
+
+def _sophia(
+    *, lr: float, b1: float, b2: float, rho: float, eps: float, k: int, wd: float
+) -> optax.GradientTransformationExtraArgs:
+    return contrib.sophia(
+        lr,
+        b1=b1,
+        b2=b2,
+        eps=eps,
+        weight_decay=wd,
+        gamma=rho,
+        update_interval=k,
+        hessian_diagonal_fn=_hessian_diagonal(),
+    )
 
 
 def _scion(*, lr: float, alpha: float, radius: float, eps: float) -> optax.GradientTransformation:
@@ -372,6 +439,21 @@ _MADE |= {
     "lbfgs": (
         lambda *, lr, a, b: OnSystem(optax.lbfgs(lr, memory_size=2, linesearch=None), a, b),
         {"run": run_on_system, "note": "memory_size=2, linesearch=None"},
+    ),
+    "muon_polar_express": (
+        _muon_polar_express,
+        {"note": "assembled from scale_by_muon with these ns_coeffs"},
+    ),
+    "sm3": (
+        lambda *, lr, b1, eps: optax.chain(
+            optax.scale_by_sm3(b1=b1, eps=eps), optax.scale_by_learning_rate(lr)
+        ),
+        {"tensors": ("tall", "wide", "vector"), "note": "Optax's fails on tensors without axes"},
+    ),
+    "sam": (_sam, {"run": run_asking, "note": "opaque_mode=True, normalize() and sgd(rho)"}),
+    "sophia": (
+        _sophia,
+        {"run": run_asking, "note": "the same Rademacher vectors in Hutchinson's estimator"},
     ),
     "ema_adamw": (
         lambda *, lr, b1, b2, eps, wd, decay: WithAverage(

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from .losses import noise
 from .problems import losses
 from .trajectories import Params, Trajectory
 
@@ -158,6 +159,39 @@ def run_inner_outer(made: InnerOuter, params: Params, grads: list[Params]) -> Tr
             anchor = w = optax.apply_updates(anchor, updates)
         out.append(_host(w))
     return Trajectory(out)
+
+
+def run_asking(
+    tx: optax.GradientTransformationExtraArgs, params: Params, grads: list[Params]
+) -> Trajectory:
+    """Each update may ask the loss of ``losses.Loss`` (``obj_fn``), its gradient (``grad_fn``), and
+    is given the step's Rademacher vectors (``signs``)."""
+    w = _device(params)
+    state = tx.init(w)
+    out = []
+    for t, (g, value) in enumerate(zip(grads, losses(len(grads)), strict=True)):
+
+        def loss(x: Any, w: Any = w, g: Any = g, value: float = value) -> jax.Array:
+            d = jnp.concatenate([jnp.ravel(x[name] - w[name]) for name in g])
+            places = jnp.arange(len(d))
+            u = jnp.cos(1.0 + places) / np.sqrt(max(1, len(d) // 2))
+            slope = jnp.concatenate([jnp.ravel(y) for y in g.values()])
+            bent = (0.5 + 0.25 * (places % 5)) @ _bent(d) + _bent(u @ d)
+            return value + slope @ d + bent
+
+        asked = {
+            "obj_fn": loss,
+            "grad_fn": lambda x, _, loss=loss: jax.grad(loss)(x),
+            "signs": _device(noise("rademacher", t, params)),
+        }
+        updates, state = tx.update(_device(g), state, w, **asked)
+        w = optax.apply_updates(w, updates)
+        out.append(_host(w))
+    return Trajectory(out)
+
+
+def _bent(d: jax.Array) -> jax.Array:
+    return jnp.cos(0.5) - jnp.cos(d + 0.5) - d * jnp.sin(0.5)
 
 
 @dataclass(frozen=True)

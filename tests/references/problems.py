@@ -21,8 +21,10 @@ SHAPES: dict[str, tuple[int, ...]] = {
     "vector": (5,),
     "kernel": (3, 3, 2, 4),
     "scalar": (),
+    "square": (4, 4),
 }
-ALL = tuple(SHAPES)
+# What rules are compared on unless they say otherwise.
+ALL = ("tall", "wide", "vector", "kernel", "scalar")
 MATRICES = ("tall", "wide")
 QUIET_STEPS = 3
 

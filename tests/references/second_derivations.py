@@ -474,3 +474,165 @@ def sgld(params: Params, grads: list[Params], *, lr: float, beta: float) -> Traj
     xi = np.stack([_noise("normal", t, params) for t in range(1, len(grads) + 1)])
     moves = np.cumsum(lr * g - (2 * lr / beta) ** 0.5 * xi, axis=0)
     return Trajectory([_unflatten(_flatten(params) - move, params) for move in moves])
+
+
+def _as_matrix(g: np.ndarray) -> np.ndarray:
+    """A vector as one column, a kernel as (first axis, rest)."""
+    return g.reshape(-1, 1) if g.ndim < 2 else g.reshape(g.shape[0], -1)
+
+
+def asgo(params: Params, grads: list[Params], *, lr: float, eps: float) -> Trajectory:
+    """``V = H H^T`` for all gradients side by side, so that H's singular vectors give its root."""
+    out: list[Params] = [{} for _ in grads]
+    for name, start in params.items():
+        w, side_by_side = start, np.zeros((_as_matrix(start).shape[0], 0))
+        for t, model in enumerate(grads):
+            g = _as_matrix(model[name])
+            side_by_side = np.hstack([side_by_side, g])
+            u, s, _ = np.linalg.svd(side_by_side, full_matrices=False)
+            w = w - lr * (u / (s + eps) @ (u.T @ g)).reshape(start.shape)
+            out[t][name] = w
+    return Trajectory(out)
+
+
+def polargrad(
+    params: Params,
+    grads: list[Params],
+    *,
+    lr: float,
+    beta: float,
+    eps: float,
+    wd: float,
+    b1: float,
+    b2: float,
+) -> Trajectory:
+    """``|m|_* polar(m) = tr(H) m H^(-1)`` with ``H = (m^T m)^(1/2)`` of the shorter side."""
+    out: list[Params] = [{} for _ in grads]
+    for name, w in params.items():
+        rows = np.stack([np.ravel(model[name]) for model in grads])
+        ages = np.arange(len(grads))[:, None] - np.arange(len(grads))
+        weights = np.where(ages >= 0, (1 - beta) * beta ** np.maximum(ages, 0), 0.0)
+        momenta, adam = weights @ rows, _adam_directions(rows, b1, b2, eps)
+        for t in range(len(grads)):
+            step = adam[t].reshape(w.shape)
+            if w.ndim >= 2:
+                m = _as_matrix(momenta[t].reshape(w.shape))
+                short = m.T if m.shape[0] < m.shape[1] else m
+                values, vectors = np.linalg.eigh(short.T @ short)
+                roots = np.sqrt(values)
+                polar = short @ (vectors / roots @ vectors.T)
+                step = (roots.sum() * (polar if short is m else polar.T)).reshape(w.shape)
+            w = (1 - lr * wd) * w - lr * step
+            out[t][name] = w
+    return Trajectory(out)
+
+
+def apollo_mini(
+    params: Params,
+    grads: list[Params],
+    *,
+    lr: float,
+    b1: float,
+    b2: float,
+    eps: float,
+    k: int,
+    scale: float,
+    limit: float,
+    wd: float,
+) -> Trajectory:
+    """The projected gradients of all steps at once, Adam's directions as weighted sums of them."""
+    drawn = [losses.noise("normal", step - step % k, params) for step in range(len(grads))]
+    t = np.arange(1, len(grads) + 1)
+    out: list[Params] = [{} for _ in grads]
+    for name, w in params.items():
+        g = np.stack([model[name] for model in grads])
+        z = np.stack([model[name] for model in drawn])
+        if w.ndim < 2:
+            projected = g.reshape(len(g), -1)
+        elif w.shape[0] >= w.shape[1]:
+            projected = np.einsum("tij,tkj->ti", g, z) / np.sqrt(w.shape[0])
+        else:
+            projected = np.einsum("tij,tik->tj", g, z) / np.sqrt(w.shape[1])
+        ages = t[:, None] - t
+        first, second = (
+            np.where(ages >= 0, (1 - b) * b ** np.maximum(ages, 0), 0.0) for b in (b1, b2)
+        )
+        adam = first @ projected / (np.sqrt(second @ projected**2) + eps)
+        sizes = np.linalg.norm(adam, axis=1) / (np.linalg.norm(projected, axis=1) + 1e-8)
+        last = np.inf
+        for step in range(len(g)):
+            correction = np.sqrt(1 - b2 ** t[step]) / (1 - b1 ** t[step])
+            if w.ndim < 2:
+                u = adam[step].reshape(w.shape)
+            else:
+                size = sizes[step] * float(np.sqrt(np.sum(g[step] ** 2)))
+                kept = size if step == 0 else min(size, limit * (last + 1e-8))
+                u = np.sqrt(scale) * sizes[step] * g[step] * (kept / size)
+                last = kept
+            w = (1 - lr * wd) * w - lr * correction * u
+            out[step][name] = w
+    return Trajectory(out)
+
+
+def dion(
+    params: Params,
+    grads: list[Params],
+    *,
+    lr: float,
+    mu: float,
+    r: int,
+    eps: float,
+    wd: float,
+    b1: float,
+    b2: float,
+) -> Trajectory:
+    """Dion with P from a Cholesky factor, and momentum as what was never applied."""
+    first = losses.noise("normal", 0, params)
+    out: list[Params] = [{} for _ in grads]
+    for name, w in params.items():
+        adam = _adam_directions(np.stack([np.ravel(x[name]) for x in grads]), b1, b2, eps)
+        z = _as_matrix(first[name])
+        q, total, applied = z.T @ z[:, :r], np.zeros_like(z), np.zeros_like(z)
+        for t, model in enumerate(grads):
+            step = adam[t].reshape(w.shape)
+            if w.ndim >= 2:
+                total = total + _as_matrix(model[name])
+                b = total - applied
+                spanned = b @ q
+                factor = np.linalg.cholesky(spanned.T @ spanned)
+                p = np.linalg.solve(factor, spanned.T).T
+                turned = b.T @ p
+                applied = applied + (1 - mu) * p @ turned.T
+                q = turned / np.sqrt(np.sum(turned**2, axis=0))
+                step = np.sqrt(len(b) / b.shape[1]) * (p @ q.T).reshape(w.shape)
+            w = (1 - lr * wd) * w - lr * step
+            out[t][name] = w
+    return Trajectory(out)
+
+
+def projected_euler(
+    params: Params, grads: list[Params], *, lr: float, radius: float, roles: dict[str, float]
+) -> Trajectory:
+    """On the concatenated model: what is outside of the ball is divided by its distance."""
+    signs = _flatten({name: np.full(x.shape, roles[name]) for name, x in params.items()})
+    flat = _flatten(params)
+    out = []
+    for g in map(_flatten, grads):
+        flat = flat - lr * signs * g
+        flat = flat / max(1.0, float(np.linalg.norm(flat)) / radius)
+        out.append(_unflatten(flat, params))
+    return Trajectory(out)
+
+
+def top_k_compression(params: Params, grads: list[Params], *, lr: float, keep: float) -> Trajectory:
+    """By what each number still has to move, ``sum of g - moved``, one number at a time."""
+    out: list[Params] = [{} for _ in grads]
+    for name, start in params.items():
+        k = -int(-keep * start.size // 1)
+        total, moved = np.zeros(start.size), np.zeros(start.size)
+        for t, model in enumerate(grads):
+            total = total + np.ravel(model[name])
+            for i in np.argsort(-np.abs(total - moved))[:k]:
+                moved[i] = total[i]
+            out[t][name] = start - lr * moved.reshape(start.shape)
+    return Trajectory(out)

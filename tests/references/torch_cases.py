@@ -137,6 +137,37 @@ def _orthogonal_in_double() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def _svd_in_double() -> Iterator[None]:
+    """pytorch_optimizer's singular vectors in double."""
+    with mock.patch.object(torch.Tensor, "float", lambda x: x.double()):
+        yield
+
+
+def _matrices_apart(name: str, arguments: Callable[[Hyper], Hyper]) -> Any:
+    """Matrices with a projection, the others without."""
+
+    def make(p: Tensors, h: Hyper) -> Any:
+        low = {"rank": h["r"], "update_proj_gap": h["k"], "scale": h["scale"]}
+        groups = [
+            {"params": [x for x in p if x.ndim >= 2], "projection_type": "std", **low},
+            {"params": [x for x in p if x.ndim < 2]},
+        ]
+        return getattr(import_module("pytorch_optimizer"), name)(groups, **arguments(h))
+
+    return make
+
+
+def _soap(h: Hyper) -> Hyper:
+    more = {"shampoo_beta": h["bp"], "precondition_frequency": h["k"]}
+    return {**_adamw(h), **more}
+
+
+def _shampoo(h: Hyper) -> Hyper:
+    return {"lr": h["lr"], "matrix_eps": h["eps"]}
+
+
+_NO_KERNEL = ("tall", "wide", "vector")
 _ROOT = {
     "hyper": {"eps": 1e-30},
     "patch": _no_constant_in_the_root,
@@ -402,5 +433,63 @@ PYPI_CASES: tuple[Case, ...] = (
         tolerance=1e-6,
         note="bfloat16 patched to double, nesterov=False, the paper's scale; the norm before the "
         "iteration is clamped at eps, here eps is added",
+    ),
+    _kozistr(
+        "adabound",
+        "AdaBound",
+        lambda h: {**_adam(h), "final_lr": h["final_lr"], "gamma": h["gamma"]},
+        patch=_no_constant_in_the_root,
+        note="without the 1e-15 under the root",
+    ),
+    _kozistr("adashift", "AdaShift", lambda h: {**_adam(h), "keep_num": 3}),
+    _kozistr("amos", "Amos", lambda h: {"lr": h["lr"], "beta": h["beta"], "eps": h["eps"]}),
+    _kozistr("nero", "Nero", lambda h: {"lr": h["lr"], "beta": h["beta"], "eps": h["eps"]}),
+    _kozistr(
+        "adamp",
+        "AdamP",
+        lambda h: {**_adamw(h), "delta": h["delta"], "wd_ratio": h["wd_ratio"]},
+        hyper={"eps": 1e-30},
+        note="eps, which stands beside the uncorrected root, is negligible",
+    ),
+    _kozistr(
+        "sm3",
+        "SM3",
+        lambda h: {"lr": h["lr"], "momentum": h["b1"], "eps": h["eps"]},
+    ),
+    Case(
+        "shampoo",
+        "pytorch_optimizer",
+        _from("pytorch_optimizer", "Shampoo", _shampoo),
+        tensors=_NO_KERNEL,
+        note="a kernel has a matrix for each axis there",
+    ),
+    Case(
+        "soap",
+        "pytorch_optimizer",
+        _from("pytorch_optimizer", "SOAP", _soap),
+        hyper={"k": 200, "wd": 0.0},
+        tensors=("square", "vector"),
+        note="one basis, because there it is sorted when it is turned; wd = 0: it decays the new "
+        "weights; a square matrix, whose basis is unique",
+    ),
+    Case(
+        "galore_adam",
+        "pytorch_optimizer",
+        _matrices_apart("GaLore", _adam),
+        hyper={"eps": 1e-30, "k": 200},
+        tensors=_NO_KERNEL,
+        patch=_svd_in_double,
+        note="one basis, singular vectors in double; kernels are not projected there; eps, which "
+        "stands beside the uncorrected root, is negligible",
+    ),
+    Case(
+        "fira",
+        "pytorch_optimizer",
+        _matrices_apart("Fira", _adamw),
+        hyper={"wd": 0.0, "k": 200},
+        tensors=_NO_KERNEL,
+        patch=_svd_in_double,
+        note="one basis, singular vectors in double; kernels are not projected there; wd = 0: it "
+        "decays the new weights",
     ),
 )

@@ -1,4 +1,4 @@
-"""NumPy references: dual averaging and quasi-Newton."""
+"""NumPy references: dual averaging, quasi-Newton, memory."""
 
 from __future__ import annotations
 
@@ -71,4 +71,23 @@ def lbfgs(
         for (s, y), alpha in zip(pairs, reversed(alphas), strict=True):
             r = r + (alpha - float(y @ r) / float(s @ y)) * s
         w = w - lr * r
+        yield w
+
+
+@reference("N", {"lr": 1e-2, "keep": 0.25}, note="one worker", copies=1)
+@each_tensor
+def top_k_compression(w: np.ndarray, grads: list[np.ndarray], *, lr: float, keep: float) -> Steps:
+    """Top-k with memory (Stich et al. 2018, Algorithm 1): ``c = top_k(g + e); e = g + e - c``. [N]
+
+    k is ``keep`` of a tensor's numbers, the next whole number.
+    """
+    k = int(np.ceil(keep * w.size))
+    e = np.zeros(w.size)
+    for g in grads:
+        x = g.ravel() + e
+        largest = np.argsort(-np.abs(x))[:k]
+        c = np.zeros_like(x)
+        c[largest] = x[largest]
+        e = x - c
+        w = w - lr * c.reshape(w.shape)
         yield w

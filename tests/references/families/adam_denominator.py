@@ -203,3 +203,55 @@ def adai(
         m = ema(m, g, b1)
         w = w - lr * m / (1 - product)
         yield w
+
+
+@reference(
+    "N",
+    {**ADAM, "lr": 1e-3, "final_lr": 0.1, "gamma": 0.1},
+    note="gamma is raised from 1e-3, so that both bounds bind",
+    copies=2,
+)
+@each_tensor
+def adabound(
+    w: np.ndarray,
+    grads: list[np.ndarray],
+    *,
+    lr: float,
+    b1: float,
+    b2: float,
+    eps: float,
+    final_lr: float,
+    gamma: float,
+) -> Steps:
+    """AdaBound (Luo et al. 2019): rates between ``final_lr (1 -+ 1/(gamma t (+ 1)))``. [N]
+
+    eps stands beside the uncorrected root, as in the official code.
+    """
+    m = v = np.zeros_like(w)
+    for t, g in enumerate(grads, 1):
+        m, v = ema(m, g, b1), ema(v, g * g, b2)
+        rate = lr * np.sqrt(1 - b2**t) / (1 - b1**t) / (np.sqrt(v) + eps)
+        low, high = final_lr * (1 - 1 / (gamma * t + 1)), final_lr * (1 + 1 / (gamma * t))
+        w = w - np.clip(rate, low, high) * m
+        yield w
+
+
+@reference("N", {**ADAM, "eps": 1e-10}, note="a window of three gradients", copies=4, numbers=1)
+@each_tensor
+def adashift(
+    w: np.ndarray, grads: list[np.ndarray], *, lr: float, b1: float, b2: float, eps: float
+) -> Steps:
+    """AdaShift (Zhou et al. 2019, Algorithm 3), window 3, reduced by the maximum. [N]
+
+    m is the weighted mean of the last three gradients, v of the largest square of the one before
+    these; no step while there is none.
+    """
+    ages = b1 ** np.arange(3) / (1 + b1 + b1**2)
+    v = 0.0
+    for t, g in enumerate(grads, 1):
+        if t > 3:
+            window = [g, grads[t - 2], grads[t - 3]]
+            m = sum(a * x for a, x in zip(ages, window, strict=True))
+            v = ema(v, float(np.max(grads[t - 4] ** 2)), b2)
+            w = w - lr * m / (np.sqrt(v / (1 - b2 ** (t - 3))) + eps)
+        yield w

@@ -13,17 +13,33 @@ Steps = Iterator[np.ndarray]
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
 
+# Of Polar Express (Amsel et al. 2025), each with the paper's safety factor of 1.01.
+POLAR_EXPRESS = tuple(
+    (a / 1.01, b / 1.01**3, c / 1.01**5)
+    for a, b, c in (
+        (8.28721201814563, -23.595886519098837, 17.300387312530933),
+        (4.107059111542203, -2.9478499167379106, 0.5448431082926601),
+        (3.9486908534822946, -2.908902115962949, 0.5518191394370137),
+        (3.3184196573706015, -2.488488024314874, 0.51004894012372),
+        (2.300652019954817, -1.6689039845749493, 0.4188073119525673),
+    )
+)
+
+
 def newton_schulz(
-    x: np.ndarray, *, steps: int = 5, eps: float = 1e-7, coefficients: tuple = COEFFICIENTS
+    x: np.ndarray,
+    *,
+    eps: float = 1e-7,
+    coefficients: tuple = (COEFFICIENTS,) * 5,
+    safety: float = 1.0,
 ) -> np.ndarray:
     """The quintic Newton-Schulz iteration: pushes the singular values of a matrix towards 1.
 
     ``X = x / (||x||_F + eps)``, transposed if tall; then ``A = X X^T; X = a X + (b A + c A A) X``.
     """
-    a, b, c = coefficients
     tall = x.shape[0] > x.shape[1]
-    z = (x.T if tall else x) / (norm(x) + eps)
-    for _ in range(steps):
+    z = (x.T if tall else x) / (safety * norm(x) + eps)
+    for a, b, c in coefficients:
         gram = z @ z.T
         z = a * z + (b * gram + c * gram @ gram) @ z
     return z.T if tall else z
@@ -226,4 +242,35 @@ def scion(
         else:
             step = np.sign(m)
         w = w - lr * radius * step
+        yield w
+
+
+@reference(
+    "C",
+    {"lr": 2e-2, "beta": 0.95, "eps": 1e-7, "wd": 1e-1, "b1": 0.9, "b2": 0.999},
+)
+@each_tensor
+def muon_polar_express(
+    w: np.ndarray,
+    grads: list[np.ndarray],
+    *,
+    lr: float,
+    beta: float,
+    eps: float,
+    wd: float,
+    b1: float,
+    b2: float,
+) -> Steps:
+    """Muon with the quintics of Polar Express (Amsel et al. 2025), AdamW for vectors. [C]"""
+    m = v = np.zeros_like(w)
+    for t, g in enumerate(grads, 1):
+        if w.ndim >= 2:
+            m = ema(m, g, beta)
+            u = ((1 - beta) * g + beta * m).reshape(w.shape[0], -1)
+            x = newton_schulz(u, eps=eps, coefficients=POLAR_EXPRESS, safety=1.01)
+            step = np.sqrt(max(1.0, u.shape[0] / u.shape[1])) * x.reshape(w.shape)
+        else:
+            m, v = ema(m, g, b1), ema(v, g * g, b2)
+            step = _adamw(m, v, t, b1, b2, eps)
+        w = w - lr * (step + wd * w)
         yield w
