@@ -68,8 +68,8 @@ LARS = KnownRule(
     text='''\
 def lars(w, g, b=0, *, lr=1, mu=0.9, wd=0, trust=1e-3):
     """LARS (You et al. 2017, Algorithm 1)."""
-    r = trust * norm(w) / (norm(g) + wd * norm(w))
-    r = where(minimum(norm(w), norm(g)) > 0, r, 1)
+    d = norm(g) + wd * norm(w)
+    r = where(minimum(norm(w), d) > 0, trust * norm(w) / d, 1)
     b = mu * b + r * (g + wd * w)
     return lr * b
 ''',
@@ -78,7 +78,8 @@ def lars(w, g, b=0, *, lr=1, mu=0.9, wd=0, trust=1e-3):
     tier="2",
     seeds=(1,),
     caveat="optax divides by the norm of g + wd * w (lars_optax); pytorch_optimizer leaves vectors "
-    "unscaled. The ratio is 1 where a norm is 0.",
+    "unscaled. The ratio is 1 where it would be 0 or 0 / 0; libraries take 1 at a zero gradient "
+    "too, where the paper's is trust / wd and its decay does not jump.",
 )
 
 LARS_OPTAX = KnownRule(

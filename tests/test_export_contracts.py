@@ -252,7 +252,8 @@ def test_awkward_leaves_and_a_rate_of_0(name: str) -> None:
             np.testing.assert_allclose(trajectory[field], x, rtol=1e-6, atol=1e-7)
 
 
-@pytest.mark.parametrize("name", TRAINABLE)
+# The gradient is the same twice: in directions that it lacks, SOAP scales its rounding.
+@pytest.mark.parametrize("name", [name for name in TRAINABLE if name != "soap"])
 def test_injected_hyperparameters_in_bfloat16(name: str) -> None:
     """They arrive rounded, b2 = 0.999 as 1, and are what they would be if they had not been."""
     params = jax.tree.map(lambda x: jnp.asarray(x, jnp.bfloat16), PARAMS)

@@ -179,6 +179,14 @@ def test_muon_optax_is_optax_on_vectors() -> None:
     assert trajectory_difference(by_numpy(with_tensors("muon_optax", tensors)), theirs) <= 1e-12
 
 
+def test_the_decay_of_lars_does_not_jump_where_the_gradient_is_zero() -> None:
+    program = KNOWN["lars"].program.with_defaults(mu=0.0, wd=1e-2, trust=1e-3)
+    w = np.array([3.0, 4.0])
+    for size in (1e-12, 0.0):
+        ((found, _),) = run_numpy(program, [w], [[size * w]])
+        np.testing.assert_allclose(np.asarray(found[0]), w * (1 - 1e-3), rtol=1e-9)
+
+
 @pytest.mark.parametrize("name", TRAINABLE)
 def test_a_tensor_without_gradient_stays_finite(name: str) -> None:
     params, grads = problem(ALL)

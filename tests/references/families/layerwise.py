@@ -95,12 +95,13 @@ def lars(
     """LARS (You et al. 2017, Algorithm 1). [N]
 
     ``r = trust * ||w|| / (||g|| + wd*||w||); b = mu*b + r*(g + wd*w); w -= lr*b``; r = 1 where
-    either norm is zero.
+    w or what r is divided by is zero.
     """
     b = np.zeros_like(w)
     for g in grads:
         size = norm(w)
-        r = trust * size / (norm(g) + wd * size) if size > 0 and norm(g) > 0 else 1.0
+        below = norm(g) + wd * size
+        r = trust * size / below if size > 0 and below > 0 else 1.0
         b = mu * b + r * (g + wd * w)
         w = w - lr * b
         yield w
