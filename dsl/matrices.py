@@ -171,11 +171,11 @@ def eigenvectors(xp: Any, x: Any) -> Any:
     """
     number = x.shape[-1]
     finite = xp.all(xp.isfinite(x), axis=(-2, -1), keepdims=True)
-    symmetric = xp.where(finite, (x + x.mT) / 2, xp.zeros_like(x))
+    symmetric = xp.where(finite, x / 2 + x.mT / 2, xp.zeros_like(x))
     values, vectors = xp.linalg.eigh(symmetric)
     values, vectors = values[..., ::-1], vectors[..., ::-1]
-    rounding = 4 * math.sqrt(number) * xp.finfo(x.dtype).eps
-    null = abs(values) <= rounding * abs(values).max(axis=-1, keepdims=True)
+    largest = abs(symmetric).sum(axis=-1).max(axis=-1, keepdims=True)  # no eigenvalue is larger
+    null = abs(values) <= 4 * xp.finfo(x.dtype).eps * largest
     i = xp.asarray(_columns(xp, number) + 1, x.dtype)[:, None]
     j = xp.asarray(xp.arange(1, number + 1), x.dtype)
     anyhow = xp.sin(i * j * (i + 2 * j))

@@ -73,6 +73,8 @@ def test_signs_and_the_basis_of_what_is_zero_do_not_depend_on_rounding() -> None
     for _ in range(5):
         noise = 1e-16 * RNG.standard_normal(s.shape)
         np.testing.assert_allclose(matrices.eigenvectors(np, s + noise), v, atol=1e-13)
+    for scale in (1e-300, 1e300):
+        np.testing.assert_allclose(matrices.eigenvectors(np, scale * s), v, atol=1e-12)
     assert matrices.eigenvectors(np, np.full((2, 2), np.inf)).shape == (2, 2)
     assert np.isnan(matrices.eigenvectors(np, np.full((2, 2), np.inf))).all()
 

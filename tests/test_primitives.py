@@ -12,7 +12,7 @@ from evoptax.dsl.errors import ProgramError
 from evoptax.dsl.expressions import parse_expression
 from evoptax.dsl.kinds import Kind
 from evoptax.dsl.machine.bytecode import TooLarge, assemble
-from evoptax.dsl.machine.operations import WITH_ORACLES
+from evoptax.dsl.machine.operations import DECOMPOSING, WITH_ORACLES
 from evoptax.dsl.oracles import ORACLES, oracles_of
 from evoptax.dsl.primitive import Scope
 from evoptax.dsl.primitives import PRIMITIVES
@@ -113,7 +113,7 @@ def test_text_is_read_back() -> None:
 def test_machine_agrees_with_numpy_for_every_combination(problem: Problem) -> None:
     refused = []
     with jax.enable_x64(True):
-        machine = Machine(problem, np.float64, form="full")
+        machine = Machine(problem, np.float64, form=DECOMPOSING)
         for name, program in CASES.items():
             if oracles_of(program):
                 continue

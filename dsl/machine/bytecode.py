@@ -163,8 +163,8 @@ def check_fits(program: Program) -> None:
 
 
 def fits_a_smaller_machine(program: Program, *, bound_hyperparameters: bool = True) -> bool:
-    """Whether a smaller machine than the full one runs a program; that one is slower than compiling
-    the program is. `bound_hyperparameters`: see `assemble`.
+    """Whether a machine smaller than the full one runs a program; that one and larger ones are
+    slower than compiling the program is. `bound_hyperparameters`: see `assemble`.
     """
     try:
         form = assemble(program, bound_hyperparameters=bound_hyperparameters).form

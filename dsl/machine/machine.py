@@ -298,7 +298,6 @@ def _per_tensor(layout: Layout, name: str, letters: str, args: list[Array]) -> A
     """A register of what an operation gives for each tensor in some registers."""
     kinds = [_KINDS.get(letter, Kind.LAYER) for letter in letters]
     kind = _SPREAD[name] if name in _SPREAD else PRIMITIVES[name].kind(kinds)
-    of_matrices = name in ops.MATRIX_PRIMITIVES
 
     def number_of(register: Array, starts: dict[str, Array]) -> Array:
         return lax.dynamic_slice_in_dim(register, starts["TENSOR"], 1, axis=1)[:, 0]
@@ -318,7 +317,7 @@ def _per_tensor(layout: Layout, name: str, letters: str, args: list[Array]) -> A
                 tensors = [
                     number_of(x, starts)
                     if k is Kind.LAYER
-                    else stack.read(x, k, extents, starts[k.name], identity=of_matrices)
+                    else stack.read(x, k, extents, starts[k.name], identity=name == "solve_lower")
                     for x, k in zip(args, kinds, strict=True)
                 ]
                 namespace = stack.namespace(kinds[0], extents)

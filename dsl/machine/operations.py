@@ -14,10 +14,10 @@ A wide operation is a primitive that sees whole tensors at once, with a letter f
     T  a transposed tensor        R, C  a rows-by-rows or columns-by-columns matrix
 
 The lean machine holds what the core grammar draws. The matrix machine adds what the matrix grammar
-draws, but for matrix products. The full machine adds these, reductions of square matrices and the
-rest, and its registers are wide enough for square matrices. Each takes longer to compile than the
-one before, so that only programs that need it pay for it, and its operations begin with that one's,
-under the same numbers.
+draws, but for matrix products. The full machine adds these and the rest, and its registers are wide
+enough for square matrices; the decomposing one adds decompositions, and reductions of square
+matrices. Each takes longer to compile than the one before, so that only programs that need it pay
+for it, and its operations begin with that one's, under the same numbers.
 
 Each form has a sibling whose operations end with the oracles, which ask about the step's minibatch,
 and with draws of noise. So programs that do without run as if there were none.
@@ -37,14 +37,16 @@ from ..primitive import CORE, MATRIX, Primitive, Scope
 from ..primitives import PRIMITIVES
 from ..program import LEARNING_RATE, Call, subexpressions
 
-LEAN, FULL = "lean", "full"
-_SIZES = (LEAN, MATRIX, FULL)
+LEAN, FULL, DECOMPOSING = "lean", "full", "decomposing"
+_SIZES = (LEAN, MATRIX, FULL, DECOMPOSING)
 # By form, the one that has oracles and noise too.
 WITH_ORACLES = {form: f"{form} with oracles" for form in _SIZES}
 # The forms of the machine, the smallest first.
 FORMS = (*_SIZES, *WITH_ORACLES.values())
 # Those whose registers are wide enough for square matrices.
-HOLD_SQUARES = frozenset({FULL, WITH_ORACLES[FULL]})
+HOLD_SQUARES = frozenset(
+    form for size in (FULL, DECOMPOSING) for form in (size, WITH_ORACLES[size])
+)
 
 # A primitive's name and its operands: letters or further patterns; or a letter alone.
 Pattern = str | tuple["Pattern", ...]
@@ -119,6 +121,7 @@ _MATRIX = {
     "orthonormal": ("V", "T", "R", "C"),
     "eigenvectors": ("R", "C"),
 }
+_DECOMPOSITIONS = frozenset({"lead", "orthonormal", "eigenvectors"})
 
 
 def pattern(text: str) -> Pattern:
@@ -172,6 +175,8 @@ def _form(row: Primitive) -> str:
     """The smallest form of the machine that has the wide operations of a primitive."""
     if row.grammar == CORE:
         return LEAN
+    if row.name in _DECOMPOSITIONS:
+        return DECOMPOSING
     drawn = row.grammar == MATRIX or row.name in _CALLED
     return MATRIX if drawn and row.name not in _MATRIX else FULL
 
@@ -195,9 +200,10 @@ def _wide() -> Iterator[tuple[str, tuple[Wide, ...]]]:
             model = [row for row in rows if row.scope is Scope.MODEL]
             found |= {(row.name, "L" * row.arity): None for row in model}
         if form == FULL:
+            found |= {(SPREAD_ROWS, "L"): None, (SPREAD_COLUMNS, "L"): None}
+        if form == DECOMPOSING:
             of_squares = [row for row in rows if row.kind is kinds.per_tensor]
             found |= {(r.name, x * r.arity): None for r in of_squares for x in "RC"}
-            found |= {(SPREAD_ROWS, "L"): None, (SPREAD_COLUMNS, "L"): None}
         yield form, tuple(found)
         yield WITH_ORACLES[form], (*found, *oracles)
 
@@ -211,7 +217,7 @@ WIDE_OPCODE: Mapping[str, Mapping[Wide, int]] = MappingProxyType(
     {form: {operation: code for code, operation in enumerate(WIDE[form])} for form in FORMS}
 )
 # Those of any form.
-ALL_WIDE = frozenset(WIDE[WITH_ORACLES[FULL]])
+ALL_WIDE = frozenset(WIDE[WITH_ORACLES[DECOMPOSING]])
 MATRIX_PRIMITIVES = frozenset(_MATRIX)
 WITH_A_NUMBER = frozenset({"quantile", "lead"})  # as their second argument
 OF_SHAPE = frozenset({"size", "rows", "columns", "ndim"})  # what sees a tensor's shape alone

@@ -225,7 +225,6 @@ class _PaddedAlgebra:
 
     def eigh(self, x: Array) -> Any:
         """The eigenvalues of padding are the smallest."""
-        x = jnp.where(self._inside, x, 0.0)
-        below = 2 * jnp.sqrt(jnp.sum(x * x))
+        below = 2 * jnp.max(jnp.sum(jnp.abs(x), axis=1))
         padding = ~jnp.diagonal(self._inside)
         return jnp.linalg.eigh(x - jnp.diag(padding * jnp.where(below == 0, 1.0, below)))

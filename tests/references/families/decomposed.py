@@ -34,7 +34,7 @@ def eigenbasis(s: np.ndarray) -> np.ndarray:
     i = np.arange(1.0, len(s) + 1)
     fixed = np.sin(np.outer(i, i) * (i[:, None] + 2 * i))
     vectors = vectors * np.where(fixed[:, 0] @ vectors < 0, -1, 1)
-    null = np.abs(values) <= 4 * np.sqrt(len(s)) * np.finfo(float).eps * np.abs(values).max()
+    null = np.abs(values) <= 4 * np.finfo(float).eps * np.linalg.norm(s, np.inf)
     if null.any():
         space = vectors[:, null]
         basis, triangle = np.linalg.qr(space @ (space.T @ fixed[:, : null.sum()]))

@@ -260,10 +260,11 @@ def _eigenvectors(x: jax.Array) -> jax.Array:
     """
     n = x.shape[0]
     finite = jnp.all(jnp.isfinite(x))
-    values, vectors = jnp.linalg.eigh(jnp.where(finite, (x + x.T) / 2, 0.0))
+    symmetric = jnp.where(finite, x / 2 + x.T / 2, 0.0)
+    values, vectors = jnp.linalg.eigh(symmetric)
     values, vectors = values[::-1], vectors[:, ::-1]
-    rounding = 4.0 * n**0.5 * jnp.finfo(x.dtype).eps
-    null = jnp.abs(values) <= rounding * jnp.max(jnp.abs(values))
+    largest = jnp.max(jnp.sum(jnp.abs(symmetric), axis=1))
+    null = jnp.abs(values) <= 4.0 * jnp.finfo(x.dtype).eps * largest
     i = jnp.arange(1, n + 1).astype(x.dtype)
     seen = vectors.T @ jnp.sin(i[:, None] * i * (i[:, None] + 2 * i))
     projected = seen[:, jnp.where(null, jnp.cumsum(null) - 1, 0)]
