@@ -15,10 +15,13 @@ from evoptax.dsl.export.check import check_export
 from evoptax.dsl.export.example import example_inputs, interpreted
 from evoptax.dsl.export.formats.optax.write import to_optax
 from evoptax.dsl.export.warm_up import SCHEDULES, finite_at_rate_0
+from evoptax.dsl.inputs import noise_of
 from evoptax.dsl.syntax import parse
+from evoptax.dsl.synthetic_loss import oracles_around
 from evoptax.known_algorithms.catalogue import KNOWN
 from parity_runs import RENAMED
 from references.coverage import trajectory_difference
+from references.losses import noise
 from references.optax_references import OPTAX
 from references.problems import STEPS, losses, problem
 from references.trajectories import Trajectory
@@ -73,16 +76,19 @@ def test_known_rules_are_those_of_optax(name: str) -> None:
     del hyper["lr"]
     roles = hyper.pop("roles", None)
     hyper = {RENAMED.get(n, n): x for n, x in hyper.items() if n not in ("scope", "split")}
-    rule = bind(KNOWN[name].program.with_defaults(**hyper), np, np.float64)
+    program = KNOWN[name].program.with_defaults(**hyper)
+    rule = bind(program, np, np.float64)
     w = Leaves(params.values())
     state, ours, points = rule.init(w), [], []
     role = roles and [roles[tensor] for tensor in params]
     for t, gradient in enumerate(gradients, start=1):
         given = {"T": STEPS, "role": role, "hyper": {"lr": rates[t - 1]}, "loss": LOSSES[t - 1]}
+        given["oracles"] = oracles_around(w, [*gradient.values()], LOSSES[t - 1])
+        given |= {kind: [*noise(kind, t - 1, params).values()] for kind in noise_of(program)}
         w, state, point = rule.step(w, Leaves(gradient.values()), state, t=t, **given)
         ours.append(dict(zip(params, w, strict=True)))
         points.append(dict(zip(params, point, strict=True)))
-    evaluated = KNOWN[name].program.evaluates_elsewhere
+    evaluated = program.evaluates_elsewhere
     assert (
         trajectory_difference(Trajectory(ours, points if evaluated else None), theirs)
         <= reference.tolerance
