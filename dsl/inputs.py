@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from .kinds import Kind
-from .oracles import oracles_of
+from .oracles import combined_by, oracles_of
 from .program import Program
 from .sources import EVERYWHERE
 from .sources import Source as Source
@@ -68,6 +68,8 @@ class Input:
       argument: of an exported Optax rule; None for what Optax hands over itself.
       noise: of what is drawn; None for all else. In training it depends on the seed, the step and
         the input's name, and is the same for every learning rate.
+      own: whether each member has its own; the others are the same for all members.
+      of_members: whether only programs of members read it.
     """
 
     name: str
@@ -81,6 +83,8 @@ class Input:
     searched: bool = False
     argument: Argument | None = None
     noise: Noise | None = None
+    own: bool = False
+    of_members: bool = False
 
     def lack(self, which: str) -> str:
         """What is said of a rule that reads it where it is missing: a sentence but its subject."""
@@ -89,10 +93,19 @@ class Input:
 
 
 _DRAWN = EVERYWHERE - {Source.TRACES}
+_MEMBERS = EVERYWHERE - {Source.TRACES, Source.MACHINE}
+_NORMAL = Noise("normal", lambda rng, shape: rng.standard_normal(shape))
 
 _ROWS = (
-    Input("w", Kind.TENSOR, "the weights", EVERYWHERE, searched=True),
-    Input("g", Kind.TENSOR, "the gradient of the minibatch loss at w", EVERYWHERE, searched=True),
+    Input("w", Kind.TENSOR, "the weights", EVERYWHERE, searched=True, own=True),
+    Input(
+        "g",
+        Kind.TENSOR,
+        "the gradient of the minibatch loss at w",
+        EVERYWHERE,
+        searched=True,
+        own=True,
+    ),
     Input(
         "t",
         Kind.SCALAR,
@@ -123,6 +136,7 @@ _ROWS = (
         "the minibatch loss at w",
         EVERYWHERE - {Source.TRACES},
         searched=True,
+        own=True,
         argument=Argument(
             "value", "the loss of the minibatch", "jax.typing.ArrayLike", "loss", of_update=True
         ),
@@ -163,7 +177,7 @@ _ROWS = (
         Kind.TENSOR,
         "standard normal noise",
         _DRAWN,
-        noise=Noise("normal", lambda rng, shape: rng.standard_normal(shape)),
+        noise=_NORMAL,
     ),
     Input(
         "uniform",
@@ -178,6 +192,93 @@ _ROWS = (
         "noise that is 1 or -1",
         _DRAWN,
         noise=Noise("rademacher", lambda rng, shape: 2.0 * (rng.uniform(size=shape) < 0.5) - 1.0),
+    ),
+    # What members have; see `members`.
+    Input(
+        "own_normal",
+        Kind.TENSOR,
+        "standard normal noise of the member's own",
+        _MEMBERS,
+        noise=_NORMAL,
+        own=True,
+        of_members=True,
+    ),
+    Input(
+        "member",
+        Kind.SCALAR,
+        "the number of the member, from 0",
+        _MEMBERS,
+        known_ahead=True,
+        own=True,
+        of_members=True,
+    ),
+    Input(
+        "members",
+        Kind.SCALAR,
+        "the number of members",
+        _MEMBERS,
+        known_ahead=True,
+        positive=True,
+        of_members=True,
+    ),
+    Input(
+        "share",
+        Kind.SCALAR,
+        "the member's part of all data, where those of all members add up to 1",
+        _MEMBERS,
+        own=True,
+        of_members=True,
+        argument=Argument(
+            "share",
+            "the member's part of all data",
+            "jax.typing.ArrayLike",
+            "share",
+            of_update=True,
+        ),
+    ),
+    Input(
+        "arrived",
+        Kind.SCALAR,
+        "1 if what the member sends arrives in this step, else 0",
+        _MEMBERS,
+        own=True,
+        of_members=True,
+        argument=Argument(
+            "arrived",
+            "1 if what the member sends arrives in this step, else 0",
+            "jax.typing.ArrayLike",
+            "arrived",
+            of_update=True,
+        ),
+    ),
+    Input(
+        "feedback",
+        Kind.SCALAR,
+        "what the member is told in this step",
+        frozenset({Source.EXPORT}),
+        own=True,
+        of_members=True,
+        argument=Argument(
+            "feedback",
+            "what the member is told in this step",
+            "jax.typing.ArrayLike",
+            "feedback",
+            of_update=True,
+        ),
+    ),
+    Input(
+        "fisher",
+        Kind.TENSOR,
+        "the diagonal Fisher information at w",
+        frozenset({Source.EXPORT}),
+        own=True,
+        argument=Argument(
+            "fisher",
+            "the diagonal Fisher information, in a tree like the parameters",
+            "Any",
+            "fisher",
+            of_update=True,
+        ),
     ),
 )
 
@@ -219,10 +320,16 @@ def in_order(names: Container[str]) -> tuple[str, ...]:
 def refusal(program: Program, source: Source) -> str | None:
     """Why a rule cannot run where a source gives inputs and oracles: a sentence but its subject.
 
-    None where it can: each of its inputs is given, or has a default, and so is each oracle.
+    None where it can: each of its inputs is given, or has a default, and so is each oracle, and
+    there are members if it combines what they hold.
     """
     lacks = [
         row.lack(source.value) for row in oracles_of(program) if source not in row.oracle.given_by
+    ]
+    lacks += [
+        row.lack(source.value)
+        for row in combined_by(program)
+        if source not in row.combination.given_by
     ]
     return missing(program, given(source), source.value) or next(iter(lacks), None)
 

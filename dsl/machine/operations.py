@@ -48,8 +48,8 @@ Pattern = str | tuple["Pattern", ...]
 # A wide operation: a primitive's name, or of what is spread, and its operands.
 Wide = tuple[str, str]
 
-S_INPUTS = (*given(Source.TRAINING, Kind.SCALAR), LEARNING_RATE)
-_V_GIVEN = given(Source.TRAINING, Kind.TENSOR)
+S_INPUTS = (*given(Source.MACHINE, Kind.SCALAR), LEARNING_RATE)
+_V_GIVEN = given(Source.MACHINE, Kind.TENSOR)
 V_INPUTS = tuple(name for name in _V_GIVEN if INPUTS[name].noise is None)
 # Has no register of its own: a wide operation without operands draws it where it is read.
 NOISE = tuple(name for name in _V_GIVEN if INPUTS[name].noise is not None)

@@ -46,6 +46,7 @@ _BINDING: dict[str, tuple[int, tuple[int, ...]]] = {
     "transpose": (_POWER, (_ATOM,)),
     "matmul": (_MATRIX, (_POWER, _POWER)),
     "solve_lower": (_MATRIX, (_OPEN, _POWER)),
+    "mix_members": (_ATOM, (_POWER,)),
 }
 # What the field calls things.
 _SYMBOLS = {
@@ -57,6 +58,9 @@ _SYMBOLS = {
     "normal": r"\xi",
     "uniform": r"\upsilon",
     "rademacher": r"\zeta",
+    "own_normal": r"\xi^{(i)}",
+    "member": "i",
+    "members": "M",
     EVAL_W: r"\tilde{w}",
 }
 _GREEK = frozenset(

@@ -1,0 +1,277 @@
+"""Members: one program that several optimizers run together, on every path."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from evoptax.dsl.algebra.canonical import program_digest
+from evoptax.dsl.algebra.simplifier import simplify
+from evoptax.dsl.arrays import Leaves, bind
+from evoptax.dsl.errors import ProgramError, UserError
+from evoptax.dsl.export.check import check_export
+from evoptax.dsl.export.example import inputs_of
+from evoptax.dsl.export.formats.json import from_json, to_json
+from evoptax.dsl.export.formats.latex import to_latex
+from evoptax.dsl.export.formats.optax.running import load
+from evoptax.dsl.export.formats.optax.write import to_optax
+from evoptax.dsl.expressions import parse_expression
+from evoptax.dsl.fused import bind_jax
+from evoptax.dsl.inference import KIND_DOMAIN
+from evoptax.dsl.inputs import Source, refusal
+from evoptax.dsl.interpreter import evaluate
+from evoptax.dsl.kinds import Kind
+from evoptax.dsl.machine.bytecode import TooLarge, assemble
+from evoptax.dsl.members import is_of_members
+from evoptax.dsl.numpy.in_place import bind_in_place
+from evoptax.dsl.numpy.stepping import run_numpy
+from evoptax.dsl.oracles import COMBINATIONS
+from evoptax.dsl.program import Call, Hyperparameter, Name, Program, State, Statement
+from evoptax.dsl.syntax import format_program, parse
+from evoptax.dsl.synthetic_loss import oracles_around
+from evoptax.search.filters.fingerprints import behaviour
+from evoptax.search.filters.gates import rejection
+from test_export_text import balanced
+from test_primitives import OF_KIND
+
+EVERYTHING = parse("""\
+def every(
+    w, g, t, T, share, arrived, member, members, own_normal, normal, loss, fisher, feedback, role,
+    m=0, s=0, q=w, *, lr=0.1
+):
+    m = lerp(mean_members(g), m, 0.9)
+    s = s + sum_members(share * arrived * loss) + max_members(member) / members + feedback
+    q = nearest_mean(w - lr * m, members - 1)
+    z = mix_members(norm(g)) * own_normal + mix_members(q) + normal + role * t / T
+    q = nearest_mean(q, 2)
+    eval_w = mean_members(w)
+    return lr * m + s * 0.01 * z * (1 + fisher) + grad(w + m) * loss_at(w - m) + hvp(m)
+""")
+LOCAL_SGD = parse("""\
+def local_sgd(w, g, t, *, lr=0.1, k=3):
+    y = w - lr * g
+    return w - where(t % k == 0, mean_members(y), y)
+""")
+
+
+def rule(body: str, inputs: str = "w, g") -> Program:
+    return parse(f"def rule({inputs}, *, lr=0.1):\n    return {body}\n")
+
+
+def by_numpy_and_fused(program: Program, steps: int = 3) -> list[list[np.ndarray]]:
+    """The points after each step of both paths, each array with a first axis of members."""
+    inputs, found = inputs_of(program, steps), []
+    fixed = {n: [*x.values()] if isinstance(x, dict) else x for n, x in inputs.fixed.items()}
+    for path in ("NumPy", "fused"):
+        xp = np if path == "NumPy" else jnp
+        of = bind(program, np, np.float64) if path == "NumPy" else bind_jax(program, jnp.float64)
+        w = Leaves(map(xp.asarray, inputs.w.values()))
+        state, points = of.init(w), []
+        for t, g in enumerate(inputs.gradients, 1):
+            given = {n: x[t - 1] for n, x in inputs.varying.items()}
+            given = {n: [*x.values()] if isinstance(x, dict) else x for n, x in given.items()}
+            given["oracles"] = _oracles(xp, w, [*g.values()], given["loss"])
+            gradient = Leaves(map(xp.asarray, g.values()))
+            w, state, at = of.step(w, gradient, state, t=t, **fixed, **given)
+            points.append(np.concatenate([np.ravel(x) for x in (*w, *at)]))
+        found.append(points)
+    return found
+
+
+def _oracles(xp, w, g, loss):  # type: ignore[no-untyped-def]
+    if xp is np:
+        return oracles_around(w, g, loss)
+    # The same functions, whose NumPy is JAX's here: they are asked while JAX traces.
+    shapes = jax.eval_shape(lambda x: x, w)
+    around = oracles_around([np.asarray(x) for x in w], g, loss)
+    return {
+        name: lambda x, ask=ask, name=name: jax.pure_callback(
+            lambda *leaves: ask([np.asarray(leaf) for leaf in leaves]),
+            jax.ShapeDtypeStruct((len(loss),), float) if name == "loss_at" else shapes,
+            *x,
+            vmap_method="expand_dims",
+        )
+        for name, ask in around.items()
+    }
+
+
+def every_combination() -> dict[str, Program]:
+    """A primitive of scope MEMBERS for each combination of kinds that it accepts."""
+    found = {}
+    for row in COMBINATIONS:
+        body = [Statement(kind.name, parse_expression(text)) for kind, text in OF_KIND.items()]
+        states = []
+        for kinds in itertools.product(Kind, repeat=row.arity):
+            call = Call(row.name, tuple(Name(kind.name) for kind in kinds))
+            if "nearest" in row.name:
+                call = Call(row.name, (call.args[0], parse_expression("1 + 10 * lr")))
+            try:
+                kind = evaluate(call, KIND_DOMAIN, {k.name: k for k in Kind} | {"lr": Kind.SCALAR})
+            except ProgramError:
+                continue
+            states.append(State(f"s_{len(states)}", 0.0))
+            body.append(Statement(states[-1].name, call))
+            if kind in (Kind.SCALAR, Kind.LAYER, Kind.TENSOR, Kind.ROW, Kind.COLUMN):
+                result = Call("multiply", (Name(states[-1].name), Name("g")))
+                body.append(Statement("u", Call("add", (Name("u"), result))))
+        body.insert(0, Statement("u", parse_expression("lr * g")))
+        found[row.name] = Program(
+            "rule",
+            ("w", "g"),
+            tuple(states),
+            (Hyperparameter("lr", 0.1),),
+            tuple(body),
+            Name("u"),
+        )
+    return found
+
+
+CASES = every_combination()
+
+
+@pytest.mark.parametrize("name", [*CASES, "everything"])
+def test_every_path_agrees(name: str) -> None:
+    program = CASES.get(name, EVERYTHING)
+    assert check_export(program, to_optax(program), "optax") < 1e-12
+    with jax.enable_x64(True):
+        expected, found = by_numpy_and_fused(program)
+    for x, y in zip(expected, found, strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-11, atol=1e-12)
+    assert from_json(to_json(program)) == program
+    assert parse(format_program(program)) == program
+    assert balanced(to_latex(program))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_in_place_agrees(name: str) -> None:
+    """Two runs side by side, each of three members."""
+    program, shapes, rng = CASES[name], ((3, 2), (4,), (), (2, 3, 2)), np.random.default_rng(1)
+    mixing = rng.dirichlet(np.ones(3), 3)
+    w, *grads = rng.normal(size=(4, 3, 2, 23))
+    rule = bind_in_place(program, shapes, w, 0.1, mixing)
+    found = []
+    with np.errstate(all="ignore"):
+        for g in grads:
+            rule.inputs["g"][...] = g
+            rule.compute()
+            rule.inputs["w"] -= rule.update
+            rule.advance()
+            found.append(rule.inputs["w"].copy())
+    ends = np.cumsum([np.prod(shape, dtype=int) for shape in shapes])[:-1]
+
+    def tensors(x: np.ndarray) -> list[np.ndarray]:
+        pairs = zip(np.split(x, ends, axis=-1), shapes, strict=True)
+        return [part.reshape(3, *shape) for part, shape in pairs]
+
+    for run in range(2):
+        own = run_numpy(
+            program, tensors(w[:, run]), [tensors(g[:, run]) for g in grads], mixing=mixing
+        )
+        for (expected, _), step in zip(own, found, strict=True):
+            for x, y in zip(expected, tensors(step[:, run]), strict=True):
+                np.testing.assert_allclose(x, y, rtol=1e-11, atol=1e-12)
+
+
+def test_members_run_one_program_together() -> None:
+    rng = np.random.default_rng(0)
+    start = np.repeat(rng.normal(size=(1, 2, 3)), 4, axis=0)
+    grads = rng.normal(size=(6, 4, 2, 3))
+    trajectory = run_numpy(LOCAL_SGD, [start], [[g] for g in grads])
+    w = start
+    for t, g in enumerate(grads, 1):
+        w = w - 0.1 * g
+        w = np.repeat(w.mean(0, keepdims=True), 4, axis=0) if t % 3 == 0 else w
+        np.testing.assert_allclose(trajectory[t - 1][0][0], w, rtol=1e-14)
+        assert (np.ptp(trajectory[t - 1][0][0], axis=0).max() < 1e-15) == (t % 3 == 0)
+
+
+def test_nearest_mean_leaves_out_what_is_far_or_not_finite() -> None:
+    program = rule("w - nearest_mean(w, members - 1)", "w, g, members")
+    for bad in (1e6, np.nan, np.inf):
+        w = np.array([[1.0, 0.0], [2.0, 0.0], [bad, bad], [3.0, 1.0]])
+        ((found, _),) = run_numpy(program, [w], [[np.zeros_like(w)]])
+        good = [0, 1, 3]
+        np.testing.assert_allclose(found[0][good], np.tile(w[good].mean(0), (3, 1)))
+
+
+def test_mixing_is_by_rows_and_only_neighbours_count() -> None:
+    program = rule("w - mix_members(w)")
+    w = np.array([1.0, 2.0, np.inf])
+    mixing = np.array([[0.5, 0.5, 0.0], [0.25, 0.75, 0.0], [0.0, 0.0, 1.0]])
+    ((found, _),) = run_numpy(program, [w], [[np.zeros(3)]], mixing=mixing)
+    np.testing.assert_allclose(found[0][:2], [1.5, 1.75])
+
+
+@pytest.mark.parametrize(
+    ("one", "same"),
+    [
+        ("lr * maximum(mean_members(g + w), mean_members(w + g))", "lr * mean_members(w + g)"),
+        ("lr * sum_members(g * 1)", "lr * sum_members(g)"),
+        ("lr * nearest_mean(g + 0, 1 + 1)", "lr * nearest_mean(g, 2)"),
+    ],
+)
+def test_equal_calls_are_one(one: str, same: str) -> None:
+    assert program_digest(simplify(rule(one))) == program_digest(simplify(rule(same)))
+
+
+def test_nothing_else_is_known_of_them() -> None:
+    bodies = (
+        "g",
+        "mean_members(g)",
+        "max_members(g)",
+        "mix_members(g)",
+        "mean_members(square(g)) * g",
+        "square(mean_members(g)) * g",
+        "nearest_mean(g, 2)",
+        "nearest_mean(g, 1) * sum_members(1)",
+    )
+    found = {(behaviour(rule(f"lr * ({b}) * (1 + abs(w))")) or pytest.fail(b)) for b in bodies}
+    assert len({b.digest for b in found}) == len(bodies)
+    for kept in ("lr * sum_members(1) * g", "lr * mean_members(mean_members(g) * w)"):
+        assert program_digest(simplify(rule(kept))) == program_digest(rule(kept))
+
+
+def test_who_has_no_members_refuses() -> None:
+    program = rule("lr * mean_members(g)")
+    assert is_of_members(program) and not is_of_members(rule("lr * g"))
+    assert refusal(program, Source.TRACES) == (
+        "calls mean_members, the mean over all members, which traces do not have"
+    )
+    assert not refusal(program, Source.TRAINING) and not refusal(program, Source.EXPORT)
+    sentence = "calls mean_members, the mean over all members, which the machine does not have; the"
+    with pytest.raises(TooLarge, match=sentence):
+        assemble(program)
+    assert rejection(program, max_size=60) == "too large for the machine"
+    told = rule("lr * share * g", "w, g, share")
+    with pytest.raises(UserError, match="rule reads 'share', the member's part of all data, where"):
+        run_numpy(told, [np.ones((2, 1))], [[np.ones((2, 1))]])
+    with pytest.raises(TooLarge, match=r"reads 'feedback', what .* which no training task has"):
+        assemble(rule("lr * feedback * g", "w, g, feedback"))
+    with pytest.raises(ProgramError, match="nearest_mean takes a scalar as its second argument"):
+        rule("lr * nearest_mean(g, norm(g))")
+
+
+def test_exported_file_says_what_members_must_pass() -> None:
+    program = rule("lr * arrived * mix_members(g) + 0 * own_normal", "w, g, arrived, own_normal")
+    source = to_optax(program)
+    assert "mixing: jax.typing.ArrayLike," in source and 'axis_name: str = "members"' in source
+    optimizer = load(source).rule(mixing=jnp.eye(2))  # type: ignore[attr-defined]
+    w = jnp.ones(2)
+    with pytest.raises(ValueError, match=r"rule reads 1 if what the member .* pass it, as in"):
+        optimizer.update(w, optimizer.init(w), w)
+
+
+def test_noise_of_its_own_and_noise_of_all() -> None:
+    program = rule("own_normal + 10 * normal + 0 * lr * g", "w, g, own_normal, normal")
+    optimizer = load(to_optax(program)).rule(key=7, axis_name="i")  # type: ignore[attr-defined]
+    w = jnp.zeros((4, 2000))
+    state = jax.vmap(optimizer.init)(w)
+    step = functools.partial(jax.vmap, axis_name="i")(optimizer.update)
+    u = -np.asarray(step(w, state, w)[0])
+    own = u - u.mean(0)
+    assert abs(np.corrcoef(own)[0, 1] + 1 / 3) < 0.1 and abs(own.var() - 0.75) < 0.1
+    assert abs(u.mean(0).var() - 100.25) < 10
