@@ -224,7 +224,7 @@ _ROWS = (
     Input(
         "share",
         Kind.SCALAR,
-        "the member's part of all data, where those of all members add up to 1",
+        "the member's part of all data",
         _MEMBERS,
         own=True,
         of_members=True,

@@ -17,8 +17,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ..dsl.errors import UserError, did_you_mean
+from .members import USUAL, Members, members, workers
 from .switches import firm_switches
 from .task_names import TIERS, split_task, whole_path
 
@@ -53,6 +55,12 @@ class Task:
     description: str = ""  # one sentence: model, data, number of weights
     lowest: float = -math.inf  # the lowest possible score; if below 0, losses are relative to it
     version: int = 1  # raised when the numbers change; part of every cache key
+    members: Members | None = None  # of rules of members; None: four that draw from the same data
+
+
+def members_of(task: Task) -> Members:
+    """The members of a task, its own or the usual ones."""
+    return task.members or workers(task.batch)
 
 
 @firm_switches()
@@ -65,6 +73,11 @@ def load_task_file(spec: str) -> Task:
         without arguments. `name`, `tier`, `description` and `lowest` (the lowest possible score,
         required if scores may be below 0) are optional. So is `draw`: without it there is one
         problem, and the functions are `init(key)`, `batch(key)` and `score(params)`.
+
+        Rules of members are trained with `workers` of them (4), whose minibatches are those of
+        `worker_batch(key, problem, i)`; without it they are drawn as `batch` draws. `shares`,
+        `mixing` (a row for each worker) and `arrived(key, problem, t)` are optional too; see
+        `members.Members`. Without `draw`, functions take no problem.
 
     Returns:
       The task. Its version is a checksum of the file, so that scores cached before an edit are not
@@ -191,6 +204,41 @@ def _as_task(spec: str, found: Any, name: str, version: int) -> Task:
         description=str(getattr(found, "description", "")),
         lowest=float(lowest),
         version=version,
+        members=_members(spec, found, has_draw),
+    )
+
+
+def _members(spec: str, found: Any, has_draw: bool) -> Members | None:
+    """The members that a task says it has; None if it says nothing of them."""
+    names = ("workers", "worker_batch", "shares", "arrived", "mixing")
+    if not any(hasattr(found, name) for name in names):
+        return None
+    count = getattr(found, "workers", USUAL)
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        raise UserError(f"task '{spec}': 'workers' is {count!r}; it must be a positive integer")
+
+    def with_problem(function: Any) -> Any:
+        return function if has_draw else lambda key, problem, x: function(key, x)
+
+    def array(name: str, shape: tuple[int, ...]) -> Any:
+        value = np.asarray(getattr(found, name), np.float32)
+        if value.shape != shape:
+            raise UserError(
+                f"task '{spec}': '{name}' has the shape {value.shape}; with {count} workers it"
+                f" must have {shape}"
+            )
+        return jnp.asarray(value)
+
+    own = getattr(found, "worker_batch", None)
+    arrived = getattr(found, "arrived", None)
+    batch = found.batch if has_draw else lambda key, problem: found.batch(key)
+    shares = array("shares", (count,)) if hasattr(found, "shares") else None
+    return members(
+        workers(batch, count).batch if own is None else with_problem(own),
+        count,
+        shares=None if shares is None else lambda problem: shares / shares.sum(),
+        arrived=None if arrived is None else with_problem(arrived),
+        mixing=array("mixing", (count, count)) if hasattr(found, "mixing") else None,
     )
 
 

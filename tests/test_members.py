@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import functools
 import itertools
+import zlib
+from dataclasses import replace
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +36,12 @@ from evoptax.dsl.oracles import COMBINATIONS
 from evoptax.dsl.program import Call, Hyperparameter, Name, Program, State, Statement
 from evoptax.dsl.syntax import format_program, parse
 from evoptax.dsl.synthetic_loss import oracles_around
+from evoptax.evaluators.backends.base import open_backend
+from evoptax.evaluators.backends.problems import Problems
+from evoptax.evaluators.fidelity import Fidelity
+from evoptax.evaluators.members import members
+from evoptax.evaluators.task import load_task_file
+from evoptax.evaluators.tasks import get_task
 from evoptax.search.filters.fingerprints import behaviour
 from evoptax.search.filters.gates import rejection
 from test_export_text import balanced
@@ -247,7 +256,9 @@ def test_who_has_no_members_refuses() -> None:
         assemble(program)
     assert rejection(program, max_size=60) == "too large for the machine"
     told = rule("lr * share * g", "w, g, share")
-    with pytest.raises(UserError, match="rule reads 'share', the member's part of all data, where"):
+    with pytest.raises(
+        UserError, match="rule reads 'share', the member's part of all data, which nobo"
+    ):
         run_numpy(told, [np.ones((2, 1))], [[np.ones((2, 1))]])
     with pytest.raises(TooLarge, match=r"reads 'feedback', what .* which no training task has"):
         assemble(rule("lr * feedback * g", "w, g, feedback"))
@@ -275,3 +286,115 @@ def test_noise_of_its_own_and_noise_of_all() -> None:
     own = u - u.mean(0)
     assert abs(np.corrcoef(own)[0, 1] + 1 / 3) < 0.1 and abs(own.var() - 0.75) < 0.1
     assert abs(u.mean(0).var() - 100.25) < 10
+
+
+MIXED = parse("""\
+def mixed(w, g, t, share, arrived, members, own_normal, normal, loss, m=0, x=w, *, lr=0.1):
+    m = lerp(g, m, 0.5)
+    y = w - lr * m * (1 + 0.01 * own_normal + 0.01 * normal) + 0.001 * grad(w - 0.1 * g)
+    x = where(t % 2 == 0, x + sum_members(share * arrived * (y - x)), x)
+    eval_w = x + 0 * loss_at(w)
+    return w - where(t % 2 == 0, mix_members(x), y) + 0 * members * loss
+""")
+
+
+def test_training_gives_each_member_its_own_minibatch() -> None:
+    """Against a loop written out, on a task whose members are as unequal as they may be."""
+    base = get_task("quadratic")
+    of = members(
+        lambda key, problem, i: base.batch(jax.random.fold_in(key, 10 + i), problem),
+        3,
+        shares=lambda problem: jnp.array([0.5, 0.3, 0.2]),
+        arrived=lambda key, problem, t: ((t + jnp.arange(3)) % 3 != 1).astype(float),
+        mixing=[[0.5, 0.5, 0], [0.25, 0.5, 0.25], [0, 0.5, 0.5]],
+    )
+    task, rates, steps, seed = replace(base, members=of), (0.3, 0.02), 8, 1
+    problems = Problems(task)
+    (found,) = open_backend("fused", problems).train([MIXED], Fidelity(rates, (seed,), steps=steps))
+    expected = [_trained_by_hand(problems, of, rate, steps, seed) for rate in rates]
+    np.testing.assert_allclose(found.score[0], expected, rtol=1e-4)
+    with pytest.raises(UserError, match="the machine does not have"):
+        open_backend("machine", problems).train([MIXED], Fidelity(rates, (seed,), steps=steps))
+
+
+def _trained_by_hand(problems, of, rate, steps, seed):  # type: ignore[no-untyped-def]
+    """The validation loss of `MIXED`."""
+    task, drawn = problems.task, problems.draw((seed,))
+    problem = jax.tree.map(lambda x: x[0], drawn.problems)
+    key = drawn.keys[0]
+    first = jax.random.split(key, 3)[2]
+    mixing = np.asarray(of.mixing)
+    w = np.repeat(np.asarray(drawn.w), 3, axis=0)
+    m, x = 0 * w, w.copy()
+
+    def noise(name: str, t: int, shape: tuple[int, ...]) -> np.ndarray:
+        own = jax.random.fold_in(key, zlib.crc32(name.encode()))
+        return np.asarray(jax.random.normal(jax.random.fold_in(own, t), shape))
+
+    def loss(w, batch):  # type: ignore[no-untyped-def]
+        return task.loss(problems._parameters.tensors(w, drawn.starts), batch)
+
+    gradient = jax.jit(jax.grad(loss))
+    for t in range(1, steps + 1):
+        own, every = noise("own_normal", t, w.shape), noise("normal", t, w.shape[1:])
+        y = np.empty_like(w)
+        for i in range(3):
+            batch = of.batch(jax.random.fold_in(first, t), problem, i)
+            g = np.asarray(gradient(w[i], batch))
+            m[i] = 0.5 * g + 0.5 * m[i]
+            y[i] = w[i] - rate * m[i] * (1 + 0.01 * own[i] + 0.01 * every)
+            y[i] += 0.001 * np.asarray(gradient(w[i] - 0.1 * g, batch))
+        weights = np.array([0.5, 0.3, 0.2]) * ((t + np.arange(3)) % 3 != 1)
+        if t % 2 == 0:
+            x = x + weights @ (y - x)
+            w = mixing @ x
+        else:
+            w = y
+    params = problems._parameters.tensors(jnp.asarray(x.mean(0)), drawn.starts)
+    return float(task.score(params, problem))
+
+
+TASK = """
+import jax, jax.numpy as jnp
+
+class Clients:
+    steps, workers = 5, 2
+    shares = [3, 1]
+
+    def init(self, key):
+        return jnp.ones(3)
+
+    def batch(self, key):
+        return jax.random.normal(key, (64, 3))
+
+    def worker_batch(self, key, i):
+        return self.batch(jax.random.fold_in(key, i)) + i
+
+    def loss(self, w, x):
+        return jnp.mean((x - w) ** 2)
+
+    def score(self, w):
+        return jnp.sum((w - 0.25) ** 2)
+
+class Odd(Clients):
+    mixing = [1, 2]
+
+class None_(Clients):
+    workers = 0
+"""
+
+
+def test_a_task_of_ones_own_has_workers(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(TASK)
+    task = load_task_file(f"{path}:Clients")
+    fedsgd = rule("lr * sum_members(share * g)", "w, g, share")
+    backend = open_backend("fused", Problems(task))
+    (found,) = backend.train([fedsgd], Fidelity((1.0,), (0, 1, 2)))
+    (plain,) = backend.train([rule("lr * g")], Fidelity((1.0,), (0, 1, 2)))
+    # 3/4 of the data have mean 0 and 1/4 mean 1; minibatches of `batch` have mean 0.
+    assert found.score.mean() < 0.1 < plain.score.mean()
+    with pytest.raises(UserError, match=r"'mixing' has the shape \(2,\); with 2 workers it must"):
+        load_task_file(f"{path}:Odd")
+    with pytest.raises(UserError, match="'workers' is 0; it must be a positive integer"):
+        load_task_file(f"{path}:None_")

@@ -116,9 +116,10 @@ class TrainingLoop:
     # --- what is compiled ---
 
     def _begun(self, drawn: Drawn, given: Given) -> _Position:
-        """The position before the first step of R = S × L replicates."""
+        """The position before the first step of R = S × L replicates, of M rows each."""
         rates = given.rates
-        w = jnp.repeat(drawn.w, rates.shape[0] // len(drawn.w), axis=0)
+        rows = rates.shape[0] * self._problems.members
+        w = jnp.repeat(drawn.w, rows // len(drawn.w), axis=0)
         alive = jnp.ones(len(rates), bool)
         return _Position(jnp.int32(1), self._stepper(given).init(w), alive)
 
@@ -128,9 +129,10 @@ class TrainingLoop:
         """Trains up to and including step `until`, or until all replicates have diverged.
 
         Returns:
-          The position, weights (R, N), and where to evaluate (R, N).
+          The position, weights (R·M, N), and where to evaluate (R·M, N).
         """
         stepper = self._stepper(given)
+        members = self._problems.members
 
         def unfinished(position: _Position) -> Array:
             return (position.t <= until) & jnp.any(position.alive)
@@ -141,14 +143,16 @@ class TrainingLoop:
             loss, g = self._problems.losses(drawn, w, t)
             oracles = self._problems.oracles(drawn, w, t)
             if given.clip is not None:
-                most = jnp.asarray(given.clip)
+                most = jnp.repeat(jnp.asarray(given.clip), members)
                 g = _clipped(g, most)
                 gradient = oracles["grad"]
                 # Clipped as g is, which it equals at w.
                 oracles["grad"] = lambda x: _clipped(gradient(x), most)
             noise = self._problems.noise(drawn, t, len(w))
-            context = StepContext(t, jnp.asarray(given.total), loss, g, oracles, noise)
-            return _Position(t + 1, stepper.step(carry, context), alive & jnp.isfinite(loss))
+            further = self._problems.given(drawn, t, len(w))
+            context = StepContext(t, jnp.asarray(given.total), loss, g, oracles, noise, further)
+            finite = jnp.all(jnp.isfinite(loss).reshape(-1, members), axis=1)
+            return _Position(t + 1, stepper.step(carry, context), alive & finite)
 
         position = lax.while_loop(unfinished, one, position)
         return position, stepper.weights(position.carry), stepper.eval_w(position.carry)

@@ -56,7 +56,10 @@ class Problems:
 
     Attributes:
       task: the task. layout: of its N weights, for one replicate.
+      members: how many rows a replicate has.
     """
+
+    members = 1
 
     def __init__(self, task: Task) -> None:
         """Compiles nothing yet."""
@@ -95,8 +98,8 @@ class Problems:
         now = jax.tree.map(lambda x: x[:, t - 1], drawn.minibatches)
 
         def of_seed(params: Any, now: Any, problem: Any) -> tuple[Array, Any]:
-            batch = now["batches"] if "batches" in now else self.task.batch(now["keys"], problem)
-            return jax.vmap(jax.value_and_grad(lambda x: self.task.loss(x, batch)))(params)
+            batch = now["batches"] if "batches" in now else self._minibatch(now["keys"], problem)
+            return self._of_seed(params, batch)
 
         params = self._by_seed(drawn, w)
         loss, gradients = jax.vmap(of_seed)(params, now, drawn.problems)
@@ -141,8 +144,12 @@ class Problems:
         return {
             name: partial(draw, name, getattr(jax.random, row.noise.sampler))
             for name, row in INPUTS.items()
-            if row.noise is not None
+            if row.noise is not None and not row.own
         }
+
+    def given(self, drawn: Drawn, t: Array, rows: int) -> dict[str, Array]:
+        """What only members are given; nothing here."""
+        return {}
 
     def score(self, drawn: Drawn, w: Array, eval_w: Array, alive: Array) -> tuple[Array, Array]:
         """Validation losses (R,), and which replicates diverged; only finite weights are scored.
@@ -154,6 +161,13 @@ class Problems:
         """
         scores: tuple[Array, Array] = self._score(drawn, w, eval_w, alive)
         return scores
+
+    def _minibatch(self, key: Array, problem: Any) -> Any:
+        return self.task.batch(key, problem)
+
+    def _of_seed(self, params: Any, batch: Any) -> tuple[Array, Any]:
+        """Losses (L,) and gradients of the replicates of a seed, whose minibatch is this."""
+        return jax.vmap(jax.value_and_grad(lambda x: self.task.loss(x, batch)))(params)
 
     def _by_seed(self, drawn: Drawn, w: Array) -> Any:
         """The parameters in weights (S × L, N); the leaves are (S, L, …)."""
@@ -171,7 +185,7 @@ class Problems:
 
         def batches_of(seed: tuple[Array, Any]) -> Any:
             step_keys, problem = seed
-            return lax.map(lambda key: self.task.batch(key, problem), step_keys)
+            return lax.map(lambda key: self._minibatch(key, problem), step_keys)
 
         step_keys = jax.vmap(keys_of)(firsts)
         one = jax.eval_shape(batches_of, (step_keys[0, :1], jax.tree.map(lambda x: x[0], problems)))

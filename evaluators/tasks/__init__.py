@@ -91,7 +91,7 @@ def get_task(name: str) -> Task:
     factory = getattr(importlib.import_module(f".{module_name}", __name__), function)
     if width > 1 and not inspect.signature(factory).parameters:
         raise UserError(f"task '{name}': {split_scale(name)[0]} cannot be made wider")
-    draw, init, batch, loss, score = factory(width) if width > 1 else factory()
+    draw, init, batch, loss, score, *members = factory(width) if width > 1 else factory()
     return Task(
         name=info.name,
         tier=info.tier,
@@ -104,4 +104,5 @@ def get_task(name: str) -> Task:
         description=info.description,
         lowest=0.0,
         version=info.version,
+        members=next(iter(members), None),
     )

@@ -16,7 +16,7 @@ class TaskInfo:
     weights: int
     description: str  # one sentence: model, data, number of weights
     varies: str  # what a draw changes, besides the scale of the initial weights
-    factory: str  # "module:function"; the function returns (draw, init, batch, loss, score)
+    factory: str  # "module:function"; returns (draw, init, batch, loss, score), perhaps members
     version: int = 1
 
 
@@ -185,6 +185,28 @@ TASKS = (
         varies="region of the text",
         factory="text:text_transformer",
         version=3,
+    ),
+    TaskInfo(
+        "digits_private",
+        "validation",
+        "federated",
+        steps=200,
+        weights=650,
+        description="Softmax regression with 650 weights on scikit-learn's digits, where the 32 "
+        "examples of a minibatch are members.",
+        varies="images, scale of pixels, flips",
+        factory="federated:digits_private",
+    ),
+    TaskInfo(
+        "digits_federated",
+        "validation",
+        "federated",
+        steps=300,
+        weights=1210,
+        description="A 64-16-10 ReLU network of 1,210 weights learns scikit-learn's digits from "
+        "six clients with unlike classes, who are members.",
+        varies="classes and share of every client, who arrives, scale of pixels",
+        factory="federated:digits_federated",
     ),
     TaskInfo(
         "cancer_mlp",
