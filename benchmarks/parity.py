@@ -91,8 +91,11 @@ def _page(rules: Mapping[str, KnownRule], parity: Parity) -> Iterator[str]:
         f" unless the table says otherwise. Measured with {versions}.",
         "",
         "`lanton` (row 28 of the list of rules) is missing: its formulas could not be confirmed."
-        " Of rows 35-47 those are missing that ask for a second loss (36, 37, 46), whose content is"
-        " a loss (38, 39), that repeat a step (43) or nest losses (45).",
+        " Of rows 35-80 those are missing that ask for a second loss (36, 37, 46), whose content is"
+        " a loss or a learned objective (38, 39, 48), that repeat a step (43), nest losses (45),"
+        " solve with constraints (49), need eigenvectors or the like (50, 63, 70) or groups of"
+        " tensors (56), set batch sizes or are schedules (54, 55, 73-78), and programs of a host"
+        " (71, 72).",
         "",
         "| rule | paper | defaults | reference: largest difference |",
         "|---|---|---|---|",

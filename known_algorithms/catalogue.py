@@ -2,8 +2,8 @@
 
 Rows 1-34 of the list of documented rules are here but `lanton` (row 28): its formulas for the
 layers' learning rates could not be confirmed in the paper's own text, and no code was found. Of
-rows 35-47 those are here that ask for one loss. After them come the rules that the list does not
-have, family by family.
+rows 35-80 those are here that ask for one loss, or combine what members hold, and set weights
+alone. After them come the rules that the list does not have, family by family.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from . import (
     parameter_free,
     sign,
     solvers,
+    together,
     weight_averages,
 )
 from .rule import KnownRule
@@ -49,6 +50,7 @@ _FAMILIES = (
     accumulated,
     clipping,
     asking,
+    together,
     solvers,
 )
 

@@ -174,14 +174,15 @@ def oracles_of_value(w: Any, g: Any, loss: Any) -> dict[str, Any]:
     }
 
 
-def of_leaves(ask: Any, like: Leaves) -> Any:
-    """An oracle of rows as one of a model's tensors."""
+def of_leaves(ask: Any, like: Leaves, together: bool = False) -> Any:
+    """An oracle of rows as one of a model's tensors, or of those of all members, who are rows."""
 
     def answer(x: Leaves) -> Any:
-        (row,) = ask(flat_jax(x)[None])
-        if not row.ndim:
-            return row
-        parts = jnp.split(row, np.cumsum([leaf.size for leaf in like])[:-1])
+        rows = len(x[0]) if together else 1
+        found = ask(jnp.concatenate([leaf.reshape(rows, -1) for leaf in x], axis=1))
+        if found.ndim == 1:
+            return found if together else found[0]
+        parts = jnp.split(found, np.cumsum([leaf.size // rows for leaf in like])[:-1], axis=1)
         return Leaves(p.reshape(leaf.shape) for p, leaf in zip(parts, like, strict=True))
 
     return answer

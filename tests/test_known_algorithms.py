@@ -22,6 +22,7 @@ from evoptax.dsl.inference import kinds_of
 from evoptax.dsl.inputs import noise_of
 from evoptax.dsl.kinds import Kind, shape_of
 from evoptax.dsl.machine.bytecode import TooLarge, assemble
+from evoptax.dsl.members import is_of_members
 from evoptax.dsl.numpy.stepping import run_numpy
 from evoptax.dsl.primitives import PRIMITIVES
 from evoptax.dsl.program import LEARNING_RATE, Program
@@ -50,6 +51,8 @@ from references.settings import OMITTED
 ROOT = Path(__file__).parents[1]
 # The others solve linear systems A w = b.
 TRAINABLE = [name for name in KNOWN if "A" not in KNOWN[name].program.inputs]
+# Several members run the others.
+ALONE = [name for name in TRAINABLE if not is_of_members(KNOWN[name].program)]
 # What the factored, scalar and per-tensor rules carry; all other state is as large as w.
 SMALL_STATE = {
     "adafactor": {"R": Kind.ROW, "C": Kind.COLUMN},
@@ -97,7 +100,7 @@ def test_every_path_matches_every_reference(name: str) -> None:
         assert max(differences.values()) <= check.tolerance, (check.source, differences)
 
 
-@pytest.mark.parametrize("name", TRAINABLE)
+@pytest.mark.parametrize("name", ALONE)
 def test_machine_matches_numpy(name: str) -> None:
     run = setting_run(name)
     # Rounding grows where curvature is estimated from gradients that have none.
@@ -127,7 +130,7 @@ def test_factored_state_holds_rows_and_columns() -> None:
     kinds = kinds_of(KNOWN["adafactor"].program).state.values()
     sizes = {
         name: sum(math.prod(shape_of(kind, shape)) for kind in kinds)
-        for name, shape in SHAPES.items()
+        for name, shape in ((name, SHAPES[name]) for name in ALL)
     }
     # A vector is one column: its second moment, and one mean.
     assert sizes == {"tall": 7 + 3, "wide": 3 + 7, "vector": 5 + 1, "kernel": 18 + 36, "scalar": 2}
@@ -160,7 +163,7 @@ def test_muon_optax_is_optax_on_vectors() -> None:
     assert trajectory_difference(by_numpy(with_tensors("muon_optax", tensors)), theirs) <= 1e-12
 
 
-@pytest.mark.parametrize("name", TRAINABLE)
+@pytest.mark.parametrize("name", ALONE)
 def test_a_tensor_without_gradient_stays_finite(name: str) -> None:
     params, grads = problem(ALL)
     quiet = ("tall", "scalar")
@@ -205,8 +208,10 @@ def test_text_reads_as_it_prints(name: str) -> None:
 
 
 def is_elementwise(program: Program) -> bool:
-    """Whether no number depends on another tensor, or on another number of its own."""
-    return not any(PRIMITIVES[primitive].reduces for primitive in called(program))
+    """Whether no number depends on another tensor, another number of its own, or on members."""
+    return not is_of_members(program) and not any(
+        PRIMITIVES[primitive].reduces for primitive in called(program)
+    )
 
 
 @pytest.mark.parametrize("name", KNOWN)

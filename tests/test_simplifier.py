@@ -16,6 +16,7 @@ from evoptax.dsl.algebra.simplifier import explain, rank, simplify
 from evoptax.dsl.arrays import ArrayDomain
 from evoptax.dsl.expressions import format_expression
 from evoptax.dsl.interpreter import evaluate
+from evoptax.dsl.members import is_of_members
 from evoptax.dsl.primitives import PRIMITIVES
 from evoptax.dsl.program import Call, Expr, Name, Program, subexpressions
 from evoptax.dsl.syntax import check, format_program, parse
@@ -258,6 +259,7 @@ def test_digest_is_equal_for_the_same_rule(variant: Callable[[Program, Random], 
     changed = 0
     # This problem has no linear system to solve.
     known = [r.program for r in KNOWN.values() if "A" not in r.program.inputs]
+    known = [program for program in known if not is_of_members(program)]
     for seed, program in enumerate([*PROGRAMS[:100], *known]):
         other = variant(program, Random(seed))
         check(other)
