@@ -288,7 +288,17 @@ class _Bound:
     # --- the same for all members, without an axis that is named ---
 
     def init_all(self, w: Leaves) -> dict[str, Any]:
-        return self.together([self.init(own) for own in unstacked(w, len(w[0]))])
+        return self.together([self.init(own) for own in unstacked(w, self.count(w))])
+
+    def count(self, w: Leaves) -> int:
+        """The number of members."""
+        shapes = [self.xp.shape(x) for x in w]
+        if len({shape[:1] for shape in shapes}) != 1 or not shapes[0]:
+            raise UserError(
+                f"{self.program.name} is run by members, so that each tensor must have a first axis"
+                f" of them, as in (4, 3, 2) for four members' matrices, but the shapes are {shapes}"
+            )
+        return int(shapes[0][0])
 
     def update_all(
         self,
@@ -302,7 +312,7 @@ class _Bound:
         **inputs: Any,
     ) -> tuple[Leaves, dict[str, Any], Any]:
         self.check(oracles)
-        members, count = range(len(w[0])), len(w[0])
+        members, count = range(self.count(w)), self.count(w)
         ws, gs = unstacked(w, count), unstacked(g, count)
         domains = [self.domain(own) for own in ws]
         envs = []

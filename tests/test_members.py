@@ -11,6 +11,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from evoptax.dsl.algebra.canonical import program_digest
 from evoptax.dsl.algebra.simplifier import simplify
@@ -42,6 +43,7 @@ from evoptax.evaluators.fidelity import Fidelity
 from evoptax.evaluators.members import members
 from evoptax.evaluators.task import load_task_file
 from evoptax.evaluators.tasks import get_task
+from evoptax.known_algorithms.catalogue import KNOWN
 from evoptax.search.filters.fingerprints import behaviour
 from evoptax.search.filters.gates import rejection
 from test_export_text import balanced
@@ -398,3 +400,62 @@ def test_a_task_of_ones_own_has_workers(tmp_path: Path) -> None:
         load_task_file(f"{path}:Odd")
     with pytest.raises(UserError, match="'workers' is 0; it must be a positive integer"):
         load_task_file(f"{path}:None_")
+
+
+def test_arrays_without_an_axis_of_members_are_refused() -> None:
+    with pytest.raises(UserError, match=r"local_sgd is run by members, .* \[\(2,\), \(3,\)\]"):
+        run_numpy(LOCAL_SGD, [np.ones(2), np.ones(3)], [[np.ones(2), np.ones(3)]])
+
+
+TOGETHER = [name for name, entry in KNOWN.items() if is_of_members(entry.program)]
+
+
+def test_dp_sgd_is_that_of_optax_on_gradients_of_examples() -> None:
+    """As `differentially_private_aggregate` is given them: along a first axis, on one device."""
+    w = {"a": jnp.linspace(-1.0, 1.0, 6).reshape(2, 3), "b": jnp.ones(3)}
+    rng = np.random.default_rng(0)
+    grads = {n: jnp.asarray(rng.normal(size=(8, *x.shape)), jnp.float32) for n, x in w.items()}
+    optimizer = load(to_optax(KNOWN["dp_sgd"].program)).dp_sgd(1.0, noise=0.0, C=1.5)  # type: ignore[attr-defined]
+    of_all = jax.vmap(optimizer.update, (0, None, None), (None, None), axis_name="members")
+    updates, state = of_all(grads, optimizer.init(w), w)
+    assert jax.tree.map(jnp.shape, state) == jax.tree.map(jnp.shape, optimizer.init(w))
+    theirs = optax.contrib.differentially_private_aggregate(1.5, 0.0, jax.random.key(0))
+    expected, _ = theirs.update(grads, theirs.init(w))
+    for x, y in zip(jax.tree.leaves(updates), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(x, -y, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", TOGETHER)
+def test_exported_files_keep_their_form(name: str, dtype: str) -> None:
+    """Updates are like the parameters, and so is the state like the last; empty leaves stay."""
+    shapes = {"a": (4, 3), "b": (), "empty": (0, 2)}
+    params = {n: jnp.full((3, *shape), 0.5, dtype) for n, shape in shapes.items()}
+    program = KNOWN[name].program
+    given = {"mixing": jnp.eye(3)} if name == "d_sgd" else {}
+    optimizer = getattr(load(to_optax(program)), name)(**given)
+    told = {"share": jnp.ones(3), "arrived": jnp.ones(3), "feedback": jnp.ones(3), "fisher": params}
+    told = {argument: x for argument, x in told.items() if argument in program.inputs}
+
+    def update(g, state, w, told):  # type: ignore[no-untyped-def]
+        def loss(x):  # type: ignore[no-untyped-def]
+            return sum(jnp.sum(jnp.cos(leaf.astype(float))) for leaf in x.values())
+
+        return optimizer.update(g, state, w, obj_fn=loss, **told)
+
+    def twice():  # type: ignore[no-untyped-def]
+        of_all = jax.vmap(update, axis_name="members")
+        first = jax.vmap(optimizer.init)(params)
+        updates, second = of_all(params, first, params, told)
+        return updates, first, second, of_all(updates, second, params, told)[1]
+
+    updates, first, second, third = jax.eval_shape(twice)
+    assert updates == jax.eval_shape(lambda: params)
+    assert first == second == third
+
+
+def test_documented_rules_of_members_are_gated_for_want_of_a_machine() -> None:
+    reasons = {name: rejection(KNOWN[name].program, max_size=1000) for name in TOGETHER}
+    assert reasons["fedavg"] == reasons["monna"] == "too large for the machine"
+    assert reasons["simple_merging"] == "ignores the gradient"
+    assert None not in reasons.values()
