@@ -106,7 +106,7 @@ def _steps(program: Program, number: int, hyper: Mapping[str, float]) -> Iterato
         for t, (g, loss) in enumerate(zip(probe.g, probe.loss, strict=True), start=1):
             oracles = oracles_around(w, g, loss) if asks else {}
             given = {"t": t, "T": _STEPS, "loss": loss, "role": probe.role, "A": probe.A}
-            given |= probe.own[t - 1] | ({"mixing": probe.mixing} if of_members else {})
+            given |= {**probe.own[t - 1], **({"mixing": probe.mixing} if of_members else {})}
             given |= {name: _drawn(name, noise, number, t) for name, noise in drawn.items()}
             new_w, new_state, eval_w = rule.step(w, g, state, hyper=known, oracles=oracles, **given)
             before, after = _flat(w), _flat(new_w)

@@ -30,11 +30,8 @@ class MemberProblems(Problems):
 
     def __init__(self, task: Task) -> None:
         self.of: Members = members_of(task)
+        self.members = self.of.count
         super().__init__(task)
-
-    @property
-    def members(self) -> int:
-        return self.of.count
 
     def given(self, drawn: Drawn, t: Array, rows: int) -> dict[str, Array]:
         """What members are given in a step, by input, (R,); can be traced."""

@@ -92,7 +92,7 @@ def _run(
     def step(gradient: Any, state: Any, params: Any, loss: Any, more: Any) -> Any:
         if not inputs.members:
             return update(gradient, state, params, loss, more)
-        axes = {name: 0 if _is_own(program, name) else None for name in more if name != "noise"}
+        axes: dict[str, Any] = {name: 0 if _is_own(program, name) else None for name in more}
         axes["noise"] = {name: 0 if table.INPUTS[name].own else None for name in noise_of}
         of_all = jax.vmap(update, (0, 0, 0, 0, axes), axis_name=AXIS)
         return of_all(gradient, state, params, loss, more)
