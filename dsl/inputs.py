@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from .kinds import Kind
-from .oracles import combined_by, oracles_of
+from .oracles import asked_of_others
 from .program import Program
 from .sources import EVERYWHERE
 from .sources import Source as Source
@@ -324,12 +324,9 @@ def refusal(program: Program, source: Source) -> str | None:
     there are members if it combines what they hold.
     """
     lacks = [
-        row.lack(source.value) for row in oracles_of(program) if source not in row.oracle.given_by
-    ]
-    lacks += [
         row.lack(source.value)
-        for row in combined_by(program)
-        if source not in row.combination.given_by
+        for row in asked_of_others(program)
+        if source not in (row.asks or row.combination).given_by
     ]
     return missing(program, given(source), source.value) or next(iter(lacks), None)
 

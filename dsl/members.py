@@ -55,4 +55,4 @@ def is_of_members(program: Program) -> bool:
     from .inputs import INPUTS
     from .oracles import combined_by
 
-    return bool(combined_by(program)) or any(INPUTS[name].of_members for name in program.inputs)
+    return any(INPUTS[name].of_members for name in program.inputs) or bool(combined_by(program))
