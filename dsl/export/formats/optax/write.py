@@ -94,11 +94,12 @@ class _File:
             yield f"    evaluation_params = {rule}_eval_params(state, params)"
         if self.names.of_members:
             yield ""
-            yield from paragraph(
+            lines = paragraph(
                 "Each member does so with gradients of its own, along a named axis: as in"
                 f' `jax.vmap(step, axis_name="{AXIS}")`, or by `jax.shard_map` over a mesh with'
                 " such an axis."
             )
+            yield from (line.removeprefix("    ") for line in lines)
         yield '"""'
 
     def origin(self) -> str:
