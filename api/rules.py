@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .dsl.errors import UserError, did_you_mean
 from .dsl.program import Program
 from .dsl.syntax import format_program, parse
-from .known_algorithms.catalogue import KNOWN, get_known
+from .known_algorithms.catalogue import KNOWN, SCHEDULES, get_known
 from .known_algorithms.raw import RAW, raw_program
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def read_rule(text: str, runs_dir: Path) -> Program:
     Raises:
       UserError: there is no such rule; the message says what is accepted.
     """
-    if text in KNOWN:
+    if text in KNOWN or text in SCHEDULES:
         return get_known(text).program
     if text in RAW:
         return raw_program(text)
@@ -190,4 +190,5 @@ def read_program_file(path: Path) -> Program:
 
 def _parsed(text: str) -> Program:
     """The program in a text, which may call known rules. Raises ProgramError."""
-    return parse(text, {name: known.program for name, known in KNOWN.items() if name in text})
+    known = {**KNOWN, **SCHEDULES}
+    return parse(text, {name: rule.program for name, rule in known.items() if name in text})

@@ -233,7 +233,7 @@ def _opened(config: SearchConfig) -> Iterator[Executor]:
     """
     from .search.execution.base import open_executor
 
-    with open_executor(config.tasks, config.workers) as executor:
+    with open_executor(config.loaded_tasks, config.workers) as executor:
         executor.versions()
         yield executor
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from evoptax.dsl.expressions import format_number
-from evoptax.known_algorithms.catalogue import KNOWN
+from evoptax.known_algorithms.catalogue import KNOWN, SCHEDULES
 from evoptax.known_algorithms.parity import Match, Parity, load_parity
 from evoptax.known_algorithms.rule import KnownRule, Paper
 
@@ -90,9 +90,12 @@ def _page(rules: Mapping[str, KnownRule], parity: Parity) -> Iterator[str]:
         " the number is the largest difference of a weight over all four. At most 1e-12 is accepted"
         f" unless the table says otherwise. Measured with {versions}.",
         "",
-        "`lanton` (row 28 of the list of rules) is missing: its formulas could not be confirmed."
-        " Of rows 35-47 those are missing that ask for a second loss (36, 37, 46), whose content is"
-        " a loss (38, 39), that repeat a step (43) or nest losses (45).",
+        "Missing of the list of rules are `lanton` (row 28), whose formulas could not be"
+        " confirmed; rows 36, 37 and 46, which ask for a second loss; 38, 39 and 48, whose content"
+        " is a loss or a learned objective; 43, which repeats a step; 45, which nests losses; 49"
+        " and 50, which are solvers; 54, 55 and 56, which set the batch size or learning rates of"
+        " groups; 63 and 70, which need the principal directions of members; 71 and 72, which are"
+        " programs of the host; and 75, which needs a whole run before.",
         "",
         "| rule | paper | defaults | reference: largest difference |",
         "|---|---|---|---|",
@@ -101,6 +104,18 @@ def _page(rules: Mapping[str, KnownRule], parity: Parity) -> Iterator[str]:
         defaults = ", ".join(f"{k} {format_number(v)}" for k, v in rule.program.defaults.items())
         matches = "<br>".join(_matches(parity.rules[name]))
         yield f"| `{name}` | {_paper(rule.paper)} | {defaults} | {matches} |"
+    yield from (
+        "",
+        "## Schedules",
+        "",
+        "They multiply a learning rate; rules call them by name.",
+        "",
+    )
+    yield from ("| schedule | paper | program |", "|---|---|---|")
+    for name, schedule in SCHEDULES.items():
+        *_, last = schedule.text.strip().splitlines()
+        value = last.strip().removeprefix("return ")
+        yield f"| `{name}` | {_paper(schedule.paper)} | `{value}` |"
     yield from ("", "## What to mind", "")
     yield from (f"- `{name}`: {rule.caveat}" for name, rule in rules.items() if rule.caveat)
 

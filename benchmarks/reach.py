@@ -6,7 +6,7 @@ algebra) as one of the forms listed here. Grafts are off, so no known rule lends
 
 Ideas marked as kept out were not aimed at when the mutations and their frequencies were chosen.
 
-    python benchmarks/reach.py [--proposals N] [--seeds N] [--grammar NAME] [--docs]
+    python benchmarks/reach.py [--proposals N] [--seeds N] [--docs]
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 
 from evoptax.dsl.algebra.canonical import structure_digest
 from evoptax.dsl.liveness import without_dead_code
+from evoptax.dsl.primitive import MATRIX, ORACLE
 from evoptax.dsl.program import Program
 from evoptax.dsl.syntax import parse
 from evoptax.known_algorithms.catalogue import get_known
@@ -39,15 +40,18 @@ class Idea:
     Attributes:
       name: in the field's words. forms: programs that count as the idea.
       kept_out: whether the mutations were chosen without aiming at it.
+      grammar: in which it is looked for.
     """
 
     name: str
     forms: tuple[Program, ...]
     kept_out: bool = False
+    grammar: str = MATRIX
 
 
 def adamw_with(
     *before: str,
+    reads: str = "",
     m: str = "lerp(g, m, b1)",
     v: str = "lerp(square(g), v, b2)",
     m_hat: str = "m / (1 - b1**t)",
@@ -60,10 +64,11 @@ def adamw_with(
 
     Args:
       before: statements before all others. after: statements before the return.
+      reads: further inputs, as in "normal, ".
       state: further state variables, as in ", s=0".
     """
     body = [*before, f"m = {m}", f"v = {v}", f"m_hat = {m_hat}", f"v_hat = {v_hat}", *after]
-    signature = f"w, g, t, m=0, v=0{state}, *, lr=1e-3, b1=0.9, b2=0.999, eps=1e-8, wd=1e-2"
+    signature = f"w, g, t, {reads}m=0, v=0{state}, *, lr=1e-3, b1=0.9, b2=0.999, eps=1e-8, wd=1e-2"
     lines = "".join(f"    {line}\n" for line in body)
     return parse(f"def rule({signature}):\n{lines}    return lr * ({step})\n")
 
@@ -270,7 +275,82 @@ def ideas() -> tuple[Idea, ...]:
             ),
             kept_out=True,
         ),
+        *ideas_that_ask(),
     )
+
+
+def ideas_that_ask() -> tuple[Idea, ...]:
+    """Ideas that need oracles, noise or labels. None was aimed at."""
+
+    def gradient(*forms: str, reads: str = "") -> tuple[Program, ...]:
+        return tuple(
+            program
+            for form in forms
+            for program in (
+                adamw_with(f"g = {form}", reads=reads),
+                adamw_with(m=f"lerp({form}, m, b1)", reads=reads),
+            )
+        )
+
+    def step(form: str, reads: str) -> tuple[Program, ...]:
+        return tuple(
+            adamw_with(after=[f"u = {value}"], step=form.format("u") + rest, reads=reads)
+            for value, rest in ((ADAM, " + wd * w"), (STEP, ""))
+        )
+
+    named = {
+        "gradient at a step ahead (SAM, extragradient)": gradient(
+            "grad(w + 0.1 * g)",
+            "grad(w + g)",
+            "grad(w - g)",
+            "grad(w + 0.1 * g / global_norm(g))",
+            "grad(w + 0.1 * g / norm(g))",
+            "grad(w + g / global_norm(g))",
+            "grad(w + 0.1 * sign(g))",
+            "grad(w + 0.1 * m)",
+            "grad(w - lr * g)",
+            "grad(w - lr * m)",
+            "grad(w + m)",
+            "grad(w - m)",
+        ),
+        "curvature along the gradient": (
+            *gradient("g + 0.1 * hvp(g)", "g - hvp(g)", "hvp(g)"),
+            adamw_with(v="lerp(square(hvp(g)), v, b2)"),
+            adamw_with(v="lerp(abs(hvp(g)), v, b2)"),
+            adamw_with(m="lerp(g + 0.1 * hvp(m), m, b1)"),
+        ),
+        "curvature along noise (AdaHessian, Sophia)": tuple(
+            adamw_with(v=f"lerp({form}, v, b2)", reads="rademacher, ")
+            for form in (
+                "square(rademacher * hvp(rademacher))",
+                "rademacher * hvp(rademacher)",
+                "square(hvp(rademacher))",
+                "abs(hvp(rademacher))",
+            )
+        ),
+        "noise in the step (Langevin)": tuple(
+            program
+            for noise in ("normal", "rademacher", "uniform")
+            for form in (f"{{0}} + 0.1 * {noise}", f"{{0}} + {noise}")
+            for program in step(form, f"{noise}, ")
+        ),
+        "noise in the gradient": tuple(
+            program
+            for noise in ("normal", "rademacher", "uniform")
+            for form in (f"g + 0.1 * {noise}", f"g + {noise}")
+            for program in gradient(form, reads=f"{noise}, ")
+        ),
+        "descent and ascent by role": (
+            *step("role * {0}", "role, "),
+            *gradient("role * g", reads="role, "),
+        ),
+        "a step of another kind for one group of layers": (
+            *step("where(group == 1, sign({0}), {0})", "group, "),
+            *step("where(group, sign({0}), {0})", "group, "),
+            *step("group * {0}", "group, "),
+        ),
+    }
+    return tuple(Idea(name, forms, kept_out=True, grammar=ORACLE) for name, forms in named.items())
 
 
 def reached(
@@ -323,24 +403,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--proposals", type=int, default=100_000)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--grammar", default="matrix")
     parser.add_argument("--docs", action="store_true", help="write the table into docs/search.md")
     args = parser.parse_args()
-    known = ideas()
-    wanted = {
-        idea.name: frozenset(structure_digest(without_dead_code(p)) for p in idea.forms)
-        for idea in known
-    }
-    start = time.perf_counter()
-    runs = [reached(args.grammar, args.proposals, seed, wanted) for seed in range(args.seeds)]
-    seconds = time.perf_counter() - start
-    about = (
-        f"{args.seeds} seeds of {args.proposals:,} proposals each, grammar {args.grammar}:"
-        f" {summary(known, runs, args.proposals)}."
-    )
-    text = f"{about[0].upper()}{about[1:]}\n\n{table(known, runs, args.proposals)}"
-    print(text)
-    print(f"{seconds:.0f} s; {environment()}")
+    start, parts = time.perf_counter(), []
+    for grammar in (MATRIX, ORACLE):
+        known = [idea for idea in ideas() if idea.grammar == grammar]
+        wanted = {
+            idea.name: frozenset(structure_digest(without_dead_code(p)) for p in idea.forms)
+            for idea in known
+        }
+        runs = [reached(grammar, args.proposals, seed, wanted) for seed in range(args.seeds)]
+        parts.append(
+            f"{args.seeds} seeds of {args.proposals:,} proposals each, grammar `{grammar}`:"
+            f" {summary(known, runs, args.proposals)}."
+        )
+        parts.append(table(known, runs, args.proposals))
+        print(*parts[-2:], sep="\n\n", flush=True)
+    text = "\n\n".join(parts)
+    print(f"{time.perf_counter() - start:.0f} s; {environment()}")
     if args.docs:
         write_section("reach", text, "search.md")
 

@@ -27,7 +27,7 @@ from evoptax.evaluators.cache import enable_compilation_cache
 from evoptax.evaluators.fidelity import LEARNING_RATES, Fidelity
 from evoptax.evaluators.scores.evaluate import Evaluator
 from evoptax.evaluators.scores.scoring import TaskScore
-from evoptax.evaluators.tasks import TaskInfo, get_task, list_tasks
+from evoptax.evaluators.tasks import TaskInfo, get_task, list_tasks, special_tasks
 from evoptax.evaluators.tasks.baselines import PATH
 from evoptax.known_algorithms.catalogue import get_known
 
@@ -100,9 +100,14 @@ def kept() -> dict:
 
 def keep(rows: dict[str, dict[str, object]], seeds: int) -> None:
     """Writes rows beside the tasks, in the table's order, with those measured before."""
-    known = kept()["tasks"] | rows
-    tasks = {info.name: known[info.name] for info in list_tasks() if info.name in known}
-    text = json.dumps({"environment": environment(seeds), "tasks": tasks}, indent=1)
+    before = kept()
+    known = before["tasks"] | before.get("special", {}) | rows
+    data = {
+        "environment": environment(seeds),
+        "tasks": {info.name: known[info.name] for info in list_tasks() if info.name in known},
+        "special": {info.name: known[info.name] for info in special_tasks() if info.name in known},
+    }
+    text = json.dumps(data, indent=1)
     PATH.write_text(text + "\n", encoding="utf-8")
 
 
@@ -149,7 +154,52 @@ def document() -> str:
         lines.append("")
         for info in list_tasks(tier):
             lines.append(f"- **{info.name}**. {info.description} A draw changes: {info.varies}.")
-    return "\n".join([*lines, *_prediction()]) + "\n"
+    return "\n".join([*lines, *_special(data), *_prediction()]) + "\n"
+
+
+def _special(data: dict) -> list[str]:
+    """Tasks that ask something special of a rule, with what known rules reach that answer it."""
+    lines = [
+        "",
+        "## Special",
+        "",
+        "Tasks that ask something special of a rule; no preset and no league takes them. Every",
+        "rule spends as many gradient evaluations as the task has steps, so that one that asks for",
+        "two a step takes half as many. In a game a rule has to read `role`, which is 1 for the",
+        "tensors of the player who minimizes the loss and -1 for the other's.",
+        "",
+        "| task | weights | steps | rule | score | at |",
+        "|---|--:|--:|---|--:|--:|",
+    ]
+    for info in special_tasks():
+        for rule, found in data["special"][info.name].items():
+            spread = f" ({found['low']:.3g} to {found['high']:.3g})" if found["low"] else ""
+            lines.append(
+                f"| {info.name} | {info.weights:,} | {info.steps} | {rule}"
+                f" | {_cell(found['score'])}{spread} | {found['learning_rate']:g} |"
+            )
+    lines.append("")
+    for info in special_tasks():
+        lines.append(f"- **{info.name}**. {info.description} A draw changes: {info.varies}.")
+    return lines
+
+
+def special_row(info: TaskInfo, seeds: int) -> dict[str, object]:
+    """What known rules reach on a task that asks something special of them; prints it."""
+    evaluator = Evaluator({info.name: get_task(info.name)})
+    found: dict[str, object] = {}
+    for name in info.rules:
+        program = get_known(name).program
+        path = "fused" if evaluator.backend(info.name, "machine").refusal(program) else "machine"
+        score = evaluator.score(program, info.name, Fidelity(seeds=tuple(range(seeds))), path)
+        numbers = [score.value, min(score.by_seed), max(score.by_seed)]
+        kept_numbers = [None if score.diverged else _short(x) for x in numbers]
+        found[name] = {
+            "learning_rate": score.learning_rate,
+            **dict(zip(("score", "low", "high"), kept_numbers, strict=True)),
+        }
+        print(f"{info.name:22} {name:16} {score.value:.4g} @ {score.learning_rate:g}", flush=True)
+    return found
 
 
 def _prediction() -> list[str]:
@@ -191,8 +241,14 @@ def main() -> None:
         return
     enable_compilation_cache()
     print(*environment(args.seeds).items())
-    for info in list_tasks():
+    for info in (*list_tasks(), *special_tasks()):
         if args.tasks and info.name not in args.tasks:
+            continue
+        if info.rules:
+            if not args.times:
+                rows = special_row(info, args.seeds)
+                if args.write:
+                    keep({info.name: rows}, args.seeds)
             continue
         if args.times:
             took = {"milliseconds": _short(milliseconds(info), 2)}

@@ -8,8 +8,11 @@ from typing import Any
 from ..dsl.algebra.gradient_cost import gradient_evaluations
 from ..dsl.export.formats.latex import to_latex
 from ..dsl.expressions import format_number
+from ..dsl.inputs import INPUTS
+from ..dsl.oracles import oracles_of
+from ..dsl.program import Program
 from ..dsl.syntax import format_program
-from ..known_algorithms.catalogue import get_known, known_rules
+from ..known_algorithms.catalogue import SCHEDULES, SCHEDULES_TIER, get_known, known_rules
 from ..known_algorithms.parity import load_parity
 from ..known_algorithms.rule import KnownRule
 from .arguments import add_format
@@ -32,7 +35,8 @@ def run(args: argparse.Namespace) -> int:
         else:
             _show(rule)
         return 0
-    rules = known_rules(args.tier)
+    rules = known_rules(args.tier) if args.tier != SCHEDULES_TIER else ()
+    rules += tuple(SCHEDULES.values()) if args.tier in (None, SCHEDULES_TIER) else ()
     if args.format == "json":
         print_json([_data(rule) for rule in rules])
         return 0
@@ -51,7 +55,12 @@ def _show(rule: KnownRule) -> None:
     print(to_latex(rule.program))
     defaults = rule.program.defaults.items()
     print(f"Defaults: {', '.join(f'{name} = {format_number(v)}' for name, v in defaults)}.")
-    print(f"Gradient evaluations per step: {gradient_evaluations(rule.program)}.")
+    if rule.program.is_schedule:
+        print("A schedule: it multiplies the learning rate; rules call it by name.")
+    else:
+        print(f"Gradient evaluations per step: {gradient_evaluations(rule.program)}.")
+    for need in _needs(rule.program):
+        print(f"Needs: {need}.")
     arxiv = f" arXiv {rule.paper.arxiv}." if rule.paper.arxiv else ""
     print(
         f"{rule.paper.authors} ({rule.paper.year}). {rule.paper.title}. {rule.paper.venue}.{arxiv}"
@@ -66,6 +75,13 @@ def _show(rule: KnownRule) -> None:
         )
 
 
+def _needs(program: Program) -> list[str]:
+    """What a rule needs besides weights, gradients and the number of the step."""
+    inputs = (row for row in map(INPUTS.get, program.inputs) if row and row.name not in "wgt")
+    needs = [f"{row.name}, {row.meaning}" for row in inputs]
+    return needs + [f"{row.name}, {row.oracle.meaning}" for row in oracles_of(program)]
+
+
 def _data(rule: KnownRule) -> dict[str, Any]:
     return {
         "name": rule.name,
@@ -78,6 +94,7 @@ def _data(rule: KnownRule) -> dict[str, Any]:
         "arxiv": rule.paper.arxiv,
         "seeds": list(rule.seeds),
         "defaults": rule.program.defaults,
+        "needs": _needs(rule.program),
         "gradients": float(gradient_evaluations(rule.program)),
         "references": [
             {

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..dsl.files import printable
-from ..evaluators.formatting import percent
+from ..evaluators.formatting import percent, printed_name
 from .output import print_note
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def describe(progress: Progress) -> str:
         f"searching {progress.seconds:.0f} s",
         f"round {progress.round + 1}",
         f"{progress.trained} trained ({progress.rate:.1f}/s)",
-        f"best {percent(progress.best)} vs AdamW",
+        f"best {percent(progress.best)} vs {printed_name(progress.baseline)}",
         *([] if progress.validation is None else [f"held-out {percent(progress.validation)}"]),
         f"{100 * progress.duplicates / proposed:.0f} % duplicates",
         f"{100 * progress.rejected / proposed:.0f} % rejected",

@@ -11,7 +11,7 @@ from typing import Any
 from ..dsl.errors import UserError
 from ..dsl.files import printable
 from ..dsl.syntax import format_program
-from ..known_algorithms.catalogue import KNOWN
+from ..known_algorithms.catalogue import KNOWN, SCHEDULES
 from ..known_algorithms.raw import RAW
 from ..rules import read_rule
 from .arguments import add_format, add_runs_dir
@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     """Runs the command."""
     from ..search.store.runs import find_run
 
-    named = args.what in KNOWN or args.what in RAW
+    named = args.what in {*KNOWN, *SCHEDULES, *RAW}
     if not named and ":" not in args.what and not Path(args.what).is_file():
         try:
             found = find_run(args.runs_dir, args.what)

@@ -130,9 +130,10 @@ def _constants(program: Program) -> list[float]:
 
 def _pruned(program: Program, selected_on: tuple[str, ...]) -> Program:
     """The program without parts that training does not need; prints each step."""
+    from ..search.config.pruning_tasks import tasks_for
     from ..search.execution.base import open_executor
     from ..search.execution.jobs import Memory, Trials
-    from ..search.selection.pruning import prune, tasks_for
+    from ..search.selection.pruning import prune
 
     tasks = tasks_for(selected_on)
     if not tasks:

@@ -116,8 +116,8 @@ class _Settling(KindDomain):
 
 def kind_of_scalars(primitive: Primitive) -> Kind:
     """The least kind of what a primitive gives, were it given scalars, which it refuses."""
-    if primitive.scope is Scope.LOSS:
-        return primitive.kind([Kind.TENSOR])
+    if primitive.whole:
+        return primitive.kind([Kind.TENSOR, *[Kind.SCALAR] * (primitive.arity - 1)])
     return Kind.LAYER if primitive.scope is Scope.PER_TENSOR else Kind.SCALAR
 
 

@@ -14,7 +14,8 @@ from types import MappingProxyType
 from typing import Any
 
 from .kinds import Kind
-from .oracles import oracles_of
+from .oracles import asked_of_others
+from .primitive import CORE, ORACLE
 from .program import Program
 from .sources import EVERYWHERE
 from .sources import Source as Source
@@ -64,10 +65,15 @@ class Input:
       default: its value, of every tensor, where nobody gives one; None where there is none.
       known_ahead: whether its value at every step is known before the first.
       positive: whether it is positive at every step.
-      searched: whether mutations may read it.
+      grammar: in which grammar of the search mutations may read it first, as in
+        `primitive.Primitive`; empty if they never do.
       argument: of an exported Optax rule; None for what Optax hands over itself.
       noise: of what is drawn; None for all else. In training it depends on the seed, the step and
         the input's name, and is the same for every learning rate.
+      labels: of a label that a task may give each tensor, the values that it takes; empty for all
+        else.
+      own: whether each member has its own; the others are the same for all members.
+      of_members: whether only programs of members read it.
     """
 
     name: str
@@ -78,9 +84,12 @@ class Input:
     default: float | None = None
     known_ahead: bool = False
     positive: bool = False
-    searched: bool = False
+    grammar: str = ""
     argument: Argument | None = None
     noise: Noise | None = None
+    labels: tuple[float, ...] = ()
+    own: bool = False
+    of_members: bool = False
 
     def lack(self, which: str) -> str:
         """What is said of a rule that reads it where it is missing: a sentence but its subject."""
@@ -89,10 +98,21 @@ class Input:
 
 
 _DRAWN = EVERYWHERE - {Source.TRACES}
+# Traces have the default alone.
+_LABELLED = EVERYWHERE - {Source.TRACES}
+_MEMBERS = EVERYWHERE - {Source.TRACES, Source.MACHINE}
+_NORMAL = Noise("normal", lambda rng, shape: rng.standard_normal(shape))
 
 _ROWS = (
-    Input("w", Kind.TENSOR, "the weights", EVERYWHERE, searched=True),
-    Input("g", Kind.TENSOR, "the gradient of the minibatch loss at w", EVERYWHERE, searched=True),
+    Input("w", Kind.TENSOR, "the weights", EVERYWHERE, grammar=CORE, own=True),
+    Input(
+        "g",
+        Kind.TENSOR,
+        "the gradient of the minibatch loss at w",
+        EVERYWHERE,
+        grammar=CORE,
+        own=True,
+    ),
     Input(
         "t",
         Kind.SCALAR,
@@ -100,7 +120,7 @@ _ROWS = (
         EVERYWHERE,
         known_ahead=True,
         positive=True,
-        searched=True,
+        grammar=CORE,
     ),
     Input(
         "T",
@@ -109,7 +129,7 @@ _ROWS = (
         EVERYWHERE,
         known_ahead=True,
         positive=True,
-        searched=True,
+        grammar=CORE,
         argument=Argument(
             "total_steps",
             "the steps of the whole training.",
@@ -118,11 +138,23 @@ _ROWS = (
         ),
     ),
     Input(
+        "B",
+        Kind.SCALAR,
+        "the number of examples in a minibatch",
+        frozenset({Source.EXPORT}),
+        known_ahead=True,
+        positive=True,
+        argument=Argument(
+            "batch_size", "the examples in a minibatch.", "jax.typing.ArrayLike", "32"
+        ),
+    ),
+    Input(
         "loss",
         Kind.SCALAR,
         "the minibatch loss at w",
         EVERYWHERE - {Source.TRACES},
-        searched=True,
+        grammar=CORE,
+        own=True,
         argument=Argument(
             "value", "the loss of the minibatch", "jax.typing.ArrayLike", "loss", of_update=True
         ),
@@ -131,9 +163,10 @@ _ROWS = (
         "role",
         Kind.LAYER,
         "1 for tensors of the minimizing player of a game and -1 for the other's",
-        frozenset({Source.EXPORT}),
+        _LABELLED,
         default=1.0,
         known_ahead=True,
+        grammar=ORACLE,
         argument=Argument(
             "roles",
             "in a game, 1 for each parameter of the minimizing player and -1 for those of the"
@@ -141,6 +174,24 @@ _ROWS = (
             "Any",
             "roles",
         ),
+        labels=(1.0, -1.0),
+    ),
+    Input(
+        "group",
+        Kind.LAYER,
+        "0 for tensors of hidden layers, 1 for embeddings, 2 for the layer of the outputs",
+        _LABELLED,
+        default=0.0,
+        known_ahead=True,
+        grammar=ORACLE,
+        argument=Argument(
+            "groups",
+            "0 for each parameter of a hidden layer, 1 for embeddings and 2 for the layer of the"
+            " outputs, in a tree like the parameters; None if all are hidden.",
+            "Any",
+            "groups",
+        ),
+        labels=(0.0, 1.0, 2.0),
     ),
     # The residual A w - b of that system is g.
     Input(
@@ -163,13 +214,15 @@ _ROWS = (
         Kind.TENSOR,
         "standard normal noise",
         _DRAWN,
-        noise=Noise("normal", lambda rng, shape: rng.standard_normal(shape)),
+        grammar=ORACLE,
+        noise=_NORMAL,
     ),
     Input(
         "uniform",
         Kind.TENSOR,
         "uniform noise between 0 and 1",
         _DRAWN,
+        grammar=ORACLE,
         noise=Noise("uniform", lambda rng, shape: rng.uniform(size=shape)),
     ),
     Input(
@@ -177,12 +230,102 @@ _ROWS = (
         Kind.TENSOR,
         "noise that is 1 or -1",
         _DRAWN,
+        grammar=ORACLE,
         noise=Noise("rademacher", lambda rng, shape: 2.0 * (rng.uniform(size=shape) < 0.5) - 1.0),
+    ),
+    # What members have; see `members`.
+    Input(
+        "own_normal",
+        Kind.TENSOR,
+        "standard normal noise of the member's own",
+        _MEMBERS,
+        noise=_NORMAL,
+        own=True,
+        of_members=True,
+    ),
+    Input(
+        "member",
+        Kind.SCALAR,
+        "the number of the member, from 0",
+        _MEMBERS,
+        known_ahead=True,
+        own=True,
+        of_members=True,
+    ),
+    Input(
+        "members",
+        Kind.SCALAR,
+        "the number of members",
+        _MEMBERS,
+        known_ahead=True,
+        positive=True,
+        of_members=True,
+    ),
+    Input(
+        "share",
+        Kind.SCALAR,
+        "the member's part of all data",
+        _MEMBERS,
+        own=True,
+        of_members=True,
+        argument=Argument(
+            "share",
+            "the member's part of all data",
+            "jax.typing.ArrayLike",
+            "share",
+            of_update=True,
+        ),
+    ),
+    Input(
+        "arrived",
+        Kind.SCALAR,
+        "1 if what the member sends arrives in this step, else 0",
+        _MEMBERS,
+        own=True,
+        of_members=True,
+        argument=Argument(
+            "arrived",
+            "1 if what the member sends arrives in this step, else 0",
+            "jax.typing.ArrayLike",
+            "arrived",
+            of_update=True,
+        ),
+    ),
+    Input(
+        "feedback",
+        Kind.SCALAR,
+        "what the member is told in this step",
+        frozenset({Source.EXPORT}),
+        own=True,
+        of_members=True,
+        argument=Argument(
+            "feedback",
+            "what the member is told in this step",
+            "jax.typing.ArrayLike",
+            "feedback",
+            of_update=True,
+        ),
+    ),
+    Input(
+        "fisher",
+        Kind.TENSOR,
+        "the diagonal Fisher information at w",
+        frozenset({Source.EXPORT}),
+        own=True,
+        argument=Argument(
+            "fisher",
+            "the diagonal Fisher information, in a tree like the parameters",
+            "Any",
+            "fisher",
+            of_update=True,
+        ),
     ),
 )
 
 INPUTS: Mapping[str, Input] = MappingProxyType({row.name: row for row in _ROWS})
 KINDS: Mapping[str, Kind] = MappingProxyType({row.name: row.kind for row in _ROWS})
+# What a task may label its tensors with, by functions of these names.
+LABELS: tuple[str, ...] = tuple(row.name for row in _ROWS if row.labels)
 # They stay in a signature though nothing reads them: they are how a rule is called.
 ALWAYS = ("w", "g")
 
@@ -211,6 +354,12 @@ def noise_of(program: Program) -> dict[str, Noise]:
     return {row.name: row.noise for row in rows if row.noise is not None}
 
 
+def labels_for(name: str, count: int, first: int = 1) -> tuple[float, ...]:
+    """Labels of so many tensors that take turns, to try rules on."""
+    accepted = INPUTS[name].labels
+    return tuple(accepted[(first + i) % len(accepted)] for i in range(count))
+
+
 def in_order(names: Container[str]) -> tuple[str, ...]:
     """Those inputs that are among some names, in the order of the table."""
     return tuple(name for name in INPUTS if name in names)
@@ -219,10 +368,15 @@ def in_order(names: Container[str]) -> tuple[str, ...]:
 def refusal(program: Program, source: Source) -> str | None:
     """Why a rule cannot run where a source gives inputs and oracles: a sentence but its subject.
 
-    None where it can: each of its inputs is given, or has a default, and so is each oracle.
+    None where it can: each of its inputs is given, or has a default, and so is each oracle, and
+    there are members if it combines what they hold.
     """
+    if program.is_schedule and source is not Source.EXPORT:
+        return "is a schedule, which other rules multiply learning rates by, and trains nothing"
     lacks = [
-        row.lack(source.value) for row in oracles_of(program) if source not in row.oracle.given_by
+        row.lack(source.value)
+        for row in asked_of_others(program)
+        if source not in (row.asks or row.combination).given_by
     ]
     return missing(program, given(source), source.value) or next(iter(lacks), None)
 

@@ -227,6 +227,19 @@ def same_matrix(kinds: Sequence[Kind]) -> Kind:
     return kinds[0]
 
 
+def unchanged(kinds: Sequence[Kind]) -> Kind:
+    """Any value to one of its kind."""
+    return kinds[0]
+
+
+def mean_of_nearest(kinds: Sequence[Kind]) -> Kind:
+    """Weights and how many members count to weights."""
+    _each_tensor(kinds[:1])
+    if kinds[1] is not Kind.SCALAR:
+        raise ProgramError(f"takes a scalar as its second argument, not a {kinds[1]}")
+    return Kind.TENSOR
+
+
 def same(kinds: Sequence[Kind]) -> Kind:
     """A tensor to a tensor."""
     _each_tensor(kinds)

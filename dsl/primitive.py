@@ -21,13 +21,15 @@ class Scope(Enum):
 
     ELEMENTWISE: number by number, broadcasting. PER_TENSOR: each parameter tensor by itself, as a
     whole. MODEL: all tensors of the model together, reduced to one number. LOSS: all tensors of the
-    model together, of which the loss of this step's minibatch is a function; see `Oracle`.
+    model together, of which the loss of this step's minibatch is a function; see `Oracle`. MEMBERS:
+    what all members hold; see `Combination`.
     """
 
     ELEMENTWISE = "elementwise"
     PER_TENSOR = "per tensor"
     MODEL = "model"
     LOSS = "loss"
+    MEMBERS = "members"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,27 @@ class Oracle:
 
 
 @dataclass(frozen=True, slots=True)
+class Combination:
+    """How a primitive of scope MEMBERS combines what M members hold; see `members`.
+
+    Attributes:
+      meaning: a noun phrase.
+      given_by: the sources that have members.
+      collective: the function of jax.lax that does it over a named axis; empty where each member
+        weighs all others.
+      weigh: `weigh(xp, own, every, row, *args) -> (M,)`, a member's weights of all, from its own
+        numbers (N,), those of all (M, N), its row of the mixing matrix, and further arguments.
+      whole: whether the weights depend on all tensors of the model together.
+    """
+
+    meaning: str
+    given_by: frozenset[Source]
+    collective: str = ""
+    weigh: Callable[..., Any] | None = None
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Primitive:
     """One operation of the language.
 
@@ -61,7 +84,8 @@ class Primitive:
       scope: see `Scope`.
       define: `define(xp, *args)`, over an array namespace (numpy or jax.numpy). With scope
         PER_TENSOR the arrays have the shape of their parameter tensor; with scope MODEL they are
-        flat and hold all tensors.
+        flat and hold all tensors. With scope MEMBERS it is `define(xp, x)`, with what members hold
+        along the first axis, or `define(xp, x, weights)` where they are weighted.
       latex: a template with {0}, {1}, … for the arguments.
       infix: the operator that programs write instead of a call.
       commutative: whether the first two arguments can be exchanged.
@@ -75,6 +99,7 @@ class Primitive:
         is a function of its name, or where it is written as its expansion.
       kind: the result's kind from the arguments' kinds; elementwise rows broadcast (`join`).
       asks: of scope LOSS, what it asks the loss; such a row has no `define` either.
+      combines: of scope MEMBERS, how.
     """
 
     name: str
@@ -91,6 +116,7 @@ class Primitive:
     jax: str = ""
     kind: Callable[[Sequence[Kind]], Kind] = kinds.join
     asks: Oracle | None = None
+    combines: Combination | None = None
 
     @property
     def reduces(self) -> bool:
@@ -103,9 +129,21 @@ class Primitive:
         assert self.asks is not None
         return self.asks
 
+    @property
+    def combination(self) -> Combination:
+        """How a primitive of scope MEMBERS combines what members hold."""
+        assert self.combines is not None
+        return self.combines
+
+    @property
+    def whole(self) -> bool:
+        """Whether each number that it gives may depend on all tensors of the model."""
+        return self.scope is Scope.LOSS or (self.combines is not None and self.combines.whole)
+
     def lack(self, which: str) -> str:
         """What is said of a rule that calls it where nobody answers: a sentence but its subject."""
-        return f"calls {self.name}, {self.oracle.meaning}, which {which}"
+        needs = self.asks or self.combination
+        return f"calls {self.name}, {needs.meaning}, which {which}"
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -160,3 +198,21 @@ def of_loss(
     """A primitive that asks the loss of this step's minibatch about weights or a direction."""
     more: dict[str, Any] = {"grammar": ORACLE, "cost": cost, "jax": jax}
     return Primitive(name, 1, None, latex, Scope.LOSS, kind=kind, asks=asks, **more)
+
+
+def of_members(
+    name: str,
+    define: Callable[..., Any],
+    latex: str,
+    *,
+    combines: Combination,
+    jax: str,
+    arity: int = 1,
+    kind: Callable[[Sequence[Kind]], Kind] = kinds.unchanged,
+    cost: int = 2,
+) -> Primitive:
+    """A primitive that combines what all members hold; never drawn by mutations."""
+    more: dict[str, Any] = {"grammar": "", "cost": cost, "jax": jax}
+    return Primitive(
+        name, arity, define, latex, Scope.MEMBERS, kind=kind, combines=combines, **more
+    )

@@ -19,9 +19,10 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
 
-from . import kinds, matrices
+from . import kinds, matrices, members
 from .primitive import (
     MATRIX,
+    Combination,
     Oracle,
     Primitive,
     derived,
@@ -29,6 +30,7 @@ from .primitive import (
     function,
     named,
     of_loss,
+    of_members,
     of_model,
     per_tensor,
 )
@@ -63,6 +65,7 @@ def of_shape(name: str, **more: Any) -> Primitive:
 _MATRIX: dict[str, Any] = {"grammar": MATRIX}
 _REST: dict[str, Any] = {"grammar": ""}
 _HAVE_LOSS = EVERYWHERE - {Source.TRACES}
+_HAVE_MEMBERS = EVERYWHERE - {Source.TRACES, Source.MACHINE}
 
 _ROWS: tuple[Primitive, ...] = (
     # Arithmetic.
@@ -497,6 +500,56 @@ _ROWS: tuple[Primitive, ...] = (
         ),
         cost=2000,
         jax="_hessian_times(obj_fn, grad_fn, params, {0}, {1})",
+    ),
+    # What all members hold.
+    of_members(
+        "mean_members",
+        lambda xp, x: xp.mean(x, axis=0),
+        r"\operatorname{{mean}}_{{i}}\left({0}\right)",
+        combines=Combination("the mean over all members", _HAVE_MEMBERS, "pmean"),
+        jax="jax.lax.pmean({0}, axis_name)",
+    ),
+    of_members(
+        "sum_members",
+        lambda xp, x: xp.sum(x, axis=0),
+        r"\operatorname{{sum}}_{{i}}\left({0}\right)",
+        combines=Combination("the sum over all members", _HAVE_MEMBERS, "psum"),
+        jax="jax.lax.psum({0}, axis_name)",
+    ),
+    of_members(
+        "max_members",
+        lambda xp, x: xp.max(x, axis=0),
+        r"\max_{{i}}\left({0}\right)",
+        combines=Combination("the largest over all members", _HAVE_MEMBERS, "pmax"),
+        jax="jax.lax.pmax({0}, axis_name)",
+    ),
+    # W is the mixing matrix, of which each member has a row.
+    of_members(
+        "mix_members",
+        members.weighted,
+        r"\left[W {0}\right]_{{i}}",
+        combines=Combination(
+            "the sum over members by the member's row of the mixing matrix",
+            _HAVE_MEMBERS,
+            weigh=members.neighbours,
+        ),
+        jax="_mix_members({0}, mixing, axis_name)",
+    ),
+    # The member itself is one of the k; distances are of whole models.
+    of_members(
+        "nearest_mean",
+        members.weighted,
+        r"\operatorname{{mean}}_{{\text{{nearest }} {1}}}\left({0}\right)",
+        combines=Combination(
+            "the mean of the members whose values are nearest to one's own",
+            _HAVE_MEMBERS,
+            weigh=members.nearest,
+            whole=True,
+        ),
+        jax="_nearest_mean({0}, {1}, axis_name)",
+        arity=2,
+        kind=kinds.mean_of_nearest,
+        cost=20,
     ),
 )
 

@@ -105,6 +105,11 @@ class Program:
         return any(s.target == EVAL_W for s in self.body)
 
     @property
+    def is_schedule(self) -> bool:
+        """Whether it reads neither weights nor gradients: its result multiplies learning rates."""
+        return not {"w", "g"} & {*self.inputs} and not self.state
+
+    @property
     def size(self) -> int:
         """Number of primitive calls, the usual measure of complexity."""
         return sum(type(e) is Call for root in self.expressions() for e in subexpressions(root))

@@ -13,6 +13,7 @@ class Source(Enum):
     """
 
     TRAINING = "no training task has"
+    MACHINE = "the machine does not have; the fused path does"
     GATES = "the gates do not have"
     TRACES = "traces do not have"
     EXPORT = "exported Optax files are not given"

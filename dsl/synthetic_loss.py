@@ -75,25 +75,26 @@ def oracles_around(w: Sequence[Any], g: Sequence[Any], loss: Any) -> dict[str, C
 
     Args:
       w: the weights of the step, one array for each tensor. g: their gradient.
-      loss: at w.
+      loss: at w. An array of those of members, if all arrays have a first axis of members.
     """
-    around = LossAround(np, flat(np, w), flat(np, g), np.float64(loss))
+    value = np.asarray(loss, np.float64)
+    around = LossAround(np, flat(np, w, value.shape), flat(np, g, value.shape), value)
 
     def like_w(vector: Any) -> Leaves:
-        ends = np.cumsum([np.size(x) for x in w])
-        parts = zip(np.split(vector, ends[:-1]), w, strict=True)
+        ends = np.cumsum([np.size(x) // value.size for x in w])
+        parts = zip(np.split(vector, ends[:-1], axis=-1), w, strict=True)
         return Leaves(part.reshape(np.shape(x)) for part, x in parts)
 
     return {
-        "grad": lambda x: like_w(around.gradient(flat(np, x))),
-        "loss_at": lambda x: around.value(flat(np, x)),
-        "hvp": lambda v: like_w(around.hessian_times(flat(np, v))),
+        "grad": lambda x: like_w(around.gradient(flat(np, x, value.shape))),
+        "loss_at": lambda x: around.value(flat(np, x, value.shape)),
+        "hvp": lambda v: like_w(around.hessian_times(flat(np, v, value.shape))),
     }
 
 
-def flat(xp: Any, leaves: Sequence[Any]) -> Any:
-    """All numbers of a model as one vector."""
-    return xp.concatenate([xp.ravel(xp.asarray(x)) for x in leaves])
+def flat(xp: Any, leaves: Sequence[Any], runs: tuple[int, ...] = ()) -> Any:
+    """All numbers of a model as one vector, of each of the runs that are the first axes."""
+    return xp.concatenate([xp.reshape(xp.asarray(x), (*runs, -1)) for x in leaves], axis=-1)
 
 
 def _curvature(size: int) -> Any:

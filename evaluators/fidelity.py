@@ -18,7 +18,8 @@ class Fidelity:
     Attributes:
       learning_rates: the grid, the same for every rule.
       seeds: of problem, initial weights and minibatches, the same for every rule.
-      steps: the number of training steps; None for the task's own.
+      steps: the number of training steps; None for the task's own. A rule whose steps cost more
+        than one gradient evaluation takes fewer, so that all spend the same.
       checkpoints: the number of evaluations of the validation loss, evenly spaced; at most one per
         step.
       schedule: name of the learning-rate schedule; see `schedules`.

@@ -10,15 +10,19 @@ import re
 import sys
 import traceback
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ..dsl.errors import UserError, did_you_mean
+from ..dsl.inputs import LABELS
+from .labels import labels_of
+from .members import USUAL, Members, members, workers
 from .switches import firm_switches
 from .task_names import TIERS, split_task, whole_path
 
@@ -53,6 +57,15 @@ class Task:
     description: str = ""  # one sentence: model, data, number of weights
     lowest: float = -math.inf  # the lowest possible score; if below 0, losses are relative to it
     version: int = 1  # raised when the numbers change; part of every cache key
+    # By input of the language (`role`, `group`): params -> a tree like params with a number for
+    # each tensor, made of their structure and shapes alone. What is missing has its default.
+    labels: Mapping[str, Callable[[Params], Any]] = field(default_factory=dict)
+    members: Members | None = None  # of rules of members; None: four that draw from the same data
+
+
+def members_of(task: Task) -> Members:
+    """The members of a task, its own or the usual ones."""
+    return task.members or workers(task.batch)
 
 
 @firm_switches()
@@ -64,7 +77,15 @@ def load_task_file(spec: str) -> Task:
         `batch`, `loss`, `score` and `steps`, or a class or function that returns one when called
         without arguments. `name`, `tier`, `description` and `lowest` (the lowest possible score,
         required if scores may be below 0) are optional. So is `draw`: without it there is one
-        problem, and the functions are `init(key)`, `batch(key)` and `score(params)`.
+        problem, and the functions are `init(key)`, `batch(key)` and `score(params)`. So are
+        `role(params)` and `group(params)`, which label the tensors for rules that read these
+        inputs: each returns a tree like params with a number for each tensor, as in a game, where
+        the role is 1 for the tensors of who minimizes the loss and -1 for the other's.
+
+        Rules of members are trained with `workers` of them (4), whose minibatches are those of
+        `worker_batch(key, problem, i)`; without it they are drawn as `batch` draws. `shares`,
+        `mixing` (a row for each worker) and `arrived(key, problem, t)` are optional too; see
+        `members.Members`. Without `draw`, functions take no problem.
 
     Returns:
       The task. Its version is a checksum of the file, so that scores cached before an edit are not
@@ -160,7 +181,8 @@ def _as_task(spec: str, found: Any, name: str, version: int) -> Task:
                 f"task '{spec}': '{name}' ({type(found).__name__}) has no '{part}'; {accepted}"
             )
     has_draw = hasattr(found, "draw")
-    for part in (*FUNCTIONS, "draw") if has_draw else FUNCTIONS:
+    labels = [name for name in LABELS if hasattr(found, name)]
+    for part in (*FUNCTIONS, *labels, *(["draw"] if has_draw else [])):
         if not callable(getattr(found, part)):
             value = getattr(found, part)
             raise UserError(f"task '{spec}': '{part}' is {value!r}, not a function; {accepted}")
@@ -191,6 +213,42 @@ def _as_task(spec: str, found: Any, name: str, version: int) -> Task:
         description=str(getattr(found, "description", "")),
         lowest=float(lowest),
         version=version,
+        labels={name: getattr(found, name) for name in labels},
+        members=_members(spec, found, has_draw),
+    )
+
+
+def _members(spec: str, found: Any, has_draw: bool) -> Members | None:
+    """The members that a task says it has; None if it says nothing of them."""
+    names = ("workers", "worker_batch", "shares", "arrived", "mixing")
+    if not any(hasattr(found, name) for name in names):
+        return None
+    count = getattr(found, "workers", USUAL)
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        raise UserError(f"task '{spec}': 'workers' is {count!r}; it must be a positive integer")
+
+    def with_problem(function: Any) -> Any:
+        return function if has_draw else lambda key, problem, x: function(key, x)
+
+    def array(name: str, shape: tuple[int, ...]) -> Any:
+        value = np.asarray(getattr(found, name), np.float32)
+        if value.shape != shape:
+            raise UserError(
+                f"task '{spec}': '{name}' has the shape {value.shape}; with {count} workers it"
+                f" must have {shape}"
+            )
+        return jnp.asarray(value)
+
+    own = getattr(found, "worker_batch", None)
+    arrived = getattr(found, "arrived", None)
+    batch = found.batch if has_draw else lambda key, problem: found.batch(key)
+    shares = array("shares", (count,)) if hasattr(found, "shares") else None
+    return members(
+        workers(batch, count).batch if own is None else with_problem(own),
+        count,
+        shares=None if shares is None else lambda problem: shares / shares.sum(),
+        arrived=None if arrived is None else with_problem(arrived),
+        mixing=array("mixing", (count, count)) if hasattr(found, "mixing") else None,
     )
 
 
@@ -240,6 +298,12 @@ def _check_shapes(spec: str, path: Path, task: Task) -> None:
     if not any(leaf.size for _, leaf in leaves):
         what = "arrays without numbers" if leaves else "no array"
         raise UserError(f"task '{spec}': 'init' returns {what}; it must return the parameters")
+    try:
+        labels_of(task.labels, params)
+    except ValueError as error:
+        raise UserError(f"task '{spec}': {error}") from None
+    except Exception as error:
+        raise UserError(f"task '{spec}': its labels fail: {_brief(error, path)}") from error
     for place, leaf in leaves:
         if leaf.dtype != jnp.float32:
             where = jax.tree_util.keystr(place) or "the parameter"

@@ -65,9 +65,9 @@ def lbfgs(w, g, t, w1=0, g1=0, a=0, b=0, c=0, d=0, *, lr=1):
     "usual memory is 5 to 20 pairs.",
 )
 
-TOP_K_COMPRESSION = KnownRule(
+MEM_SGD = KnownRule(
     text='''\
-def top_k_compression(w, g, e=0, *, lr=1e-2, keep=0.25):
+def mem_sgd(w, g, e=0, *, lr=1e-2, keep=0.25):
     """Top-k with error feedback (Stich et al. 2018): the largest numbers; the rest waits."""
     x = g + e
     n = size(w)
@@ -89,4 +89,4 @@ def top_k_compression(w, g, e=0, *, lr=1e-2, keep=0.25):
     "quantile lies half-way between two numbers, so that rounding cannot change how many.",
 )
 
-RULES = (MADGRAD, LBFGS, TOP_K_COMPRESSION)
+RULES = (MADGRAD, LBFGS, MEM_SGD)

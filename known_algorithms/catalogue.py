@@ -2,8 +2,8 @@
 
 Rows 1-34 of the list of documented rules are here but `lanton` (row 28): its formulas for the
 layers' learning rates could not be confirmed in the paper's own text, and no code was found. Of
-rows 35-47 those are here that ask for one loss. After them come the rules that the list does not
-have, family by family.
+rows 35-80 those are here that ask for one loss, or combine what members hold, and set weights
+alone. After them come the rules that the list does not have, family by family.
 """
 
 from __future__ import annotations
@@ -24,15 +24,18 @@ from . import (
     clipping,
     decomposed,
     games,
+    grouped,
     layerwise,
     low_rank,
     matrix,
     momentum,
     parameter_free,
     projections,
+    schedules,
     sign,
     small_state,
     solvers,
+    together,
     weight_averages,
 )
 from .rule import KnownRule
@@ -49,6 +52,7 @@ _FAMILIES = (
     weight_averages,
     layerwise,
     matrix,
+    grouped,
     decomposed,
     low_rank,
     parameter_free,
@@ -57,6 +61,7 @@ _FAMILIES = (
     clipping,
     projections,
     asking,
+    together,
     solvers,
 )
 
@@ -69,6 +74,10 @@ KNOWN: Mapping[str, KnownRule] = MappingProxyType(
         )
     }
 )
+
+# Documented schedules of the learning rate; no rules, but rules call them.
+SCHEDULES_TIER = "5"
+SCHEDULES: Mapping[str, KnownRule] = MappingProxyType({s.name: s for s in schedules.SCHEDULES})
 
 
 def known_rules(tier: str | None = None) -> tuple[KnownRule, ...]:
@@ -90,13 +99,13 @@ def known_rules(tier: str | None = None) -> tuple[KnownRule, ...]:
 
 
 def get_known(name: str) -> KnownRule:
-    """The rule of this name.
+    """The rule or the schedule of this name.
 
     Raises:
       UserError: naming the nearest rule and all that exist.
     """
     try:
-        return KNOWN[name]
+        return SCHEDULES[name] if name in SCHEDULES else KNOWN[name]
     except KeyError:
         raise UserError(
             f"no known rule is called '{name}'{did_you_mean(name, KNOWN)};"

@@ -49,14 +49,14 @@ class Noisy(np.ndarray[Any, Any]):
 class NoisyNumpy:
     """The array namespace NumPy, noisy; constants are first rounded to the dtype."""
 
-    def asarray(self, value: Any, _: Any) -> Noisy:
+    def asarray(self, value: Any, _: Any = None) -> Noisy:
         return np.asarray(value, Noisy.limits.dtype).astype(np.float64).view(Noisy)
 
     def __getattr__(self, name: str) -> Any:
         function = getattr(np, name)
 
-        def noisy(*args: Any) -> Any:
-            value = function(*args)
+        def noisy(*args: Any, **options: Any) -> Any:
+            value = function(*args, **options)
             if isinstance(value, np.ndarray | np.floating):
                 return np.asarray(value).view(Noisy)
             return value

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from evoptax.dsl.arrays import Leaves, Rule, bind
 from evoptax.dsl.fused import bind_jax
-from evoptax.dsl.inputs import INPUTS, noise_of
+from evoptax.dsl.inputs import INPUTS, LABELS, noise_of
 from evoptax.dsl.machine import machine
 from evoptax.dsl.machine import operations as ops
 from evoptax.dsl.machine.bytecode import assemble
@@ -37,12 +37,14 @@ class Problem:
       g: for each step, one array per tensor.
       loss: one number per step.
       noise: by input, for each step one array per tensor; drawn unless given.
+      labels: by input, a number for each tensor; what is not given has its default.
     """
 
     w: tuple[np.ndarray, ...]
     g: tuple[tuple[np.ndarray, ...], ...]
     loss: tuple[float, ...]
     noise: Mapping[str, Sequence[Sequence[np.ndarray]]] = field(default_factory=dict)
+    labels: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def drawn(self, name: str) -> Sequence[Sequence[np.ndarray]]:
         """The noise of an input."""
@@ -51,6 +53,12 @@ class Problem:
         draw, rng = INPUTS[name].noise, np.random.default_rng(zlib.crc32(name.encode()))
         assert draw is not None
         return [[np.asarray(draw.numpy(rng, x.shape)) for x in self.w] for _ in self.g]
+
+    def labels_of_each(self) -> dict[str, np.ndarray]:
+        """By input, the label of every weight, (N,)."""
+        sizes = [x.size for x in self.w]
+        usual = {name: (INPUTS[name].default,) * len(sizes) for name in LABELS}
+        return {n: np.repeat(np.float64(x), sizes) for n, x in {**usual, **self.labels}.items()}
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -93,6 +101,7 @@ def run_rule(rule: Rule, problem: Problem, hyper: Mapping[str, float] | None = N
         for t, (g, loss) in enumerate(zip(problem.g, problem.loss, strict=True), start=1):
             given = {"t": t, "T": len(problem.g), "loss": loss, "hyper": hyper}
             given |= {name: problem.drawn(name)[t - 1] for name in noise_of(rule.program)}
+            given |= problem.labels
             oracles = oracles_around(w, g, loss)
             w, state, eval_w = rule.step(w, Leaves(g), state, oracles=oracles, **given)
             found.append(np.stack([flat(w), flat(eval_w)]))
@@ -145,6 +154,7 @@ def _scan(program: Program, problem: Problem, dtype: Any) -> Callable[..., Any]:
             found = oracles_of_value(flat_jax(w)[None], flat_jax(g)[None], loss[None])
             oracles = {name: of_leaves(ask, w) for name, ask in found.items()}
             given = {"t": t, "T": len(problem.g), "loss": loss, "oracles": oracles, **noise}
+            given |= problem.labels
             w, state, eval_w = rule.step(w, g, state, **given)
             return (w, state), (w, eval_w)
 
@@ -174,14 +184,15 @@ def oracles_of_value(w: Any, g: Any, loss: Any) -> dict[str, Any]:
     }
 
 
-def of_leaves(ask: Any, like: Leaves) -> Any:
-    """An oracle of rows as one of a model's tensors."""
+def of_leaves(ask: Any, like: Leaves, together: bool = False) -> Any:
+    """An oracle of rows as one of a model's tensors, or of those of all members, who are rows."""
 
     def answer(x: Leaves) -> Any:
-        (row,) = ask(flat_jax(x)[None])
-        if not row.ndim:
-            return row
-        parts = jnp.split(row, np.cumsum([leaf.size for leaf in like])[:-1])
+        rows = len(x[0]) if together else 1
+        found = ask(jnp.concatenate([leaf.reshape(rows, -1) for leaf in x], axis=1))
+        if found.ndim == 1:
+            return found if together else found[0]
+        parts = jnp.split(found, np.cumsum([leaf.size // rows for leaf in like])[:-1], axis=1)
         return Leaves(p.reshape(leaf.shape) for p, leaf in zip(parts, like, strict=True))
 
     return answer
@@ -201,7 +212,9 @@ class Machine:
         self.dtype = dtype
         self._run = jax.jit(self._over_steps)
 
-    def _over_steps(self, tables: Any, w: Any, gradients: Any, losses: Any, lr: Any) -> Any:
+    def _over_steps(
+        self, tables: Any, w: Any, gradients: Any, losses: Any, lr: Any, labels: Any
+    ) -> Any:
         self.traces += 1
         steps = len(gradients)
         layout = self.layout
@@ -210,6 +223,7 @@ class Machine:
             s, g, loss, noise = xs
             oracles = oracles_of_value(state.w, g[None], loss)
             oracles |= {name: lambda x=x: x[None] for name, x in noise.items()}
+            oracles |= {name: lambda x=x: x[None] for name, x in labels.items()}
             state = machine.step(tables, layout, state, s, g[None], loss, oracles)
             return state, (state.w[0], machine.evaluation_point(tables, layout, state)[0])
 
@@ -221,10 +235,16 @@ class Machine:
         xs = (schedule, gradients, losses[:, None], noise)
         return lax.scan(step, machine.init(tables, layout, w), xs)[1]
 
-    def run(self, program: Program) -> np.ndarray:
-        """Raises TooLarge, as `assemble` does."""
+    def run(
+        self, program: Program, labels: Mapping[str, tuple[float, ...]] | None = None
+    ) -> np.ndarray:
+        """Runs a program, with the problem's labels or others.
+
+        Raises:
+          TooLarge: as `assemble` does.
+        """
         tables = assemble(program).arrays()
-        problem = self.problem
+        problem = self.problem if labels is None else replace(self.problem, labels=labels)
         learning_rate = program.defaults.get(LEARNING_RATE, 0.0)
         ws, evals = self._run(
             tables,
@@ -232,6 +252,7 @@ class Machine:
             jnp.asarray(problem.flat_gradients(), self.dtype),
             jnp.asarray(problem.loss, self.dtype),
             jnp.asarray([learning_rate], self.dtype),
+            {name: jnp.asarray(x, self.dtype) for name, x in problem.labels_of_each().items()},
         )
         return np.stack([np.asarray(ws), np.asarray(evals)], axis=1).astype(np.float64)
 

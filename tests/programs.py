@@ -10,7 +10,7 @@ from collections.abc import Callable
 from random import Random
 
 from evoptax.dsl.errors import ProgramError
-from evoptax.dsl.inputs import KINDS
+from evoptax.dsl.inputs import INPUTS, KINDS
 from evoptax.dsl.kinds import Kind
 from evoptax.dsl.primitive import Scope
 from evoptax.dsl.primitives import PRIMITIVES
@@ -48,6 +48,19 @@ _POINTWISE = [
     for r in _ROWS
     if r.arity and not r.reduces and r.name not in _WHOLE_MODEL | _KEEPS_TENSOR
 ]
+
+# What programs that ask do, by the variable that gets it.
+_OF_LOSS = ("grad", "hvp", "loss_at")
+_ASKING = {
+    "q": ("grad", Kind.TENSOR),
+    "h": ("hvp", Kind.TENSOR),
+    "f": ("loss_at", Kind.SCALAR),
+    "n": ("normalize", Kind.TENSOR),
+    "r": ("normalize_rows", Kind.TENSOR),
+    "d": ("normalize_columns", Kind.TENSOR),
+    "i": ("ndim", Kind.LAYER),
+}
+_ASKED_INPUTS = [name for name, row in INPUTS.items() if row.grammar == "oracle"]
 
 _BOUNDED, _POSITIVE = ("tanh", "sin", "sigmoid"), ("abs", "square", "norm")
 # Where an unguarded argument would be NaN or overflow at once, so that most random programs would
@@ -149,9 +162,13 @@ def _pointwise(rng: Random, kind: Kind, env: Env, depth: int) -> Expr:
     return Call(row.name, tuple(args))
 
 
-def random_program(rng: Random) -> Program:
-    """A program with up to four states of all kinds, reassigned names and dead code."""
-    while (program := _attempt(rng)) is None:
+def random_program(rng: Random, *, asking: bool = False) -> Program:
+    """A program with up to four states of all kinds, reassigned names and dead code.
+
+    Args:
+      asking: whether it may ask oracles, read noise and labels, and normalize matrices too.
+    """
+    while (program := _attempt(rng, asking=asking)) is None:
         pass
     return program
 
@@ -164,18 +181,22 @@ def small_program(rng: Random) -> Program:
     return Program("rule", ("w", "g"), (), (), body, result)
 
 
-def programs() -> st.SearchStrategy[Program]:
+def programs(*, asking: bool = False) -> st.SearchStrategy[Program]:
     """`random_program` as a strategy."""
-    return st.randoms(use_true_random=False).map(_attempt).filter(bool)
+    randoms = st.randoms(use_true_random=False)
+    return randoms.map(lambda rng: _attempt(rng, asking=asking)).filter(bool)
 
 
 def _some(rng: Random, items: list[str]) -> list[str]:
     return rng.sample(items, rng.randrange(len(items) + 1))
 
 
-def _attempt(rng: Random, max_statements: int = 9, depth: int = 3) -> Program | None:
+def _attempt(
+    rng: Random, max_statements: int = 9, depth: int = 3, *, asking: bool = False
+) -> Program | None:
     """Fails now and then: a state that never meets a tensor is a scalar and cannot be reduced."""
     extra = _some(rng, ["t", "T", "loss"])
+    extra += _some(rng, _ASKED_INPUTS) if asking else []
     inputs = ("w", "g", *extra)
     hyper = [Hyperparameter("lr", rng.choice([1e-3, 0.01, 0.1]))]
     hyper += [Hyperparameter(name, constant(rng)) for name in _some(rng, ["b1", "eps", "wd"])]
@@ -194,6 +215,10 @@ def _attempt(rng: Random, max_statements: int = 9, depth: int = 3) -> Program | 
         value = expression(rng, kind, env, rng.randint(1, depth))
         body.append(Statement(target, value))
         env[target] = kind
+        if asking and rng.randrange(3) == 0:
+            name, (primitive, kind) = rng.choice([*_ASKING.items()])
+            body.append(Statement(name, Call(primitive, (_asked_at(rng, primitive, env),))))
+            env[name] = kind
     # Whatever happened on the way, each state ends as the kind that it was taken to be.
     for name in todo:
         if rng.randrange(5) or env[name] is not goal[name]:
@@ -210,6 +235,16 @@ def _attempt(rng: Random, max_statements: int = 9, depth: int = 3) -> Program | 
     except ProgramError:
         return None
     return program
+
+
+def _asked_at(rng: Random, primitive: str, env: Env) -> Expr:
+    """A point near the weights for what takes weights, a tensor for all else."""
+    value = expression(rng, Kind.TENSOR, env, 2)
+    if primitive not in _OF_LOSS:
+        return value
+    # A loss far away is as good as random: its phase is lost to rounding.
+    direction = Call("clip", (value, Constant(-4.0), Constant(4.0)))
+    return direction if primitive == "hvp" else Call("add", (Name("w"), direction))
 
 
 def _targets(goal: dict[str, Kind]) -> list[tuple[str, Kind]]:

@@ -21,14 +21,17 @@ from evoptax.dsl.export.formats.optax.running import load
 from evoptax.dsl.export.formats.optax.write import to_optax
 from evoptax.dsl.inference import kinds_of
 from evoptax.dsl.kinds import Kind, shape_of
+from evoptax.dsl.members import is_of_members
 from evoptax.dsl.oracles import oracles_of
 from evoptax.known_algorithms.catalogue import KNOWN
 from parity_runs import called
 
+# What several members run has a test of its own, in `test_members`.
+RULES = [name for name in KNOWN if not is_of_members(KNOWN[name].program)]
 # A solver needs a matrix for each parameter, in a tree that a wrapper cannot cut.
-TRAINABLE = [name for name in KNOWN if "A" not in KNOWN[name].program.inputs]
-EVALUATED = [name for name in KNOWN if KNOWN[name].program.evaluates_elsewhere]
-LINEAR = [name for name in KNOWN if is_linear(KNOWN[name].program)]
+TRAINABLE = [name for name in RULES if "A" not in KNOWN[name].program.inputs]
+EVALUATED = [name for name in RULES if KNOWN[name].program.evaluates_elsewhere]
+LINEAR = [name for name in RULES if is_linear(KNOWN[name].program)]
 PARAMS = {"w": jnp.linspace(-1.0, 1.0, 12).reshape(4, 3), "b": jnp.asarray([0.5, -0.25, 2.0])}
 
 
@@ -112,7 +115,7 @@ def test_wrappers(name: str, wrapper: str) -> None:
     keeps_its_form(WRAPPERS[wrapper](rule_of(name)), PARAMS)
 
 
-@pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.parametrize("name", RULES)
 def test_tree_map_params(name: str) -> None:
     """What is shaped like the parameters is found; what is not is no parameter."""
     optimizer = made(name, PARAMS)
@@ -185,13 +188,13 @@ TREES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("tree", TREES)
-@pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.parametrize("name", RULES)
 def test_trees(name: str, tree: str) -> None:
     keeps_its_form(made(name, TREES[tree]), TREES[tree])
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16", "float64"])
-@pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.parametrize("name", RULES)
 def test_dtypes(name: str, dtype: str) -> None:
     """Half precision is kept in float32, unless something else is asked for."""
     with jax.enable_x64(dtype == "float64"):
@@ -236,7 +239,7 @@ def train(name: str, params: Any, rates: Any, wrap: Any = lambda optimizer: opti
     return trajectory, state
 
 
-@pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.parametrize("name", RULES)
 def test_awkward_leaves_and_a_rate_of_0(name: str) -> None:
     """All stays finite, and empty leaves and Python numbers change nothing for the others."""
     rest = {f"axes{n}": jnp.full((2,) * n, 0.5, float) for n in range(5)}
@@ -276,7 +279,7 @@ def test_injected_hyperparameters_in_bfloat16(name: str) -> None:
         np.testing.assert_allclose(found, expected, rtol=0.01, atol=1e-7)
 
 
-@pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.parametrize("name", RULES)
 def test_complex_weights(name: str) -> None:
     """A linear rule is what it is on both parts; any other says what to wrap it in."""
     params = {"w": PARAMS["w"] + 2j * jnp.sin(PARAMS["w"]), "b": PARAMS["b"] * (1 - 0.5j)}

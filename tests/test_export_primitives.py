@@ -20,11 +20,15 @@ from evoptax.dsl.expressions import parse_expression
 from evoptax.dsl.inference import KIND_DOMAIN
 from evoptax.dsl.interpreter import evaluate
 from evoptax.dsl.kinds import Kind
+from evoptax.dsl.primitive import Scope
 from evoptax.dsl.primitives import PRIMITIVES
 from evoptax.dsl.program import Call, Hyperparameter, Name, Program, State, Statement
 from evoptax.dsl.synthetic_loss import LossAround, flat, oracles_around
 from test_export_text import balanced
 from test_primitives import OF_KIND
+
+# What combines members has tests of its own, in `test_members`.
+OF_ONE = [name for name, row in PRIMITIVES.items() if row.scope is not Scope.MEMBERS]
 
 
 @functools.cache
@@ -65,7 +69,7 @@ def _states_after_a_step(reduces: bool) -> tuple[dict, dict]:
 
     To save compilation, functions that act number by number see two tensors and not all five.
     """
-    program = _every_call([n for n, row in PRIMITIVES.items() if row.reduces == reduces])
+    program = _every_call([n for n in OF_ONE if PRIMITIVES[n].reduces == reduces])
     source = to_optax(program)
     kept = SHAPES if reduces else ("bias", "tall")
     w, (g, *_), *_ = example_inputs()
@@ -89,7 +93,7 @@ def _states_after_a_step(reduces: bool) -> tuple[dict, dict]:
     return found._asdict(), expected
 
 
-@pytest.mark.parametrize("name", PRIMITIVES)
+@pytest.mark.parametrize("name", OF_ONE)
 def test_every_primitive(name: str) -> None:
     found, expected = _states_after_a_step(PRIMITIVES[name].reduces)
     assert _calls()[name]

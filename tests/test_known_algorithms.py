@@ -22,12 +22,13 @@ from evoptax.dsl.inference import kinds_of
 from evoptax.dsl.inputs import noise_of
 from evoptax.dsl.kinds import Kind, shape_of
 from evoptax.dsl.machine.bytecode import TooLarge, assemble
+from evoptax.dsl.members import is_of_members
 from evoptax.dsl.numpy.stepping import run_numpy
 from evoptax.dsl.primitives import PRIMITIVES
 from evoptax.dsl.program import LEARNING_RATE, Program
 from evoptax.dsl.syntax import format_program, parse
 from evoptax.dsl.synthetic_loss import oracles_around
-from evoptax.known_algorithms.catalogue import KNOWN, get_known, known_rules
+from evoptax.known_algorithms.catalogue import _FAMILIES, KNOWN, SCHEDULES, get_known, known_rules
 from evoptax.known_algorithms.parity import load_parity
 from optax import contrib
 from parity_runs import (
@@ -50,6 +51,8 @@ from references.settings import OMITTED
 ROOT = Path(__file__).parents[1]
 # The others solve linear systems A w = b.
 TRAINABLE = [name for name in KNOWN if "A" not in KNOWN[name].program.inputs]
+# Several members run the others.
+ALONE = [name for name in TRAINABLE if not is_of_members(KNOWN[name].program)]
 # What rules carry beside state as large as w: factors, square matrices, numbers.
 _BASES = {"L": Kind.ROW_GRAM, "U": Kind.ROW_GRAM, "R": Kind.COLUMN_GRAM, "V": Kind.COLUMN_GRAM}
 _LOW_RANK = {"V": Kind.COLUMN_GRAM, "U": Kind.ROW_GRAM, "m": Kind.TENSOR, "v": Kind.TENSOR}
@@ -97,9 +100,10 @@ SMALL_STATE = {
 
 def test_every_rule_is_here_with_its_references() -> None:
     assert KNOWN.keys() == RULES.keys() == COVERAGE.keys()
+    assert len(KNOWN) == sum(len(family.RULES) for family in _FAMILIES), "two of one name"
     assert not KNOWN.keys() & OMITTED.keys()
     rows = {rule.row for rule in KNOWN.values() if rule.row is not None}
-    omitted = {rule.row for rule in OMITTED.values()}
+    omitted = {rule.row for rule in OMITTED.values()} | {s.row for s in SCHEDULES.values()}
     assert not rows & omitted
     assert rows | omitted == set(range(1, max(rows) + 1)), "a row of the list of rules is missing"
     assert STEPS >= 20
@@ -115,7 +119,7 @@ def test_every_path_matches_every_reference(name: str) -> None:
         assert max(differences.values()) <= check.tolerance, (check.source, differences)
 
 
-@pytest.mark.parametrize("name", TRAINABLE)
+@pytest.mark.parametrize("name", ALONE)
 def test_machine_matches_numpy(name: str) -> None:
     run = setting_run(name)
     # Rounding grows where curvature is estimated from gradients that have none.
@@ -145,8 +149,7 @@ def test_factored_state_holds_rows_and_columns() -> None:
     kinds = kinds_of(KNOWN["adafactor"].program).state.values()
     sizes = {
         name: sum(math.prod(shape_of(kind, shape)) for kind in kinds)
-        for name, shape in SHAPES.items()
-        if name in ALL
+        for name, shape in ((name, SHAPES[name]) for name in ALL)
     }
     # A vector is one column: its second moment, and one mean.
     assert sizes == {"tall": 7 + 3, "wide": 3 + 7, "vector": 5 + 1, "kernel": 18 + 36, "scalar": 2}
@@ -187,7 +190,7 @@ def test_the_decay_of_lars_does_not_jump_where_the_gradient_is_zero() -> None:
         np.testing.assert_allclose(np.asarray(found[0]), w * (1 - 1e-3), rtol=1e-9)
 
 
-@pytest.mark.parametrize("name", TRAINABLE)
+@pytest.mark.parametrize("name", ALONE)
 def test_a_tensor_without_gradient_stays_finite(name: str) -> None:
     params, grads = problem(ALL)
     quiet = ("tall", "scalar")
@@ -232,8 +235,10 @@ def test_text_reads_as_it_prints(name: str) -> None:
 
 
 def is_elementwise(program: Program) -> bool:
-    """Whether no number depends on another tensor, or on another number of its own."""
-    return not any(PRIMITIVES[primitive].reduces for primitive in called(program))
+    """Whether no number depends on another tensor, another number of its own, or on members."""
+    return not is_of_members(program) and not any(
+        PRIMITIVES[primitive].reduces for primitive in called(program)
+    )
 
 
 @pytest.mark.parametrize("name", KNOWN)
@@ -325,4 +330,6 @@ def test_generated_files_are_up_to_date() -> None:
     assert list(json.loads(written)["rules"]) == list(KNOWN), "run python benchmarks/parity.py"
     page = (ROOT / "docs" / "known_algorithms.md").read_text(encoding="utf-8")
     assert page == benchmark().as_markdown(KNOWN, measured), "benchmarks/parity.py --docs"
-    assert re.findall(r"^\| `(\w+)`", page, re.MULTILINE) == list(KNOWN)
+    rules, _, schedules = page.partition("## Schedules")
+    for part, names in ((rules, KNOWN), (schedules, SCHEDULES)):
+        assert re.findall(r"^\| `(\w+)`", part, re.MULTILINE) == list(names)

@@ -10,7 +10,7 @@ import pytest
 from evoptax.dsl.machine import machine
 from evoptax.dsl.machine.bytecode import assemble
 from evoptax.dsl.machine.layout import Layout
-from evoptax.dsl.machine.operations import FORMS, NOISE
+from evoptax.dsl.machine.operations import FETCHED, FORMS
 from evoptax.dsl.machine.stacks import MOST_STACKS, stacks_of
 from evoptax.known_algorithms.catalogue import get_known
 
@@ -31,7 +31,7 @@ def lines(shapes: Shapes, *, form: str) -> int:
     def both(w: jax.Array, s: jax.Array) -> jax.Array:
         state = machine.init(tables, layout, w)
         asked = {"grad": jnp.sin, "hvp": jnp.sin, "loss_at": lambda x: x[:, 0]}
-        drawn = dict.fromkeys(NOISE, lambda: w)
+        drawn = dict.fromkeys(FETCHED, lambda: w)
         return machine.step(tables, layout, state, s, w, w[:, 0], {**asked, **drawn}).w
 
     s = machine.schedule(tables, jnp.ones(3), jnp.float32(1), steps=1)[0]

@@ -57,7 +57,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_run_keeps_its_rules(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Files and runs that they are from may change or go; resume, show and report need none."""
-    target = {"tasks": ["quadratic"], "learning_rates": [0.01, 0.1], "seeds": 2}
+    target = {"tasks": ["deep_linear"], "learning_rates": [0.01, 0.1], "seeds": 2}
     config = config_from_dict({**SMALL, "funnel": {**SMALL["funnel"], "target": target}, **HERE})
     config = config_from_dict({"rivals": ["lion"]}, config)
     (folder / "conf").mkdir()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from random import Random
 
 import jax
 import jax.numpy as jnp
@@ -15,20 +16,23 @@ from evoptax.dsl.errors import ProgramError, UserError
 from evoptax.dsl.export.check import check_export
 from evoptax.dsl.export.formats.optax.running import load
 from evoptax.dsl.export.formats.optax.write import to_optax
-from evoptax.dsl.inputs import Source, noise_of, refusal
+from evoptax.dsl.inputs import Source, refusal
 from evoptax.dsl.machine.bytecode import assemble
-from evoptax.dsl.machine.operations import WITH_ORACLES
+from evoptax.dsl.machine.operations import FETCHED, WITH_ORACLES
+from evoptax.dsl.members import is_of_members
 from evoptax.dsl.numpy.stepping import run_numpy
 from evoptax.dsl.oracles import oracles_of
-from evoptax.dsl.program import Program
+from evoptax.dsl.program import Call, Name, Program, subexpressions
 from evoptax.dsl.syntax import format_program, parse
 from evoptax.evaluators.backends.base import open_backend
 from evoptax.evaluators.backends.problems import Problems
 from evoptax.evaluators.fidelity import Fidelity
 from evoptax.evaluators.tasks import get_task
 from evoptax.known_algorithms.catalogue import KNOWN
+from evoptax.search.config.settings import Evolution
 from evoptax.search.filters.fingerprints import behaviour
 from evoptax.search.filters.gates import rejection
+from evoptax.search.mutation.mutate import mutate
 
 SAM = parse("""\
 def sharp(w, g, *, lr=0.1, rho=0.05):
@@ -170,23 +174,42 @@ def test_exported_file_takes_the_gradient_instead_of_the_loss() -> None:
 @pytest.mark.parametrize("name", KNOWN)
 def test_only_rules_that_ask_run_on_the_machine_with_oracles(name: str) -> None:
     program = KNOWN[name].program
-    if "A" not in program.inputs:
+    if "A" not in program.inputs and not is_of_members(program):
         plain = assemble(program).form not in WITH_ORACLES.values()
-        assert plain == (not oracles_of(program) and not noise_of(program))
+        assert plain == (not oracles_of(program) and {*FETCHED}.isdisjoint(program.inputs))
 
 
 def test_training_asks_about_the_minibatch_of_the_step() -> None:
     """SAM and a rule with curvature, by both backends, against a loop written out."""
-    task, rates, steps, seed = get_task("quadratic"), (0.3, 0.02), 12, 1
+    task, rates, seed = get_task("quadratic"), (0.3, 0.02), 1
+    # Both spend as much: SAM asks for two gradients a step, the other rule for 1 + 2 + 1/3.
+    steps, taken = 40, {SAM: 20, CURVED: 12}
     problems = Problems(task)
     drawn = problems.draw((seed,))
     backends = {name: open_backend(name, problems) for name in ("machine", "fused")}
     for program in (SAM, CURVED):
         fidelity = Fidelity(rates, (seed,), steps=steps)
-        expected = _loop(program, problems, drawn, rates, steps)
+        expected = _loop(program, problems, drawn, rates, taken[program])
         for name, backend in backends.items():
             (found,) = backend.train([program], fidelity)
             np.testing.assert_allclose(found.score[0], expected, rtol=2e-5, err_msg=name)
+            assert (found.steps, found.curve_steps[-1]) == (taken[program], steps)
+
+
+def test_checkpoints_stand_where_as_much_is_spent() -> None:
+    """A candidate is stopped early, and compared, at equal gradient evaluations."""
+    backend = open_backend("machine", Problems(get_task("quadratic")))
+    asked: list[int] = []
+
+    def stop(seed: int, spent: int, scores: object) -> bool:
+        asked.append(spent)
+        return spent == 21
+
+    for program in (SAM, KNOWN["sgd"].program):
+        (found,) = backend.train([program], Fidelity((0.1,), (0,), 30, checkpoints=10), stop=stop)
+        assert [*found.curve_steps] == asked == [3, 6, 9, 12, 15, 18, 21]
+        assert found.steps == (10 if program is SAM else 21)
+        asked.clear()
 
 
 def _loop(program, problems, drawn, rates, steps):  # type: ignore[no-untyped-def]
@@ -213,3 +236,21 @@ def _loop(program, problems, drawn, rates, steps):  # type: ignore[no-untyped-de
         params = problems._parameters.tensors(w, drawn.starts)
         scores.append(float(problems.task.score(params, problem)))
     return scores
+
+
+def test_mutations_ask_near_the_weights_and_along_noise() -> None:
+    """So that one mutation of SGD gives a step like SAM's, or a curvature like AdaHessian's."""
+    space = Evolution(grammar="oracle").space
+    calls = [
+        e
+        for seed in range(4000)
+        for root in mutate(KNOWN["sgd"].program, Random(seed), space).program.expressions()
+        for e in subexpressions(root)
+        if isinstance(e, Call)
+    ]
+    asked = [call.args[0] for call in calls if call.primitive in ("grad", "loss_at")]
+    assert len(asked) > 20
+    near = [x for x in asked if isinstance(x, Call) and x.args[0] == Name("w")]
+    assert len(near) > 0.8 * len(asked)  # a later edit of the same mutation may change the point
+    along = [call.args[0] for call in calls if call.primitive == "hvp"]
+    assert any(x == Name("rademacher") for x in along) and any(x == Name("g") for x in along)

@@ -11,24 +11,33 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from random import Random
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from evoptax.dsl.inputs import LABELS, labels_for
 from evoptax.dsl.machine.bytecode import TooLarge, assemble, check_fits
+from evoptax.dsl.machine.operations import NOISE, WITH_ORACLES
 from evoptax.dsl.numpy.stepping import run_numpy
+from evoptax.dsl.oracles import ORACLES, oracles_of
 from evoptax.dsl.primitives import PRIMITIVES
 from evoptax.dsl.program import Call, Program, subexpressions
 from evoptax.dsl.syntax import format_program, parse
 from noise import moved_by_noise
-from paths import Machine, compare, end_of, fixed_problem, run_fused, run_reference
+from paths import Machine, compare, end_of, fixed_problem, run_all_fused, run_reference
 from programs import random_program
 
 COUNT, STEPS = 300, 20
-PROBLEM = fixed_problem(((4, 3), (3,), (2, 5)), steps=STEPS)
+PROBLEM = replace(
+    fixed_problem(((4, 3), (3,), (2, 5)), steps=STEPS),
+    labels={name: labels_for(name, 3) for name in LABELS},
+)
 PROGRAMS = [random_program(Random(seed)) for seed in range(COUNT)]
+# They ask about losses, read noise and labels, and normalize matrices.
+ASKING = [random_program(Random(seed), asking=True) for seed in range(COUNT)]
 # Exact rewriting turns their tensors into scalars, which the machine must reduce all the same.
 LOWERED = [
     parse(f"def f(w, g, t, m=0, *, lr=0.1):\n    {body}\n")
@@ -43,28 +52,44 @@ LOWERED = [
 ]
 
 
-def fused_runs(programs: list[Program], dtype: type) -> list[np.ndarray]:
-    """Two compilations at a time; XLA compiles outside Python's lock."""
+# Each is run a few steps only: compiling takes longer than all else.
+FAST_TO_COMPILE = {"xla_backend_optimization_level": 0}
 
-    def run(program: Program) -> np.ndarray:
+
+def fused_runs(
+    programs: list[Program], dtype: type, options: dict[str, int] | None = None
+) -> list[np.ndarray]:
+    """Some programs in each compilation, and two of these at a time; XLA compiles outside Python's
+    lock.
+    """
+
+    def run(some: list[Program]) -> list[np.ndarray]:
         with jax.enable_x64(dtype is jnp.float64):  # the setting belongs to the thread
-            return run_fused(program, PROBLEM, dtype)
+            return run_all_fused(some, PROBLEM, dtype, options)
 
     with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(run, programs))
+        found = pool.map(run, (programs[i : i + 10] for i in range(0, len(programs), 10)))
+        return [*itertools.chain.from_iterable(found)]
 
 
-def machine_runs(programs: list[Program], dtype: type) -> list[np.ndarray | None]:
-    """None for a program that the machine has no room for. All run in one compiled function."""
-    machine = Machine(PROBLEM, dtype)
+def machine_runs(
+    programs: list[Program], dtype: type, form: str = "lean"
+) -> list[np.ndarray | None]:
+    """None for a program that the machine has no room for.
+
+    All run in one compiled function, those that ask in another.
+    """
+    asking = WITH_ORACLES[form]
+    machines = {f: Machine(PROBLEM, dtype, form=f) for f in (form, asking)}
     found: list[np.ndarray | None] = []
     with jax.enable_x64(dtype is jnp.float64):
         for program in programs:
             try:
-                found.append(machine.run(program))
+                asks = assemble(program).form in WITH_ORACLES.values()
+                found.append(machines[asking if asks else form].run(program))
             except TooLarge:
                 found.append(None)
-    assert machine.traces == 1
+    assert all(machine.traces <= 1 for machine in machines.values())
     return found
 
 
@@ -116,14 +141,30 @@ def summary(title: str, judged: list[tuple[str, float]]) -> Counter[str]:
     return counts
 
 
-def test_float64_paths_agree() -> None:
-    machine = machine_runs(PROGRAMS, jnp.float64)
-    fused = fused_runs(PROGRAMS, jnp.float64)
+def test_the_programs_that_ask_ask() -> None:
+    read = Counter(name for program in ASKING for name in program.inputs)
+    assert all(read[name] >= 0.2 * COUNT for name in (*NOISE, *LABELS))
+    called = Counter(row.name for program in ASKING for row in oracles_of(program))
+    assert all(called[row.name] >= 0.1 * COUNT for row in ORACLES)
+
+
+@pytest.mark.parametrize("asking", [False, True], ids=["core", "asking"])
+def test_float64_paths_agree(asking: bool) -> None:
+    """All programs that ask by all paths, though without XLA's optimizations; the others, which use
+    no more of the language, by the fused path as it trains, every fifth.
+    """
+    programs, form = (ASKING, "matrix") if asking else (PROGRAMS, "lean")
+    machine = machine_runs(programs, jnp.float64, form)
+    if asking:
+        fused = dict(enumerate(fused_runs(programs, jnp.float64, FAST_TO_COMPILE)))
+    else:
+        found = fused_runs(programs[::5], jnp.float64)
+        fused = dict(zip(range(0, COUNT, 5), found, strict=True))
     assert sum(run is None for run in machine) <= 0.05 * COUNT
-    judged = [
-        judge(program, [run for run in runs if run is not None], 1e-8, 1e-15, np.float64)
-        for program, *runs in zip(PROGRAMS, machine, fused, strict=True)
-    ]
+    judged = []
+    for index, (program, by_machine) in enumerate(zip(programs, machine, strict=True)):
+        runs = [run for run in (by_machine, fused.get(index)) if run is not None]
+        judged.append(judge(program, runs, 1e-8, 1e-15, np.float64))
     print(f"\ntoo large for the machine: {sum(run is None for run in machine)}")
     assert summary("float64", judged)["chaotic"] <= 0.1 * COUNT
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 
 import pytest
 from evoptax.cli.main import main
 from evoptax.dsl.algebra.reductions import reductions, with_plain_rate
 from evoptax.dsl.algebra.simplifier import rank, simplify
 from evoptax.dsl.syntax import format_program, parse
+from evoptax.evaluators.task_names import split_scale
 from evoptax.known_algorithms.catalogue import KNOWN
 from evoptax.known_algorithms.nearest import nearest_known
 from evoptax.known_algorithms.raw import raw_program
 from evoptax.search.config.presets import PRESETS
+from evoptax.search.config.pruning_tasks import tasks_for
 from evoptax.search.execution.executors.processes.workers import Workers
 from evoptax.search.execution.jobs import Memory, Trials
-from evoptax.search.selection.pruning import prune, tasks_for
+from evoptax.search.selection.pruning import prune
 
 PRUNED_LION = """\
 def rule(w, g, v=0, *, lr=1e-3):
@@ -58,9 +61,12 @@ def test_tasks_that_a_rule_was_selected_on_are_not_used() -> None:
 
 
 def test_a_search_prunes_by_tasks_that_neither_chose_the_rule_nor_judge_it() -> None:
-    for config in PRESETS.values():
-        tasks = tasks_for(config.tasks)
-        assert len(tasks) == 3 and not set(tasks) & set(config.tasks)
+    for name, config in PRESETS.items():
+        tasks = replace(config, funnel=replace(config.funnel, pruned=True)).pruning_tasks
+        used = {split_scale(task)[0] for task in config.tasks}
+        assert len(tasks) == 3 and not used.intersection(tasks), name
+        assert {*config.loaded_tasks} == {*config.tasks, *config.pruning_tasks}
+        assert config.funnel.pruned == bool(config.pruning_tasks)
 
 
 def test_reductions_are_rules_that_lack_one_thing() -> None:

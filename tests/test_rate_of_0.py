@@ -12,7 +12,7 @@ import optax
 import pytest
 from evoptax.dsl.arrays import Leaves, bind
 from evoptax.dsl.export.check import check_export
-from evoptax.dsl.export.example import example_inputs, interpreted
+from evoptax.dsl.export.example import inputs_of, interpreted
 from evoptax.dsl.export.formats.optax.write import to_optax
 from evoptax.dsl.export.warm_up import SCHEDULES, finite_at_rate_0
 from evoptax.dsl.inputs import noise_of
@@ -54,7 +54,7 @@ def divides(w, g, s=0, *, lr=0.1):
 @pytest.mark.parametrize("name", RATED)
 def test_known_rules_stay_finite(name: str, schedule: np.ndarray) -> None:
     program = KNOWN[name].program
-    inputs = example_inputs(len(schedule))
+    inputs = inputs_of(program, len(schedule))
     rates = schedule * program.defaults["lr"]
     for points in interpreted(program, inputs, rates, np.float32):
         for tensors in points.values():

@@ -424,8 +424,8 @@ def test_runs_lists_state_and_scores(runs: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_progress_is_one_compact_line() -> None:
-    progress = Progress("searching", trained=5, proposed=10, best=-0.05, round=3)
+    progress = Progress("searching", trained=5, proposed=10, best=-0.05, baseline="gda", round=3)
     assert "round 4" in describe(progress) and "held-out" not in describe(progress)
     line = describe(replace(progress, validation=math.log(1 - 0.031)))
-    assert "round 4" in line and "best −4.9 % vs AdamW  held-out −3.1 %" in line
+    assert "round 4" in line and "best −4.9 % vs gda  held-out −3.1 %" in line
     assert len(line) < 130

@@ -54,7 +54,7 @@ def test_networks_can_be_made_wider(name: str) -> None:
         wider = get_task(f"{name}@4width")
     except UserError as error:
         assert "cannot be made wider" in str(error)
-        assert task_info(name).family in ("synthetic", "tabular", "factorization")
+        assert task_info(name).family in ("synthetic", "tabular", "factorization", "federated")
         return
 
     def loss() -> jax.Array:

@@ -10,6 +10,7 @@ import pytest
 from evoptax.dsl.export.formats.optax.running import load
 from evoptax.dsl.export.formats.optax.write import to_optax
 from evoptax.known_algorithms.catalogue import get_known
+from parity_runs import called
 from references.by_name import RULES
 
 SHAPES = {"tall": (7, 3), "wide": (3, 7), "vector": (5,), "kernel": (3, 3, 2, 4)}
@@ -23,6 +24,7 @@ def _held(name: str) -> dict[str, int]:
     rule = getattr(load(to_optax(program)), name)
     given = {"A": {"A": {"t": jnp.eye(1)}}, "T": {"total_steps": 100}}
     arguments = {k: x for name in program.inputs for k, x in given.get(name, {}).items()}
+    arguments |= {"mixing": jnp.eye(1)} if "mix_members" in called(program) else {}
     found = {}
     for tensor, shape in SHAPES.items():
         state = rule(**arguments).init({"t": jnp.ones(shape)})

@@ -23,6 +23,7 @@ from evoptax.evaluators.cache import ScoreStore
 from evoptax.evaluators.protocol import PREFIX, USUAL
 from evoptax.evaluators.tasks import get_task
 from evoptax.known_algorithms.catalogue import KNOWN
+from evoptax.search.config import settings as settings_module
 from evoptax.search.config.files import config_from_dict
 from evoptax.search.config.seeds import ROUNDS_END, TUNED, TUNING
 from evoptax.search.engine.loop import run_search
@@ -294,12 +295,12 @@ def test_what_tuning_and_pruning_train_is_in_the_ledger(
     # Briefly: one task, few seeds and steps.
     monkeypatch.setattr(finals, "tune", partial(tune, budget=9, seeds=2))
     monkeypatch.setattr(finals, "prune", partial(prune, seeds=2, most_steps=20))
-    monkeypatch.setattr(finals, "tasks_for", lambda taken: ("cancer_logistic",))
+    monkeypatch.setattr(settings_module, "tasks_for", lambda taken: ("cancer_logistic",))
     nested = settings(small_task, candidates=12)
     nested["funnel"] |= {"tuned": 1, "pruned": True}
     config = config_from_dict(nested)
     run = create_run(tmp_path, "tuned", config)
-    with Asked([small_task, "cancer_logistic"]) as asked:
+    with Asked([*config.loaded_tasks]) as asked:
         outcome = run_search(run, config, asked)
     ledger = run.ledger_path
     with closing(open_to_read(ledger)) as opened:

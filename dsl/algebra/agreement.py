@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 
 from ..arrays import Leaves, bind
 from ..errors import ProgramError
-from ..inputs import Noise, noise_of
+from ..inputs import INPUTS, LABELS, Noise, labels_for, noise_of
+from ..members import is_of_members
 from ..oracles import oracles_of
 from ..program import LEARNING_RATE, Program
 from ..synthetic_loss import oracles_around
@@ -22,18 +24,26 @@ _ROUNDING = 4e-16
 
 _SHAPES = ((3, 4), (4,), (2, 5))
 _STEPS = 12
+_BATCH = 48.0
 _PROBES = 3
+_MEMBERS = 3
 
 
 @dataclass(frozen=True)
 class _Probe:
-    """Initial weights, gradients and losses of some steps; never zero, of changing scale."""
+    """Initial weights, gradients and losses of some steps; never zero, of changing scale.
+
+    In probes of members all but `role` and `A` have a first axis of members, as has `own`: what
+    members are given at each step.
+    """
 
     w: Leaves
     g: tuple[Leaves, ...]
-    loss: tuple[float, ...]
-    role: tuple[float, ...]
+    loss: tuple[Any, ...]
+    labels: Mapping[str, tuple[float, ...]]
     A: tuple[np.ndarray, ...]
+    own: tuple[Mapping[str, Any], ...]
+    mixing: np.ndarray
 
 
 def agree(a: Program, b: Program) -> bool:
@@ -86,7 +96,8 @@ def probed(program: Program) -> Iterator[list[Probed]]:
 
 
 def _steps(program: Program, number: int, hyper: Mapping[str, float]) -> Iterator[Probed]:
-    probe = _probe(number)
+    of_members = is_of_members(program)
+    probe = _probe(number, _MEMBERS if of_members else 1)
     rule = bind(program, np, np.float64)
     asks, drawn = bool(oracles_of(program)), noise_of(program)
     known = {name: value for name, value in hyper.items() if name in program.defaults}
@@ -95,8 +106,9 @@ def _steps(program: Program, number: int, hyper: Mapping[str, float]) -> Iterato
         state = rule.init(w)
         for t, (g, loss) in enumerate(zip(probe.g, probe.loss, strict=True), start=1):
             oracles = oracles_around(w, g, loss) if asks else {}
-            given = {"t": t, "T": _STEPS, "loss": loss, "role": probe.role, "A": probe.A}
-            given |= {name: _drawn(noise, number, t) for name, noise in drawn.items()}
+            given = {"t": t, "T": _STEPS, "loss": loss, "B": _BATCH, "A": probe.A, **probe.labels}
+            given |= {**probe.own[t - 1], **({"mixing": probe.mixing} if of_members else {})}
+            given |= {name: _drawn(name, noise, number, t) for name, noise in drawn.items()}
             new_w, new_state, eval_w = rule.step(w, g, state, hyper=known, oracles=oracles, **given)
             before, after = _flat(w), _flat(new_w)
             update = np.concatenate([before - after, _flat(eval_w) - before])
@@ -105,9 +117,10 @@ def _steps(program: Program, number: int, hyper: Mapping[str, float]) -> Iterato
             w, state = new_w, new_state
 
 
-def _drawn(noise: Noise, number: int, t: int) -> list[np.ndarray]:
-    rng = np.random.default_rng([13, number, t])
-    return [noise.numpy(rng, shape) for shape in _SHAPES]
+def _drawn(name: str, noise: Noise, number: int, t: int) -> list[np.ndarray]:
+    own = (_MEMBERS,) if INPUTS[name].own else ()
+    rng = np.random.default_rng([13, number, t, *own])
+    return [noise.numpy(rng, (*own, *shape)) for shape in _SHAPES]
 
 
 def _flat(value: object) -> np.ndarray:
@@ -135,13 +148,14 @@ def hyperparameters(program: Program, number: int) -> dict[str, float]:
 
 
 @cache
-def _probe(number: int) -> _Probe:
-    rng = np.random.default_rng([11, number])
+def _probe(number: int, members: int) -> _Probe:
+    runs = (members,) if members > 1 else ()
+    rng = np.random.default_rng([11, number, *runs])
 
     def draw(scale: float) -> Leaves:
         return Leaves(
             scale * rng.choice([-1.0, 1.0], shape) * 10.0 ** rng.uniform(-1.0, 0.5, shape)
-            for shape in _SHAPES
+            for shape in ((*runs, *shape) for shape in _SHAPES)
         )
 
     def system(rows: int) -> np.ndarray:
@@ -152,7 +166,17 @@ def _probe(number: int) -> _Probe:
     return _Probe(
         draw(1.0),
         tuple(draw(float(scale)) for scale in scales),
-        tuple(float(x) for x in rng.uniform(0.1, 3.0, _STEPS)),
-        tuple(1.0 if i % 2 else -1.0 for i in range(len(_SHAPES))),
+        tuple(rng.uniform(0.1, 3.0, (_STEPS, *runs))),
+        {name: labels_for(name, len(_SHAPES)) for name in LABELS},
         tuple(system(shape[0]) for shape in _SHAPES),
+        tuple(
+            {
+                "share": rng.dirichlet(np.ones(members)),
+                "arrived": rng.choice([0.0, 1.0], members),
+                "feedback": rng.normal(size=members),
+                "fisher": draw(1.0),
+            }
+            for _ in range(_STEPS)
+        ),
+        rng.dirichlet(np.ones(members), members),
     )

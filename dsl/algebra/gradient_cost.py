@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from ..oracles import ORACLES
+from ..oracles import ORACLES, oracles_of
 from ..program import Program
 from .canonical import meaning
 from .rewriting import Level
@@ -26,3 +26,10 @@ def gradient_evaluations(program: Program) -> Fraction:
     read = {name for term in terms for name in term.symbols}
     own = Fraction(1) if "g" in read else _LOSS if "loss" in read else Fraction(0)
     return own + sum((_GRADIENTS.get(term.head, Fraction(0)) for term in terms), Fraction(0))
+
+
+def cost_of_step(program: Program) -> Fraction:
+    """What a step counts in training, in gradient evaluations: at least 1, because a training loop
+    computes g for every rule.
+    """
+    return max(Fraction(1), gradient_evaluations(program)) if oracles_of(program) else Fraction(1)

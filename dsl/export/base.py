@@ -30,12 +30,15 @@ class Inputs(NamedTuple):
       gradients: a tree for each step.
       varying: by name of further inputs, their value at each step, trees for those of tensors.
       fixed: the same of those whose value stays, trees for those of tensors.
+      members: how many there are, along the first axis of all that is their own; 0 if the rule is
+        of no members.
     """
 
     w: Tree
     gradients: list[Tree]
     varying: dict[str, Any]
     fixed: dict[str, Any]
+    members: int = 0
 
 
 class Runnable(Protocol):

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..program import LEARNING_RATE, Program
 from .base import Points, Tree, exporter
-from .example import example_inputs, interpreted
+from .example import inputs_of, interpreted
 from .warm_up import WARM_UP, finite_at_rate_0
 
 TOLERANCE = 1e-8
@@ -58,7 +58,7 @@ def check_export(program: Program, text: str, format: str) -> float:
     runnable = exporter(format).load(program, text)
     if runnable is None:
         return 0.0
-    inputs = example_inputs()
+    inputs = inputs_of(program)
     rates = None
     if LEARNING_RATE in program.defaults and finite_at_rate_0(program):
         rates = WARM_UP * program.defaults[LEARNING_RATE]

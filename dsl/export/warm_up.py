@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..program import LEARNING_RATE, Program
-from .example import STEPS, example_inputs, interpreted
+from .example import STEPS, inputs_of, interpreted
 
 # As fractions of the default: a warm-up from 0, one that rests at 0 for ten steps, a decay to 0.
 WARM_UP = np.minimum(np.arange(STEPS) / 3, 1.0)
@@ -32,6 +32,6 @@ def finite_at_rate_0(program: Program) -> bool:
 
 def _is_finite(program: Program, rates: np.ndarray) -> bool:
     """Whether all points are finite."""
-    inputs = example_inputs(len(rates))
+    inputs = inputs_of(program, len(rates))
     trajectory = interpreted(program, inputs, rates, np.float32)
     return all(np.isfinite(x).all() for p in trajectory for of in p.values() for x in of.values())

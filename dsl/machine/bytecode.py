@@ -174,8 +174,8 @@ def fits_a_smaller_machine(program: Program, *, bound_hyperparameters: bool = Tr
 
 
 def _check_inputs(program: Program) -> None:
-    if refused := refusal(program, Source.TRAINING):
-        raise TooLarge(f"the rule {refused}")
+    if refused := refusal(program, Source.MACHINE):
+        raise TooLarge(f"the rule {refusal(program, Source.TRAINING) or refused}")
 
 
 def _has_every_kind(primitive: str) -> bool:

@@ -123,8 +123,8 @@ def step(
       g: gradients, shape (R, N).
       loss: minibatch losses, shape (R,).
       oracles: by name, functions of weights or directions (R, N) on this step's minibatch, at
-        `state.w`, and functions of nothing that draw noise (R, N); needed by the forms that have
-        them.
+        `state.w`, and functions of nothing that draw noise or give the labels of tensors,
+        (R, N); needed by the forms that have them.
     """
     s = s.at[ops.S_LOSS].set(loss.astype(s.dtype))
     s = s.at[ops.S_STATE : ops.S_CONSTANT].set(state.s)
@@ -276,7 +276,7 @@ def _wide_branch(layout: Layout, name: str, letters: str, oracles: Oracles) -> C
             s[i] if letter == "S" else _kept(layout, v, i)
             for letter, i in zip(letters, operands, strict=False)
         ]
-        if name in ops.NOISE or (name in PRIMITIVES and PRIMITIVES[name].scope is Scope.LOSS):
+        if name in ops.FETCHED or (name in PRIMITIVES and PRIMITIVES[name].scope is Scope.LOSS):
             answer = oracles[name](*(x[:, : layout.weights] for x in args))
             if answer.ndim == 2:
                 return layout.padded(answer)

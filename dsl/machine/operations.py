@@ -19,8 +19,10 @@ enough for square matrices; the decomposing one adds decompositions, and reducti
 matrices. Each takes longer to compile than the one before, so that only programs that need it pay
 for it, and its operations begin with that one's, under the same numbers.
 
-Each form has a sibling whose operations end with the oracles, which ask about the step's minibatch,
-and with draws of noise. So programs that do without run as if there were none.
+Each form has a sibling whose operations begin with the oracles, which ask about the step's
+minibatch, draws of noise, and the labels that a task gives its tensors; the others follow. So
+programs that do without run as if there were none, and a larger sibling runs what is written for a
+smaller one too.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ from ..program import LEARNING_RATE, Call, subexpressions
 
 LEAN, FULL, DECOMPOSING = "lean", "full", "decomposing"
 _SIZES = (LEAN, MATRIX, FULL, DECOMPOSING)
-# By form, the one that has oracles and noise too.
+# By form, the one that has oracles, noise and labels too.
 WITH_ORACLES = {form: f"{form} with oracles" for form in _SIZES}
 # The forms of the machine, the smallest first.
 FORMS = (*_SIZES, *WITH_ORACLES.values())
@@ -53,11 +55,12 @@ Pattern = str | tuple["Pattern", ...]
 # A wide operation: a primitive's name, or of what is spread, and its operands.
 Wide = tuple[str, str]
 
-S_INPUTS = (*given(Source.TRAINING, Kind.SCALAR), LEARNING_RATE)
-_V_GIVEN = given(Source.TRAINING, Kind.TENSOR)
+S_INPUTS = (*given(Source.MACHINE, Kind.SCALAR), LEARNING_RATE)
+_V_GIVEN = given(Source.MACHINE, Kind.TENSOR)
 V_INPUTS = tuple(name for name in _V_GIVEN if INPUTS[name].noise is None)
-# Has no register of its own: a wide operation without operands draws it where it is read.
+# Have no register of their own: a wide operation without operands fetches them where they are read.
 NOISE = tuple(name for name in _V_GIVEN if INPUTS[name].noise is not None)
+FETCHED = (*NOISE, *given(Source.TRAINING, Kind.LAYER))
 MAX_S_STATES, MAX_V_STATES = 6, 6
 MAX_CONSTANTS = 40
 MAX_S_TEMPORARIES = 60
@@ -190,7 +193,7 @@ def _operands(row: Primitive) -> tuple[str, ...]:
 def _wide() -> Iterator[tuple[str, tuple[Wide, ...]]]:
     """The wide operations of each form."""
     oracles = [(row.name, "V" * row.arity) for row in _ROWS if row.scope is Scope.LOSS]
-    oracles += [(name, "") for name in NOISE]
+    oracles += [(name, "") for name in FETCHED]
     whole = [row for row in _ROWS if row.scope in (Scope.PER_TENSOR, Scope.MODEL)]
     found: dict[Wide, None] = {}  # in order
     for size, form in enumerate(_SIZES, 1):
@@ -205,7 +208,7 @@ def _wide() -> Iterator[tuple[str, tuple[Wide, ...]]]:
             of_squares = [row for row in rows if row.kind is kinds.per_tensor]
             found |= {(r.name, x * r.arity): None for r in of_squares for x in "RC"}
         yield form, tuple(found)
-        yield WITH_ORACLES[form], (*found, *oracles)
+        yield WITH_ORACLES[form], (*oracles, *found)
 
 
 S_OPERATIONS = tuple((row.name, "S" * row.arity) for row in _ROWS if not row.reduces)

@@ -92,7 +92,7 @@ class Values:
         tensors: set[Term] = set()
         for term in self.kinds:
             if term.head == SYMBOL:
-                given = term.name in ops.V_INPUTS or term.name in ops.NOISE
+                given = term.name in ops.V_INPUTS or term.name in ops.FETCHED
                 in_v = given or term.name in self.tensor_states
             elif term.head == CONSTANT:
                 in_v = False
@@ -128,7 +128,7 @@ class _Selection:
             if isinstance(value, tuple):
                 self._spread(value)
         for term in terms:
-            if term.head == SYMBOL and term.name in ops.NOISE:
+            if term.head == SYMBOL and term.name in ops.FETCHED:
                 self._choose(term, (term.name, ""), ())
         needed: set[Value] = set(roots)
         for term in reversed(work):

@@ -59,6 +59,31 @@ def _numpys_own(name: str) -> np.ufunc | None:
     return found if isinstance(found, np.ufunc) else None
 
 
+def combining(row: Primitive, mixing: Array | None) -> Function:
+    """A primitive of scope MEMBERS, as a function that fills its last argument.
+
+    Args:
+      row: the primitive.
+      mixing: the mixing matrix, if the primitive needs it. Arrays are (M, ..., N): what M members
+        hold in any number of runs, a number of the model at every weight.
+    """
+    define, weigh = row.define, row.combination.weigh
+    assert define is not None
+    if weigh is None:
+        return assigning(lambda x: define(np, x))
+
+    def fill(x: Array, *more: Array) -> None:
+        *further, out = more
+        for run in np.ndindex(x.shape[1:-1]):
+            every = x[(slice(None), *run)]
+            for i, own in enumerate(every):
+                given = [array[(i, *run, 0)] for array in further]
+                weights = weigh(np, own, every, None if mixing is None else mixing[i], *given)
+                out[(i, *run)] = define(np, every, weights)
+
+    return fill
+
+
 @dataclass(frozen=True, eq=False)
 class Columns:
     """Which weights the last axis holds: those of one or more models, tensor by tensor.

@@ -24,7 +24,7 @@ from ..kinds import Kind
 from ..primitive import CORE, Primitive, Scope
 from ..primitives import PRIMITIVES
 from ..program import LEARNING_RATE, Program
-from .functions import GRAMS, Array, Function, Tensors, assigning, columns, filling
+from .functions import GRAMS, Array, Function, Tensors, assigning, columns, combining, filling
 
 Shapes = Sequence[tuple[int, ...]]
 # Of arrays (..., N): fills the second with what the loss answers to the first, in each run.
@@ -70,7 +70,11 @@ class BoundRule(Protocol):
 
 
 def bind_in_place(
-    program: Program, shapes: Shapes, start: Array, learning_rates: Array | float
+    program: Program,
+    shapes: Shapes,
+    start: Array,
+    learning_rates: Array | float,
+    mixing: Array | None = None,
 ) -> BoundRule:
     """Binds a rule, its hyperparameters other than the learning rate at their defaults.
 
@@ -78,7 +82,9 @@ def bind_in_place(
       program: a well-formed program that reads what gates have (see `inputs`).
       shapes: of the parameter tensors.
       start: initial weights, shape (..., N), the tensors side by side; decides the dtype.
+        Of a program of members the first axis is that of members.
       learning_rates: broadcasts to the same shape.
+      mixing: the mixing matrix, of a program of members.
 
     Inputs start as their default, or 0. Runs should be stepped under
     `np.errstate(all="ignore")`: what is not finite passes through.
@@ -88,11 +94,11 @@ def bind_in_place(
     tensors = Tensors(tuple(shapes))
     try:
         meant = meaning(program, Level.EXACT, bound_hyperparameters=True)
-        return _InPlace(program, meant, tensors, start, learning_rates)
+        return _InPlace(program, meant, tensors, start, learning_rates, mixing)
     except _NeedsKinds:
         meant = meaning(program, Level.NONE, bound_hyperparameters=True)
         kinds = kinds_of(program).state
-        return _InPlace(program, meant, tensors, start, learning_rates, kinds)
+        return _InPlace(program, meant, tensors, start, learning_rates, mixing, kinds)
 
 
 class _NeedsKinds(Exception):
@@ -120,9 +126,11 @@ class _InPlace:
         tensors: Tensors,
         start: Array,
         learning_rates: Array | float,
+        mixing: Array | None,
         state_kinds: Mapping[str, Kind] | None = None,
     ) -> None:
         self._program = program
+        self._mixing = mixing
         self._like = start
         self._tensors = tensors
         self._columns = columns(tuple(map(math.prod, tensors.shapes)))
@@ -197,6 +205,8 @@ class _InPlace:
         row = PRIMITIVES[term.head]
         if row.scope is Scope.LOSS:
             return self._asked(term)
+        if row.scope is Scope.MEMBERS:
+            return self._combined(term, row)
         if row.scope is Scope.PER_TENSOR and (row.grammar != CORE or self._takes_grams(term)):
             return self._call_of_tensors(term, row)
         kind = Kind.TENSOR if self._state_kinds is None else self._kind(term)
@@ -223,6 +233,14 @@ class _InPlace:
     def _takes_grams(self, term: Term) -> bool:
         known = self._state_kinds is not None
         return known and any(self._kind(arg) in GRAMS for arg in term.args)
+
+    def _combined(self, term: Term, row: Primitive) -> Array:
+        """What members hold together."""
+        kind = Kind.TENSOR if self._state_kinds is None else self._kind(term)
+        array = self._empty(kind)
+        args = [self._held_as(kind, arg) for arg in term.args]
+        self._code.append((combining(row, self._mixing), (*args, array)))
+        return array
 
     def _call_of_tensors(self, term: Term, row: Primitive) -> Array:
         """Of what the core grammar does not draw, which is more than sums, means and extremes."""

@@ -46,7 +46,8 @@ class TrainingResult:
       steps: the number of steps taken: all, unless the run was stopped early or all replicates had
         diverged.
       curve: scores at C checkpoints, shape (S, L, C); inf from where a run had diverged.
-      curve_steps: their steps, shape (C,).
+      curve_steps: what they had spent, in gradient evaluations, shape (C,): their steps, where a
+        step costs one.
     """
 
     score: np.ndarray
@@ -72,6 +73,8 @@ class Backend(Protocol):
         hyperparameters: Hyperparameters | None = None,
     ) -> list[TrainingResult]:
         """Trains each rule at every learning rate with every seed.
+
+        All rules spend as many gradient evaluations: a rule whose steps cost more takes fewer.
 
         Args:
           programs: the rules; their `lr` takes the values of the grid.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import jax
@@ -69,6 +70,7 @@ class TrainingLoop:
         fidelity: Fidelity,
         stop: Stop | None,
         clip: np.ndarray | None = None,
+        cost: Fraction = Fraction(1),
     ) -> TrainingResult:
         """Trains with every seed.
 
@@ -79,46 +81,54 @@ class TrainingLoop:
           give: makes `Given.rule` from learning rates (R,) and the number of steps.
           fidelity, stop: see `Backend.train`.
           clip: see `Given`; with one, the loop is compiled once more.
+          cost: of a step, in gradient evaluations, at least 1. A run is as long as it may cost, so
+            that of a rule with a cost of 2 takes half the steps.
         """
         last = self._problems.task.steps if fidelity.steps is None else fidelity.steps
-        rates, total = np.asarray(fidelity.learning_rates, np.float32), np.int32(last)
+        count = min(fidelity.checkpoints, last)  # a run has no more checkpoints than steps
+        spent = [last * (i + 1) // count for i in range(count)]
+        until = {gradients: max(1, int(gradients / cost)) for gradients in spent}
+        rates = np.asarray(fidelity.learning_rates, np.float32)
+        total = np.int32(until[last])
         norms = None if clip is None else np.asarray(clip, np.float32)
         given = Given(rates, total, give(rates, total), norms)
-        runs = [self._run(given, seed, fidelity.checkpoints, stop) for seed in fidelity.seeds]
+        runs = [self._run(given, seed, until, stop) for seed in fidelity.seeds]
         return _joined(runs)
 
-    def _run(self, given: Given, seed: int, checkpoints: int, stop: Stop | None) -> TrainingResult:
-        last, shape = int(given.total), (1, len(given.rates))
+    def _run(
+        self, given: Given, seed: int, until: Mapping[int, int], stop: Stop | None
+    ) -> TrainingResult:
+        """One seed; `until` has the step of each checkpoint, by the gradients spent there."""
+        last, shape = max(until), (1, len(given.rates))
         drawn = self._problems.draw((seed,))
         position = self._begin(drawn, given)
         curve: list[np.ndarray] = []
-        count = min(checkpoints, last)  # a run has no more checkpoints than steps
-        curve_steps = [last * (i + 1) // count for i in range(count)]
         diverged = np.zeros(shape, bool)
-        for until in curve_steps:
-            position, w, at = self._advance(drawn, given, position, np.int32(until))
+        for spent, step in until.items():
+            position, w, at = self._advance(drawn, given, position, np.int32(step))
             scores, lost = jax.device_get(self._problems.score(drawn, w, at, position.alive))
             diverged |= lost.reshape(shape)
             curve.append(np.where(diverged, np.inf, scores.reshape(shape).astype(np.float64)))
             self._progress()
-            if diverged.all() or (until < last and stop and stop(seed, until, curve[-1][0])):
+            if diverged.all() or (spent < last and stop and stop(seed, spent, curve[-1][0])):
                 break
         if diverged.all():  # fill the remaining checkpoints, at which it has diverged too
-            curve += [curve[-1]] * (count - len(curve))
+            curve += [curve[-1]] * (len(until) - len(curve))
         return TrainingResult(
             curve[-1],
             diverged,
             int(position.t) - 1,
             np.stack(curve, axis=-1),
-            np.array(curve_steps[: len(curve)]),
+            np.array([*until][: len(curve)]),
         )
 
     # --- what is compiled ---
 
     def _begun(self, drawn: Drawn, given: Given) -> _Position:
-        """The position before the first step of R = S × L replicates."""
+        """The position before the first step of R = S × L replicates, of M rows each."""
         rates = given.rates
-        w = jnp.repeat(drawn.w, rates.shape[0] // len(drawn.w), axis=0)
+        rows = rates.shape[0] * self._problems.members
+        w = jnp.repeat(drawn.w, rows // len(drawn.w), axis=0)
         alive = jnp.ones(len(rates), bool)
         return _Position(jnp.int32(1), self._stepper(given).init(w), alive)
 
@@ -128,9 +138,10 @@ class TrainingLoop:
         """Trains up to and including step `until`, or until all replicates have diverged.
 
         Returns:
-          The position, weights (R, N), and where to evaluate (R, N).
+          The position, weights (R·M, N), and where to evaluate (R·M, N).
         """
         stepper = self._stepper(given)
+        members = self._problems.members
 
         def unfinished(position: _Position) -> Array:
             return (position.t <= until) & jnp.any(position.alive)
@@ -141,14 +152,16 @@ class TrainingLoop:
             loss, g = self._problems.losses(drawn, w, t)
             oracles = self._problems.oracles(drawn, w, t)
             if given.clip is not None:
-                most = jnp.asarray(given.clip)
+                most = jnp.repeat(jnp.asarray(given.clip), members)
                 g = _clipped(g, most)
                 gradient = oracles["grad"]
                 # Clipped as g is, which it equals at w.
                 oracles["grad"] = lambda x: _clipped(gradient(x), most)
             noise = self._problems.noise(drawn, t, len(w))
-            context = StepContext(t, jnp.asarray(given.total), loss, g, oracles, noise)
-            return _Position(t + 1, stepper.step(carry, context), alive & jnp.isfinite(loss))
+            further = self._problems.given(drawn, t, len(w))
+            context = StepContext(t, jnp.asarray(given.total), loss, g, oracles, noise, further)
+            finite = jnp.all(jnp.isfinite(loss).reshape(-1, members), axis=1)
+            return _Position(t + 1, stepper.step(carry, context), alive & finite)
 
         position = lax.while_loop(unfinished, one, position)
         return position, stepper.weights(position.carry), stepper.eval_w(position.carry)

@@ -17,8 +17,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from ...dsl.inputs import INPUTS
+from ...dsl.inputs import INPUTS, LABELS
 from ...dsl.machine.layout import Layout
+from ..labels import labels_of
 from ..task import Task
 from .parameters import Parameters
 
@@ -56,7 +57,12 @@ class Problems:
 
     Attributes:
       task: the task. layout: of its N weights, for one replicate.
+      labels: by input, the label that each tensor of the layout has; the default, where the task
+        gives none.
+      members: how many rows a replicate has.
     """
+
+    members = 1
 
     def __init__(self, task: Task) -> None:
         """Compiles nothing yet."""
@@ -68,6 +74,12 @@ class Problems:
         shapes = (tuple(leaf.shape) for leaf in jax.tree.leaves(params) if leaf.size)
         self.layout = Layout(tuple(shapes))
         self._parameters = Parameters(params)
+        given = labels_of(task.labels, params)
+        usual = {name: float(INPUTS[name].default or 0) for name in LABELS}
+        self.labels = {
+            name: given.get(name, (label,) * len(self.layout.shapes))
+            for name, label in usual.items()
+        }
         self._draw = jax.jit(self._drawn)
         self._score = jax.jit(self._scored)
         self._draws: dict[tuple[int, ...], Drawn] = {}
@@ -95,8 +107,8 @@ class Problems:
         now = jax.tree.map(lambda x: x[:, t - 1], drawn.minibatches)
 
         def of_seed(params: Any, now: Any, problem: Any) -> tuple[Array, Any]:
-            batch = now["batches"] if "batches" in now else self.task.batch(now["keys"], problem)
-            return jax.vmap(jax.value_and_grad(lambda x: self.task.loss(x, batch)))(params)
+            batch = now["batches"] if "batches" in now else self._minibatch(now["keys"], problem)
+            return self._of_seed(params, batch)
 
         params = self._by_seed(drawn, w)
         loss, gradients = jax.vmap(of_seed)(params, now, drawn.problems)
@@ -141,8 +153,12 @@ class Problems:
         return {
             name: partial(draw, name, getattr(jax.random, row.noise.sampler))
             for name, row in INPUTS.items()
-            if row.noise is not None
+            if row.noise is not None and not row.own
         }
+
+    def given(self, drawn: Drawn, t: Array, rows: int) -> dict[str, Array]:
+        """What only members are given; nothing here."""
+        return {}
 
     def score(self, drawn: Drawn, w: Array, eval_w: Array, alive: Array) -> tuple[Array, Array]:
         """Validation losses (R,), and which replicates diverged; only finite weights are scored.
@@ -154,6 +170,13 @@ class Problems:
         """
         scores: tuple[Array, Array] = self._score(drawn, w, eval_w, alive)
         return scores
+
+    def _minibatch(self, key: Array, problem: Any) -> Any:
+        return self.task.batch(key, problem)
+
+    def _of_seed(self, params: Any, batch: Any) -> tuple[Array, Any]:
+        """Losses (L,) and gradients of the replicates of a seed, whose minibatch is this."""
+        return jax.vmap(jax.value_and_grad(lambda x: self.task.loss(x, batch)))(params)
 
     def _by_seed(self, drawn: Drawn, w: Array) -> Any:
         """The parameters in weights (S × L, N); the leaves are (S, L, …)."""
@@ -171,7 +194,7 @@ class Problems:
 
         def batches_of(seed: tuple[Array, Any]) -> Any:
             step_keys, problem = seed
-            return lax.map(lambda key: self.task.batch(key, problem), step_keys)
+            return lax.map(lambda key: self._minibatch(key, problem), step_keys)
 
         step_keys = jax.vmap(keys_of)(firsts)
         one = jax.eval_shape(batches_of, (step_keys[0, :1], jax.tree.map(lambda x: x[0], problems)))

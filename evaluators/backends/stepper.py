@@ -14,7 +14,7 @@ _NONE: Mapping[str, Callable[..., Array]] = MappingProxyType({})
 
 
 class StepContext(NamedTuple):
-    """The inputs of a rule at a step; R replicates, N weights.
+    """The inputs of a rule at a step; R replicates, N weights. Of members, R counts each of them.
 
     Inputs that a task cannot provide are absent; rules that need them are refused before training.
 
@@ -23,7 +23,7 @@ class StepContext(NamedTuple):
       loss: minibatch losses, (R,). g: their gradients, (R, N).
       oracles: functions of weights or directions (R, N) on this step's minibatch, by name; see
         `Problems.oracles`. noise: functions that draw this step's noise (R, N), by input.
-      members: gradients of each of M members, (R, M, N).
+      given: what only members are given, (R,), by input.
     """
 
     t: Array
@@ -32,7 +32,7 @@ class StepContext(NamedTuple):
     g: Array
     oracles: Mapping[str, Callable[..., Array]] = _NONE
     noise: Mapping[str, Callable[[], Array]] = _NONE
-    members: Array | None = None
+    given: Mapping[str, Array] = MappingProxyType({})
 
 
 class Stepper(NamedTuple):

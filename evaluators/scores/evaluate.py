@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Protocol
 
 from ...dsl.algebra.canonical import program_digest
+from ...dsl.oracles import oracles_of
 from ...dsl.program import Program
 from ..backends.base import AS_DATA, Backend, Hyperparameters, open_backend
 from ..fidelity import Fidelity
@@ -146,6 +147,8 @@ class Evaluator:
         """What a score depends on: program, task version, fidelity, path, JAX and platform."""
         import jax
 
+        # Scores of rules that ask oracles are stored since steps are counted by their cost.
+        by_cost = ["per gradient evaluation"] if oracles_of(program) else []
         # As many as are taken, so that no score is found that was stored with another number.
         taken = min(fidelity.checkpoints, self._steps(task, fidelity))
         return json.dumps(
@@ -157,6 +160,7 @@ class Evaluator:
                 path,
                 jax.__version__,
                 jax.default_backend(),
+                *by_cost,
             ]
         )
 

@@ -2,7 +2,8 @@
 
 Definitions: Dahl et al. 2023, "Benchmarking Neural Network Training Algorithms", section 4, and
 Dolan & Moré 2002, "Benchmarking Optimization Software with Performance Profiles". Where this
-differs from AlgoPerf, docs/evaluation.md says how and why.
+differs from AlgoPerf, docs/evaluation.md says how and why. Steps are counted in gradient
+evaluations: a step of SAM, which asks for two, counts as two.
 """
 
 from __future__ import annotations

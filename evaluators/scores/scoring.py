@@ -35,8 +35,10 @@ class TaskScore:
       curve: validation loss at C checkpoints of every run, shape (S, L, C); the last is the end of
         training; inf from the checkpoint on at which the run had diverged. Empty where only the
         end was looked at.
-      curve_steps: the steps at which the checkpoints were taken, shape (C,).
-      stopped_at: the step after which early stopping ended the run; the scores are of that step.
+      curve_steps: the gradient evaluations after which the checkpoints were taken, shape (C,): the
+        steps of a rule that asks no oracle.
+      stopped_at: the gradient evaluations after which early stopping ended the run; the scores are
+        of that step.
       exploits: how many of the scores were below what the task allows; they count as diverged.
       floor: what losses are measured from when they are compared; see `floor_of`.
       failure: why there are no scores ("hung"), all of which count as diverged then.

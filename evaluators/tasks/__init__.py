@@ -14,26 +14,41 @@ from typing import TYPE_CHECKING
 
 from ...dsl.errors import UserError, did_you_mean
 from ..task_names import Scale, split_scale
-from .table import TASKS, TaskInfo
+from .table import SPECIAL, TASKS, TaskInfo
 
 if TYPE_CHECKING:
     from ..task import Task
 
-__all__ = ["TaskInfo", "get_task", "list_tasks", "longer", "task_info", "tier_of"]
+__all__ = [
+    "TaskInfo",
+    "get_task",
+    "list_tasks",
+    "longer",
+    "special_tasks",
+    "task_info",
+    "tier_of",
+]
 
 
 def list_tasks(tier: str | None = None) -> tuple[TaskInfo, ...]:
-    """The rows of one tier ("proxy", "validation" or "target"), or all of them."""
+    """The rows of one tier ("proxy", "validation" or "target"), or all of them, without those that
+    ask something special of a rule.
+    """
     tiers = tuple(dict.fromkeys(info.tier for info in TASKS))
     if tier is not None and tier not in tiers:
         raise UserError(f"there is no tier '{tier}'; the tiers are {', '.join(tiers)}")
     return tuple(info for info in TASKS if tier in (None, info.tier))
 
 
+def special_tasks() -> tuple[TaskInfo, ...]:
+    """The rows of tasks that ask something special of a rule, as games do."""
+    return SPECIAL
+
+
 def tier_of(name: str) -> str:
     """The tier of a built-in task; empty for a task of the user's own."""
     base, _ = split_scale(name)
-    return next((info.tier for info in TASKS if info.name == base), "")
+    return next((info.tier for info in (*TASKS, *SPECIAL) if info.name == base), "")
 
 
 def task_info(name: str) -> TaskInfo:
@@ -42,7 +57,7 @@ def task_info(name: str) -> TaskInfo:
     Raises:
       UserError: no built-in task has this name.
     """
-    known = {info.name: info for info in TASKS}
+    known = {info.name: info for info in (*TASKS, *SPECIAL)}
     base, scale = split_scale(name)
     if base not in known:
         near = did_you_mean(name, known)
@@ -91,16 +106,12 @@ def get_task(name: str) -> Task:
     factory = getattr(importlib.import_module(f".{module_name}", __name__), function)
     if width > 1 and not inspect.signature(factory).parameters:
         raise UserError(f"task '{name}': {split_scale(name)[0]} cannot be made wider")
-    draw, init, batch, loss, score = factory(width) if width > 1 else factory()
+    functions = factory(width) if width > 1 else factory()
     return Task(
         name=info.name,
         tier=info.tier,
         steps=info.steps,
-        draw=draw,
-        init=init,
-        batch=batch,
-        loss=loss,
-        score=score,
+        **functions._asdict(),
         description=info.description,
         lowest=0.0,
         version=info.version,

@@ -6,6 +6,7 @@ import functools
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ..task_names import split_scale
 
@@ -32,11 +33,35 @@ class Baseline:
     others: dict[str, float | None]
 
 
+@dataclass(frozen=True)
+class Reached:
+    """What a known rule reaches on a task, as in `Baseline`; no score where all runs diverged."""
+
+    rule: str
+    learning_rate: float
+    score: float | None
+    low: float | None
+    high: float | None
+
+
 @functools.cache
 def baselines() -> dict[str, Baseline]:
     """The baselines by task name."""
-    rows = json.loads(PATH.read_text(encoding="utf-8"))["tasks"]
-    return {name: Baseline(**row) for name, row in rows.items()}
+    return {name: Baseline(**row) for name, row in _kept()["tasks"].items()}
+
+
+@functools.cache
+def special_baselines() -> dict[str, tuple[Reached, ...]]:
+    """By name of a task that asks something special of a rule, what known rules reach."""
+    return {
+        task: tuple(Reached(rule, **row) for rule, row in rows.items())
+        for task, rows in _kept()["special"].items()
+    }
+
+
+def _kept() -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = json.loads(PATH.read_text(encoding="utf-8"))
+    return found
 
 
 def baseline_of(task: str) -> Baseline | None:

@@ -57,7 +57,7 @@ def cancer_completion() -> Functions:
             "feature_offset": jnp.zeros(features, jnp.float32),
         }
     )
-    return draw, init, batch, loss, score
+    return Functions(draw, init, batch, loss, score)
 
 
 def deep_linear() -> Functions:
@@ -97,4 +97,4 @@ def deep_linear() -> Functions:
         return jnp.sum(difference**2) / jnp.sum(problem["target"] ** 2)
 
     init = initializer([Normal((width, width), 0.15) for _ in range(depth)])
-    return draw, init, batch, loss, score
+    return Functions(draw, init, batch, loss, score)

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ...dsl.errors import UserError
-from .table import TASKS
+from .table import SPECIAL, TASKS
 
 if TYPE_CHECKING:
     from ..task import Task
@@ -37,7 +37,7 @@ def give(found: Any) -> str:
         what = found.__name__
         raise UserError(f"'{what}' is a class, not a task; give an object of it, as in {what}()")
     name = str(getattr(found, "name", type(found).__name__))
-    if ":" in name or any(info.name == name for info in TASKS):
+    if ":" in name or any(info.name == name for info in (*TASKS, *SPECIAL)):
         raise UserError(f"a task of your own cannot be named '{name}'; give it another `name`")
     if name not in _given or _given[name] is not found:
         _given[name] = task_from(name, found, version=next(_versions))

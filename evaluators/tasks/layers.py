@@ -7,22 +7,29 @@ vectors (biases, norms), matrices, and 4-D convolution kernels.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
+from ..members import Members
 from ..task import Batch, Params, Problem
 
-Functions = tuple[
-    Callable[[Array], Problem],  # draw
-    Callable[[Array, Problem], Params],  # init
-    Callable[[Array, Problem], Batch],  # batch
-    Callable[[Params, Batch], Array],  # loss
-    Callable[[Params, Problem], Array],  # score
-]
+
+class Functions(NamedTuple):
+    """What a factory makes of a task; see `task.Task`."""
+
+    draw: Callable[[Array], Problem]
+    init: Callable[[Array, Problem], Params]
+    batch: Callable[[Array, Problem], Batch]
+    loss: Callable[[Params, Batch], Array]
+    score: Callable[[Params, Problem], Array]
+    labels: Mapping[str, Callable[[Params], Any]] = MappingProxyType({})
+    members: Members | None = None
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ def poisson_pinn(wider: int = 1) -> Functions:
         return jnp.linalg.norm(u - expected) / jnp.linalg.norm(expected)
 
     init = initializer(mlp_weights(1, 32, 32, 1, gain=2.0, wider=wider))
-    return draw, init, batch, loss, score
+    return Functions(draw, init, batch, loss, score)
 
 
 def burgers_pinn(wider: int = 1) -> Functions:
@@ -134,7 +134,7 @@ def burgers_pinn(wider: int = 1) -> Functions:
         return jnp.linalg.norm(derivatives(params, grid)[0] - expected) / jnp.linalg.norm(expected)
 
     init = initializer(mlp_weights(2, 32, 32, 32, 1, gain=1.0, wider=wider))
-    return draw, init, batch, loss, score
+    return Functions(draw, init, batch, loss, score)
 
 
 def helmholtz_pinn(wider: int = 1) -> Functions:
@@ -189,4 +189,4 @@ def helmholtz_pinn(wider: int = 1) -> Functions:
         return jnp.linalg.norm(held(params, grid)[0] - expected) / jnp.linalg.norm(expected)
 
     init = initializer(mlp_weights(2, 48, 48, 48, 1, gain=2.0, wider=wider))
-    return draw, init, batch, loss, score
+    return Functions(draw, init, batch, loss, score)

@@ -58,7 +58,7 @@ def digits_autoencoder(wider: int = 1) -> Functions:
         return loss(params, problem["gain"] * validation_x) / problem["gain"] ** 2
 
     init = initializer(mlp_weights(64, 96, 8, 96, 64, gain=1.0, wider=wider))
-    return data_draw(len(train_x)), init, batch, loss, score
+    return Functions(data_draw(len(train_x)), init, batch, loss, score)
 
 
 def photo_autoencoder(wider: int = 1) -> Functions:
@@ -86,7 +86,7 @@ def photo_autoencoder(wider: int = 1) -> Functions:
         return loss(params, validation) / jnp.mean(jnp.abs(flower))
 
     init = initializer(mlp_weights(75, 48, 10, 48, 75, gain=2.0, wider=wider))
-    return draw, init, batch, loss, score
+    return Functions(draw, init, batch, loss, score)
 
 
 def photo_siren(wider: int = 1) -> Functions:
@@ -129,7 +129,7 @@ def photo_siren(wider: int = 1) -> Functions:
 
     # Sines carry the signal on at its size when their arguments have a variance of about 2.
     init = initializer(mlp_weights(2, width, width, 3, gain=4.0, wider=wider))
-    return draw, init, batch, loss, score
+    return Functions(draw, init, batch, loss, score)
 
 
 def photo_denoiser(wider: int = 1) -> Functions:
@@ -172,7 +172,7 @@ def photo_denoiser(wider: int = 1) -> Functions:
             "conv3": conv_weights(width, 3),
         }
     )
-    return draw, init, batch, loss, score
+    return Functions(draw, init, batch, loss, score)
 
 
 def digits_diffusion(wider: int = 1) -> Functions:
@@ -229,7 +229,7 @@ def digits_diffusion(wider: int = 1) -> Functions:
         "norm": norm_weights(width),
         "out": dense_weights(width, 64),
     }
-    return data_draw(len(train_x)), initializer(model), batch, loss, score
+    return Functions(data_draw(len(train_x)), initializer(model), batch, loss, score)
 
 
 def _photographs(size: int) -> tuple[Callable, Callable, Array]:

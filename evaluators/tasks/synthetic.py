@@ -63,7 +63,7 @@ def quadratic() -> Functions:
         return excess / jnp.sum((root @ target) ** 2)
 
     init = initializer({name: Normal(shape, 0.1) for name, shape in SHAPES.items()})
-    return draw, init, batch, loss, score
+    return Functions(draw, init, batch, loss, score)
 
 
 def heavy_tails() -> Functions:
@@ -114,7 +114,7 @@ def heavy_tails() -> Functions:
         return expected(flatten(params) - target) / expected(target)
 
     init = initializer({name: Normal(shape, 0.1) for name, shape in shapes.items()})
-    return draw, init, batch, loss, score
+    return Functions(draw, init, batch, loss, score)
 
 
 def rosenbrock() -> Functions:
@@ -162,7 +162,7 @@ def rosenbrock() -> Functions:
         along, across = residuals(params, problem)
         return jnp.mean(along**2 + across**2)
 
-    return draw, init, batch, loss, score
+    return Functions(draw, init, batch, loss, score)
 
 
 def teacher_student(wider: int = 1) -> Functions:
@@ -208,4 +208,6 @@ def teacher_student(wider: int = 1) -> Functions:
         y = teach(x, problem)
         return loss(params, (x, y)) / jnp.var(y)
 
-    return draw, initializer(mlp_weights(inputs, 32, 1, gain=1.0, wider=wider)), batch, loss, score
+    return Functions(
+        draw, initializer(mlp_weights(inputs, 32, 1, gain=1.0, wider=wider)), batch, loss, score
+    )

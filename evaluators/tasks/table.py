@@ -16,8 +16,11 @@ class TaskInfo:
     weights: int
     description: str  # one sentence: model, data, number of weights
     varies: str  # what a draw changes, besides the scale of the initial weights
-    factory: str  # "module:function"; the function returns (draw, init, batch, loss, score)
+    factory: str  # "module:function"; the function returns `layers.Functions`
     version: int = 1
+    # Of a task that asks something special of a rule, known rules that answer it, whose figures
+    # its documentation gives. Empty for tasks on which every rule can be tried.
+    rules: tuple[str, ...] = ()
 
 
 # Cheapest first within a tier: a rule that fails on the first proxy never costs the others.
@@ -298,5 +301,71 @@ TASKS = (
         varies="region of the text",
         factory="text:text_transformer_large",
         version=3,
+    ),
+)
+
+_GAMES = ("gda", "lookahead_gda", "rapp", "extragradient", "rk4_flow")
+
+# Tasks that ask something special of a rule; no preset and no league takes them.
+SPECIAL = (
+    TaskInfo(
+        "bilinear_game",
+        "proxy",
+        "games",
+        steps=300,
+        weights=48,
+        description="A noisy bilinear game of two players of 24 weights each, which steps along "
+        "the gradients turn about.",
+        varies="matrix, equilibrium, noise",
+        factory="games:bilinear_game",
+        rules=_GAMES,
+    ),
+    TaskInfo(
+        "ill_conditioned",
+        "proxy",
+        "curvature",
+        steps=200,
+        weights=24,
+        description="A convex valley in 24 weights whose curvatures span three to four decades, in "
+        "a rotated basis.",
+        varies="basis, optimum, span of the curvatures, quartic part",
+        factory="curvature:ill_conditioned",
+        rules=("adamw", "momentum", "lbfgs", "sophia", "adahessian"),
+    ),
+    TaskInfo(
+        "ring_gan",
+        "validation",
+        "games",
+        steps=1000,
+        weights=355,
+        description="A generative adversarial network of two players with 355 weights makes points "
+        "of eight Gaussians on an ellipse.",
+        varies="ellipse, place, width of the Gaussians",
+        factory="games:ring_gan",
+        rules=_GAMES,
+    ),
+    TaskInfo(
+        "digits_private",
+        "validation",
+        "federated",
+        steps=200,
+        weights=650,
+        description="Softmax regression with 650 weights on scikit-learn's digits, where the 32 "
+        "examples of a minibatch are members.",
+        varies="images, scale of pixels, flips",
+        factory="federated:digits_private",
+        rules=("sgd", "dp_sgd"),
+    ),
+    TaskInfo(
+        "digits_federated",
+        "validation",
+        "federated",
+        steps=300,
+        weights=1210,
+        description="A 64-16-10 ReLU network of 1,210 weights learns scikit-learn's digits from "
+        "six clients with unlike classes, who are members.",
+        varies="classes and share of every client, who arrives, scale of pixels",
+        factory="federated:digits_federated",
+        rules=("sgd", "fedavg"),
     ),
 )

@@ -78,7 +78,7 @@ def _noisy_classifier(
         return jnp.maximum(divergence, 0)  # rounding may make it negative
 
     draw = _scaled_draw(train, flips=0.25)
-    return draw, initializer(model), batch, loss, score
+    return Functions(draw, initializer(model), batch, loss, score)
 
 
 def diabetes_quantiles(wider: int = 1) -> Functions:
@@ -112,7 +112,7 @@ def diabetes_quantiles(wider: int = 1) -> Functions:
         return loss(params, (x, y)) / problem["unit"]
 
     init = initializer(mlp_weights(10, 32, 32, len(LEVELS), gain=2.0, wider=wider))
-    return draw, init, batch, loss, score
+    return Functions(draw, init, batch, loss, score)
 
 
 def _scaled_draw(train: data.Labelled, flips: float = 0.0) -> Callable[[Array], Problem]:

@@ -164,4 +164,4 @@ def _next_character(
     def score(params: Params, problem: Problem) -> Array:
         return loss(params, validation_windows)
 
-    return draw, initializer(model), batch, loss, score
+    return Functions(draw, initializer(model), batch, loss, score)

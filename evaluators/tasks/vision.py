@@ -38,7 +38,7 @@ CLASSES = 10
 
 def digits_mlp(wider: int = 1) -> Functions:
     """A 64-32-10 ReLU network: the cheapest training of a network on real data."""
-    return _classifier(
+    return classifier(
         mlp_weights(64, 32, CLASSES, gain=2.0, wider=wider),
         lambda params, x: mlp(params, x, jax.nn.relu),
         batch_size=64,
@@ -58,7 +58,7 @@ def digits_conv(wider: int = 1) -> Functions:
         h = jax.nn.relu(conv(params["conv2"], h))
         return dense(params["dense"], h.reshape(len(x), -1))
 
-    return _classifier(model, logits, batch_size=32)
+    return classifier(model, logits, batch_size=32)
 
 
 def digits_vit(wider: int = 1) -> Functions:
@@ -78,7 +78,7 @@ def digits_vit(wider: int = 1) -> Functions:
         h = block(params["block"], h, heads=2 * wider, causal=False)
         return dense(params["out"], jnp.mean(norm(params["norm"], h), axis=1))
 
-    return _classifier(model, logits, batch_size=24)
+    return classifier(model, logits, batch_size=24)
 
 
 def digits_resnet(wider: int = 1) -> Functions:
@@ -117,16 +117,16 @@ def digits_resnet(wider: int = 1) -> Functions:
         error = jax.nn.softmax(logits) - jax.nn.one_hot(labels, CLASSES, dtype=logits.dtype)
         return jnp.mean(jnp.sum(error**2, axis=-1))
 
-    return _classifier(model, logits, batch_size=32, measure=brier)
+    return classifier(model, logits, batch_size=32, measure=brier)
 
 
-def _classifier(
+def classifier(
     model: Params,
     logits: Callable[[Params, Array], Array],
     batch_size: int,
     measure: Callable[[Array, Array], Array] = cross_entropy,
 ) -> Functions:
-    """The family of problems that all four share.
+    """The family of problems that all of these share.
 
     Args:
       model: description of the weights.
@@ -149,4 +149,4 @@ def _classifier(
     def score(params: Params, problem: Problem) -> Array:
         return loss(params, (problem["gain"] * validation.x, validation.y))
 
-    return data_draw(len(train.x), flips=0.1), initializer(model), batch, loss, score
+    return Functions(data_draw(len(train.x), flips=0.1), initializer(model), batch, loss, score)

@@ -198,6 +198,14 @@ def _check_values(config: SearchConfig, where: str) -> None:
                 f"{where}: funnel.proxy.tasks has {shown(task)}, which funnel.screen.tasks has too;"
                 " accepted: a task in one of them"
             )
+    for name in ("screen", "proxy", "validation"):
+        for task in getattr(funnel, name).tasks:
+            # One's own task may be all there is; then the report is read with that in mind.
+            if task in funnel.target.tasks and not is_own(task):
+                raise UserError(
+                    f"{where}: funnel.target.tasks has {shown(task)}, which funnel.{name}.tasks has"
+                    " too; accepted: tasks that the search has not seen"
+                )
     if config.traces and evolution.strategy != DISTILLATION:
         raise UserError(
             f"{where}: traces is {shown(config.traces)}, and evolution.strategy is"

@@ -18,7 +18,8 @@ from ...evaluators.schedules import SCHEDULES
 from ...known_algorithms.catalogue import KNOWN, get_known
 from ..execution.base import executors
 from ..mutation.base import READABLE, Space, mutations, usual_weights
-from ..mutation.grammars import DRAWABLE, GRAMMARS
+from ..mutation.grammars import DRAWABLE, GRAMMARS, READ_BY
+from .pruning_tasks import tasks_for
 from .ranges import Named, Names, NumberOrName, OneFound, OneOf, Range, Rising, Weights
 
 
@@ -75,8 +76,9 @@ def _primitive_names() -> tuple[str, ...]:
     return DRAWABLE
 
 
-# Stands for the weights of the grammar, until that is known.
+# Stand for what the grammar says, until that is known.
 _OF_GRAMMAR: Mapping[str, float] = MappingProxyType({})
+_INPUTS_OF_GRAMMAR = ("those of the grammar",)
 
 
 @dataclass(frozen=True)
@@ -100,8 +102,9 @@ class Evolution:
       mutations: mean number of mutations from parent to child (geometric, at least 1).
       max_size: the largest number of primitive calls in a program.
       max_state: the largest number of state variables in a program.
-      inputs: the inputs that mutations may read.
-      grammar: the primitives that mutations draw; see `search.mutation.grammars`.
+      inputs: the inputs that mutations may read, by default those of the grammar.
+      grammar: the primitives that mutations draw, and the inputs that they read; see
+        `search.mutation.grammars`.
       weights: relative frequency of each mutation; 0: never. Those that a configuration does not
         name keep their defaults.
       primitives: relative frequency of each primitive in mutations. Those that a configuration
@@ -122,7 +125,7 @@ class Evolution:
     mutations: Annotated[float, Range(1, 100, "more leave nothing of the parent")] = 1.5
     max_size: Annotated[int, Range(1, 500, "the machine has no room for more")] = 60
     max_state: Annotated[int, Range(0, 12, "the machine has no room for more")] = 4
-    inputs: Annotated[tuple[str, ...], Names("inputs", among=READABLE)] = READABLE
+    inputs: Annotated[tuple[str, ...], Names("inputs", among=READABLE)] = _INPUTS_OF_GRAMMAR
     grammar: Annotated[str, OneOf(tuple(GRAMMARS))] = CORE
     weights: Annotated[Mapping[str, float], Weights("mutations", _mutation_names)] = field(
         default_factory=usual_weights
@@ -137,13 +140,16 @@ class Evolution:
     def __post_init__(self) -> None:
         if self.primitives is _OF_GRAMMAR:
             object.__setattr__(self, "primitives", dict(GRAMMARS.get(self.grammar, {})))
+        if self.inputs is _INPUTS_OF_GRAMMAR:
+            object.__setattr__(self, "inputs", READ_BY.get(self.grammar, ()))
 
     def with_grammar(self, grammar: str) -> Evolution:
-        """The same with another grammar's weights, but for those that its own did not set."""
+        """The same with what another grammar draws and reads, but for what its own did not set."""
         usual = GRAMMARS[self.grammar]
         chosen = {n: w for n, w in self.primitives.items() if w != usual.get(n)}
         primitives = dict(sorted({**GRAMMARS[grammar], **chosen}.items()))
-        return replace(self, grammar=grammar, primitives=primitives)
+        inputs = READ_BY[grammar] if self.inputs == READ_BY[self.grammar] else self.inputs
+        return replace(self, grammar=grammar, primitives=primitives, inputs=inputs)
 
     @cached_property
     def space(self) -> Space:
@@ -295,3 +301,13 @@ class SearchConfig:
         funnel = self.funnel
         stages = [getattr(funnel, name) for name in STAGES]
         return tuple(dict.fromkeys(task for stage in stages for task in stage.tasks))
+
+    @property
+    def pruning_tasks(self) -> tuple[str, ...]:
+        """The tasks on which the parts of the best rule are tried, if it is pruned."""
+        return tasks_for(self.tasks) if self.is_trained and self.funnel.pruned else ()
+
+    @property
+    def loaded_tasks(self) -> tuple[str, ...]:
+        """Every task that an executor of the search has to load."""
+        return self.tasks + self.pruning_tasks

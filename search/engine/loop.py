@@ -29,7 +29,7 @@ def run_search(
     Args:
       run: a folder with a ledger.
       config: what the run was started with.
-      workers: the executor, opened with (at least) `config.tasks`.
+      workers: the executor, opened with (at least) `config.loaded_tasks`.
       report: called with progress, often.
       should_stop: polled between candidates; when true, the run saves and returns None. Workers
         still finish their current requests, without use; close the executor to end them at once.

@@ -18,7 +18,8 @@ class Progress:
         "comparing"; or the strategy's own, if it trains nothing, as in "distilling".
       detail: the step within the phase, in words.
       trained, proposed, duplicates, rejected, diverged: numbers of candidates so far.
-      best: the lowest fitness so far (mean log-ratio to AdamW); None before the first.
+      best: the lowest fitness so far (mean log-ratio to the baseline); None before the first.
+      baseline: its name.
       validation: the same on the validation tasks.
       round: number of the round, from 0.
       seconds: while compiling since its start; later since the start of the search.
@@ -34,6 +35,7 @@ class Progress:
     rejected: int = 0
     diverged: int = 0
     best: float | None = None
+    baseline: str = "adamw"
     validation: float | None = None
     round: int = 0
     seconds: float = 0.0

@@ -240,6 +240,7 @@ class TrainingLoop:
             rejected=statuses[Status.REJECTED],
             diverged=self.counts.diverged,
             best=self.counts.best,
+            baseline=self.baseline.name,
             validation=self.standing.value if self.standing.best else None,
             round=number,
             seconds=seconds,

@@ -6,14 +6,15 @@ difference that the others do not.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ...dsl.inputs import INPUTS
+from ...dsl.inputs import INPUTS, LABELS, labels_for
 from ...dsl.synthetic_loss import LossAround
-from .descent import WEIGHTS
+from .descent import SHAPES, WEIGHTS
 
 Array = np.ndarray[Any, Any]
 
@@ -146,5 +147,17 @@ NOISE = {
     for name, row in INPUTS.items()
     if row.noise is not None
 }
+
+
+def _labelled(name: str) -> Array:
+    """A label for each weight of each probe: other ones than the default where all else varies."""
+    found = np.full((len(PROBES), WEIGHTS), INPUTS[name].default)
+    for probe in VARIED:
+        labels = labels_for(name, len(SHAPES), first=probe)
+        found[probe] = np.repeat(labels, [math.prod(shape) for shape in SHAPES])
+    return found
+
+
+LABELLED = {name: _labelled(name) for name in LABELS}
 TIMES = np.array([p.t for p in PROBES], np.float64).T[:, :, None]
 TOTALS = np.array([p.total for p in PROBES])[:, None]

@@ -11,10 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from ...dsl.inputs import INPUTS
+from ...dsl.members import is_of_members
 from ...dsl.numpy.in_place import Oracle, bind_in_place
 from ...dsl.oracles import oracles_of
 from ...dsl.program import Program
-from . import descent, probes
+from ...dsl.synthetic_loss import LossAround
+from . import descent, members, probes
 from .probes import STEPS
 
 Array = np.ndarray[Any, Any]
@@ -36,7 +39,7 @@ class Trial:
       updates: the updates on each probe, shape (STEPS, probes, WEIGHTS).
       offsets: evaluation point minus new weights, same shape; None if the rule has no `eval_w`.
       growth: for each state variable, the ratio of its largest entry at the end of the plain probe
-        to that at half of it.
+        to that at half of it; none of those of members.
     """
 
     descended: Array
@@ -51,7 +54,13 @@ class Trial:
 
 
 def try_out(program: Program) -> Trial:
-    """Runs a well-formed program that needs what gates have (see `inputs`)."""
+    """Runs a well-formed program that needs what gates have (see `inputs`).
+
+    Of a program of members, its members run together; their mean is evaluated, and of their updates
+    a weighted sum is told.
+    """
+    if is_of_members(program):
+        return _try_out_members(program)
     rule = bind_in_place(program, descent.SHAPES, _START, _RATES)
     compute, advance, update, at = rule.compute, rule.advance, rule.update, rule.eval_w
     w, g = rule.inputs["w"], rule.inputs["g"]
@@ -61,6 +70,9 @@ def try_out(program: Program) -> Trial:
         total[_SHOWN] = probes.TOTALS
     free, shown = (w[_FREE], g[_FREE]), (w[_SHOWN], g[_SHOWN])
     step, answer = update[_FREE], update[_SHOWN]
+    for name, labels in probes.LABELLED.items():
+        if name in rule.inputs:
+            rule.inputs[name][_SHOWN] = labels
     asks = bool(oracles_of(program))
     noise = [name for name in probes.NOISE if name in rule.inputs]
     updates = np.empty((STEPS, *answer.shape))
@@ -111,6 +123,72 @@ def _oracles(w: Array, step: int) -> dict[str, Oracle]:
     def hessian_times(v: Array, out: Array) -> None:
         descent.hessian_times(w, v[_FREE], out[_FREE])
         out[_SHOWN] = around.hessian_times(v[_SHOWN])
+
+    return {"grad": gradient, "loss_at": loss_at, "hvp": hessian_times}
+
+
+def _try_out_members(program: Program) -> Trial:
+    start = np.repeat(_START[None], members.MEMBERS, axis=0)
+    rule = bind_in_place(program, descent.SHAPES, start, _RATES, members.MIXING)
+    w, g, given = rule.inputs["w"], rule.inputs["g"], rule.inputs
+    free, shown = (w[:, _FREE], g[:, _FREE]), (w[:, _SHOWN], g[:, _SHOWN])
+    for name, value in (
+        ("member", np.arange(members.MEMBERS)),
+        ("members", np.full(members.MEMBERS, members.MEMBERS)),
+        ("share", members.SHARES),
+    ):
+        if name in given:
+            given[name][...] = value[:, None, None]
+    if "T" in given:
+        given["T"][:, _FREE] = STEPS
+        given["T"][:, _SHOWN] = probes.TOTALS
+    updates = np.empty((STEPS, len(probes.PROBES), descent.WEIGHTS))
+    offsets = None if rule.eval_w is None else np.empty_like(updates)
+    with np.errstate(all="ignore"):
+        for index in range(STEPS):
+            seen = members.probe(index)
+            members.gradient(*free)
+            shown[0][...], shown[1][...] = seen.w, seen.g
+            if "t" in given:
+                given["t"][:, _FREE] = index + 1
+                given["t"][:, _SHOWN] = probes.TIMES[index]
+            if "loss" in given:
+                given["loss"][:, _FREE] = members.loss(free[0])[..., None]
+                given["loss"][:, _SHOWN] = seen.loss[..., None]
+            if "arrived" in given:
+                given["arrived"][...] = members.arrived(index)[:, None, None]
+            for name, noise in probes.NOISE.items():
+                if name in given:
+                    shifts = range(members.MEMBERS) if INPUTS[name].own else [0]
+                    given[name][...] = np.stack([np.roll(noise[index], i) for i in shifts])[:, None]
+            rule.oracles |= _oracles_of_members(free[0], seen)
+            rule.compute()
+            answer = rule.update[:, _SHOWN]
+            updates[index] = np.sum(members.TOLD_BY * answer, 0)
+            if offsets is not None and rule.eval_w is not None:
+                apart = rule.eval_w[:, _SHOWN] - (seen.w - answer)
+                offsets[index] = np.sum(members.TOLD_BY * apart, 0)
+            np.subtract(free[0], rule.update[:, _FREE], free[0])
+            rule.advance()
+        at = free[0] if rule.eval_w is None else rule.eval_w[:, _FREE]
+        descended = descent.descended(free[0].mean(0), at.mean(0))
+    return Trial(descended, updates, offsets, ())
+
+
+def _oracles_of_members(w: Array, seen: LossAround) -> dict[str, Oracle]:
+    """The same of the members' own losses."""
+
+    def gradient(x: Array, out: Array) -> None:
+        members.gradient(x[:, _FREE], out[:, _FREE])
+        out[:, _SHOWN] = seen.gradient(x[:, _SHOWN])
+
+    def loss_at(x: Array, out: Array) -> None:
+        out[:, _FREE] = members.loss(x[:, _FREE])[..., None]
+        out[:, _SHOWN] = seen.value(x[:, _SHOWN])[..., None]
+
+    def hessian_times(v: Array, out: Array) -> None:
+        members.hessian_times(w, v[:, _FREE], out[:, _FREE])
+        out[:, _SHOWN] = seen.hessian_times(v[:, _SHOWN])
 
     return {"grad": gradient, "loss_at": loss_at, "hvp": hessian_times}
 

@@ -16,8 +16,10 @@ from itertools import accumulate
 
 from ...dsl.expressions import format_expression
 from ...dsl.inputs import INPUTS, in_order
+from ...dsl.kinds import Kind
+from ...dsl.oracles import ORACLES
 from ...dsl.plugins import names_in as modules_in
-from ...dsl.primitive import Primitive
+from ...dsl.primitive import CORE, Primitive
 from ...dsl.primitives import PRIMITIVES
 from ...dsl.program import (
     EVAL_W,
@@ -36,14 +38,22 @@ from .weights import PRIMITIVE_WEIGHTS
 
 _OPERATORS = "evoptax.search.mutation.operators"
 
-READABLE = tuple(name for name, row in INPUTS.items() if row.searched)
-# Inputs whose values are known before training.
-KNOWN_AHEAD = frozenset(name for name in READABLE if INPUTS[name].known_ahead)
+# What mutations may read in some grammar, and what all read unless told otherwise.
+READABLE = tuple(name for name, row in INPUTS.items() if row.grammar)
+READ = tuple(name for name in READABLE if INPUTS[name].grammar == CORE)
+# Numbers of the model whose values are known before training.
+KNOWN_AHEAD = frozenset(
+    name for name in READABLE if INPUTS[name].known_ahead and INPUTS[name].kind is Kind.SCALAR
+)
 # The gradient, state and intermediate variables are drawn this many times as often as the others:
 # weights, hyperparameters, and inputs that are the same for all weights.
 _OFTEN = 5
 # Primitives that limit their first argument; the others are the limits.
 _LIMITED = {"clip_by_global_norm": 1, "clip": 1, "quantile": 1}
+# Oracles that take weights, and those that take a direction, for which noise is the usual choice.
+_OF_WEIGHTS = frozenset(row.name for row in ORACLES if row.oracle.at_w)
+_OF_DIRECTIONS = frozenset(row.name for row in ORACLES) - _OF_WEIGHTS
+_NOISE = frozenset(name for name, row in INPUTS.items() if row.noise is not None)
 # Initial decay rates of random interpolations.
 SHARES = (0.1, 0.5, 0.9, 0.99)
 
@@ -92,7 +102,7 @@ class Space:
     """
 
     max_state: int = 4
-    inputs: tuple[str, ...] = READABLE
+    inputs: tuple[str, ...] = READ
     weights: Mapping[str, float] = field(default_factory=usual_weights)
     primitives: Mapping[str, float] = field(default_factory=lambda: dict(PRIMITIVE_WEIGHTS))
     donors: tuple[Program, ...] = ()
@@ -179,6 +189,11 @@ def call_of(row: Primitive, names: list[str], rng: random.Random) -> Call:
     ]
     if row.name == "lerp" and rng.random() < 0.7:
         args[2] = Constant(rng.choice(SHARES))
+    noise = [name for name in names if name in _NOISE] if row.name in _OF_DIRECTIONS else []
+    if noise and rng.random() < 0.5:
+        args[0] = Name(rng.choice(noise))
+    if row.name in _OF_WEIGHTS:
+        args[0] = _near_weights(args[0], names, rng)
     return Call(row.name, tuple(args))
 
 
@@ -188,8 +203,20 @@ def around(node: Expr, call: Call, rng: random.Random) -> Call | None:
         return None
     args = list(call.args)
     places = 2 if call.primitive == "lerp" else _LIMITED.get(call.primitive, len(args))
-    args[rng.randrange(places)] = node
+    place = rng.randrange(places)
+    # Its names are in the call already.
+    args[place] = _near_weights(node, [], rng) if call.primitive in _OF_WEIGHTS else node
     return Call(call.primitive, tuple(args))
+
+
+def _near_weights(direction: Expr, names: list[str], rng: random.Random) -> Expr:
+    """Weights a step away from those of the rule, along a direction or against it."""
+    step = direction
+    if LEARNING_RATE in names and rng.random() < 0.3:
+        step = Call("multiply", (Name(LEARNING_RATE), step))
+    elif rng.random() < 0.7:
+        step = Call("multiply", (random_constant(rng), step))
+    return Call(rng.choice(("add", "subtract")), (Name("w"), step))
 
 
 def random_leaf(names: list[str], rng: random.Random) -> Expr:

@@ -1,7 +1,8 @@
-"""Grammars: which primitives a search draws, and how often unless its configuration says so.
+"""Grammars: which primitives a search draws, and how often unless its configuration says so; and
+which inputs its mutations read.
 
 A grammar is a start, not a fence: a configuration may give any primitive of another grammar a
-weight.
+weight, and name its inputs.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from ...dsl.inputs import INPUTS, in_order
 from ...dsl.oracles import ORACLES
 from ...dsl.primitive import CORE, MATRIX, ORACLE
 from ...dsl.primitives import PRIMITIVES
+from .base import READ, READABLE
 from .weights import PRIMITIVE_WEIGHTS
 
 # What any grammar draws.
@@ -52,4 +55,11 @@ GRAMMARS: Mapping[str, Mapping[str, float]] = MappingProxyType(
         # What asks for the loss elsewhere too. A candidate's cost in gradients is not yet counted.
         ORACLE: dict(sorted({**PRIMITIVE_WEIGHTS, **_oracles()}.items())),
     }
+)
+
+_ASKING = frozenset(name for name in READABLE if INPUTS[name].grammar == ORACLE)
+# The inputs that mutations read. Noise and labels of tensors come with the oracles: all of them run
+# on larger forms of the machine.
+READ_BY: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {name: in_order({*READ, *_ASKING}) if name == ORACLE else READ for name in GRAMMARS}
 )

@@ -32,7 +32,7 @@ from .final_comparison import compared
 from .finalists import finalists, is_on_front
 from .how_far import Scaled, compared_by_scale, costs_of, scaled_jobs
 from .opponents import tuned_opponents
-from .pruning import MOST_COST, prune, tasks_for
+from .pruning import MOST_COST, prune
 from .tuning.tune import Tuned, tune
 
 # Finalists are compared on this many times as many seeds as champions.
@@ -119,7 +119,7 @@ class _Finals:
     def __init__(self, config: SearchConfig, ledger: Ledger, trials: Trials, say: Say) -> None:
         self.funnel = config.funnel
         self.proxies = dict.fromkeys(config.proxies)
-        self.taken = config.tasks
+        self.pruning_tasks = config.pruning_tasks
         self.seed = config.seed
         self.backend = config.backend
         self.baseline = rule_program(config.baseline)
@@ -231,7 +231,7 @@ class _Finals:
             def say(words: str) -> None:
                 self.say("pruning", words)
 
-            tasks, schedule = tasks_for(self.taken), self.funnel.validation.schedule
+            tasks, schedule = self.pruning_tasks, self.funnel.validation.schedule
             for step in prune(program, tasks, self.trials, say, schedule=schedule):
                 program = step.after
                 effect = "" if step.effect is None else f" ({percent(step.effect.mean)})"

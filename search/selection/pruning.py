@@ -15,6 +15,7 @@ import numpy as np
 from ...dsl.algebra.canonical import program_digest
 from ...dsl.algebra.reductions import reductions, with_plain_rate
 from ...dsl.algebra.simplifier import rank, simplify
+from ...dsl.liveness import without_dead_code
 from ...dsl.machine.bytecode import TooLarge, check_fits
 from ...dsl.program import Program
 from ...evaluators.backends.base import AS_DATA
@@ -28,21 +29,6 @@ from ..config.stages import MOVES
 from ..execution.jobs import Job, Trials
 from ..filters.trial import try_out
 
-# Cheap tasks of several families, the validation tier first. Used are the first three on which the
-# rule was neither selected nor will be compared.
-_TASKS = (
-    "cancer_mlp",
-    "photo_siren",
-    "burgers_pinn",
-    "teacher_student",
-    "digits_conv",
-    "deep_linear",
-    "cancer_logistic",
-    "digits_vit",
-    "rosenbrock",
-    "text_transformer",
-)
-_TASK_COUNT = 3
 # Training stops after this many steps; effects that need longer are not detected.
 MOST_STEPS = 200
 SEEDS = 6
@@ -69,11 +55,6 @@ class Pruned:
     name: str
     after: Program
     effect: Estimate | None
-
-
-def tasks_for(taken: Sequence[str] = ()) -> tuple[str, ...]:
-    """The tasks for pruning, without those in `taken` (used for selection or comparison)."""
-    return tuple(name for name in _TASKS if name not in taken)[:_TASK_COUNT]
 
 
 def prune(
@@ -116,7 +97,8 @@ def prune(
             say(words)
             effect = judge.effect(smaller, current, rates)
             if effect is not None:
-                current = smaller
+                # Only now: an exact simplification takes seconds, and most reductions are refused.
+                current = simplify(smaller)
                 yield Pruned(words, current, effect)
                 break
             refused.add(digest)
@@ -125,7 +107,7 @@ def prune(
 
 
 def _candidates(program: Program) -> list[tuple[str, Program]]:
-    """Simpler programs, each simplified exactly, the simplest first."""
+    """Simpler programs, the simplest first."""
     found: dict[str, tuple[str, Program]] = {}
     finite = try_out(program).finite
     for words, smaller in reductions(program):
@@ -137,9 +119,9 @@ def _candidates(program: Program) -> list[tuple[str, Program]]:
         # of zero by zero, such as weights without a gradient.
         if (finite & ~try_out(smaller).finite).any():
             continue
-        simple = simplify(smaller)
-        if rank(simple) < rank(program):
-            found.setdefault(program_digest(simple), (words, simple))
+        smaller = without_dead_code(smaller)
+        if rank(smaller) < rank(program):
+            found.setdefault(program_digest(smaller), (words, smaller))
     return sorted(found.values(), key=lambda pair: rank(pair[1]))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-from . import families, second_derivations
+from . import families, second_derivations, second_together
 from .settings import Setting
 from .trajectories import Reference
 
@@ -24,5 +24,8 @@ NUMPY: dict[str, Reference] = {
 }
 RULES: dict[str, Setting] = {name: function.setting for name, function in NUMPY.items()}
 SECOND: dict[str, Reference] = {
-    name: function for name, function in vars(second_derivations).items() if name in RULES
+    name: function
+    for module in (second_derivations, second_together)
+    for name, function in vars(module).items()
+    if name in RULES
 }

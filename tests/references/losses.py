@@ -86,11 +86,11 @@ def gradient_by_slopes(loss: Loss, x: np.ndarray) -> np.ndarray:
 
 
 def noise(kind: str, step: int, like: Params) -> Params:
-    """Noise of a step, from 0, for each tensor: "normal", "uniform" or "rademacher"."""
+    """Noise of a step, from 0, for each tensor: the input's name is its kind."""
 
     def draw(name: str, shape: tuple[int, ...]) -> np.ndarray:
         rng = np.random.default_rng([step, zlib.crc32(f"{kind} {name}".encode())])
-        if kind == "normal":
+        if kind in ("normal", "own_normal"):
             return np.asarray(rng.standard_normal(shape))
         uniform = np.asarray(rng.uniform(size=shape))
         return uniform if kind == "uniform" else np.where(uniform < 0.5, -1.0, 1.0)

@@ -25,6 +25,11 @@ SHAPES: dict[str, tuple[int, ...]] = {
 }
 # What rules are compared on unless they say otherwise.
 ALL = ("tall", "wide", "vector", "kernel", "scalar")
+# The same tensors of several members, along a first axis: who start as one, or apart.
+MEMBERS = 4
+TEAM = tuple(f"team_{name}" for name in ALL)
+APART = tuple(f"apart_{name}" for name in ALL)
+SHAPES |= {f"{how}_{name}": (MEMBERS, *SHAPES[name]) for how in ("team", "apart") for name in ALL}
 MATRICES = ("tall", "wide")
 QUIET_STEPS = 3
 
@@ -35,7 +40,8 @@ def _rng(name: str, purpose: int, seed: int) -> np.random.Generator:
 
 def initial_params(names: tuple[str, ...] = ALL, seed: int = 0) -> Params:
     """Initial weights, float64, shapes ``SHAPES[name]``, standard normal."""
-    return {name: np.asarray(_rng(name, 0, seed).standard_normal(SHAPES[name])) for name in names}
+    found = {name: np.asarray(_rng(name, 0, seed).standard_normal(SHAPES[name])) for name in names}
+    return {n: np.repeat(x[:1], MEMBERS, axis=0) if n in TEAM else x for n, x in found.items()}
 
 
 def _gradients_of(name: str, steps: int, seed: int) -> list[np.ndarray]:

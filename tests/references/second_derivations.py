@@ -315,6 +315,66 @@ def adamuon(
     return _walked(params, np.hstack(steps), lr, wd)
 
 
+def _by_singular_values(sequence: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Newton-Schulz of each of some flat matrices: its polynomial on the singular values alone."""
+    matrices = sequence.reshape(len(sequence), shape[0], -1)
+    left, values, right = np.linalg.svd(matrices, full_matrices=False)
+    s = values / (np.linalg.norm(values, axis=1, keepdims=True) + 1e-7)
+    for _ in range(5):
+        s = 3.4445 * s - 4.7750 * s**3 + 2.0315 * s**5
+    return ((left * s[:, None]) @ right).reshape(sequence.shape)
+
+
+def muon_with_adamw(
+    params: Params,
+    grads: list[Params],
+    *,
+    lr: float,
+    beta: float,
+    eps: float,
+    wd: float,
+    b1: float,
+    b2: float,
+    groups: dict[str, float],
+) -> Trajectory:
+    """By singular values, the whole sequence at once."""
+    g = _stacked(grads)
+    adam = _by_tensor(params, _adam_directions(g, b1, b2, eps))
+    steps = []
+    for (name, x), own, plain in zip(params.items(), _by_tensor(params, g), adam, strict=True):
+        if x.ndim < 2 or groups[name]:
+            steps.append(plain)
+            continue
+        ahead = own + beta * _averages(own, beta) / (1 - beta)
+        scale = 0.2 * np.sqrt(max(x.shape[0], x.size // x.shape[0]))
+        steps.append(scale * _by_singular_values(ahead, x.shape))
+    return _walked(params, np.hstack(steps), lr, wd)
+
+
+def scion_grouped(
+    params: Params,
+    grads: list[Params],
+    *,
+    lr: float,
+    alpha: float,
+    radius: float,
+    radius_out: float,
+    eps: float,
+    groups: dict[str, float],
+) -> Trajectory:
+    """By singular values, the whole sequence at once."""
+    assert eps == 1e-7
+    averages = _by_tensor(params, _averages(_stacked(grads), 1 - alpha))
+    steps = []
+    for (name, x), own in zip(params.items(), averages, strict=True):
+        if x.ndim < 2 or groups[name]:
+            steps.append((radius_out if groups[name] else radius) * np.sign(own))
+            continue
+        rows, columns = x.shape[0], x.size // x.shape[0]
+        steps.append(radius * np.sqrt(rows / columns) * _by_singular_values(own, x.shape))
+    return _walked(params, np.hstack(steps), lr, 0.0)
+
+
 # --- rules that ask for the loss elsewhere: derivatives by complex steps of its values -----------
 
 
@@ -624,7 +684,7 @@ def projected_euler(
     return Trajectory(out)
 
 
-def top_k_compression(params: Params, grads: list[Params], *, lr: float, keep: float) -> Trajectory:
+def mem_sgd(params: Params, grads: list[Params], *, lr: float, keep: float) -> Trajectory:
     """By what each number still has to move, ``sum of g - moved``, one number at a time."""
     out: list[Params] = [{} for _ in grads]
     for name, start in params.items():

@@ -17,6 +17,7 @@ ADAM = {"lr": 1e-2, "b1": 0.9, "b2": 0.999, "eps": 1e-8}
 ADAMW = {**ADAM, "wd": 1e-1}
 MODEL = ("tall", "wide", "vector", "kernel")
 ROLES = {"tall": 1.0, "wide": -1.0, "vector": -1.0, "kernel": 1.0, "scalar": 1.0}
+GROUPS = {"tall": 0.0, "wide": 1.0, "vector": 0.0, "kernel": 0.0, "scalar": 2.0}
 NOT_OFFICIAL = "derived from the equations, not official"
 
 
@@ -78,4 +79,15 @@ OMITTED: dict[str, Omitted] = {
     "gradient_normalized_newton": Omitted(43, "it repeats a step until it is accepted"),
     "bsvrb": Omitted(45, "it has nested losses; its kernel is storm"),
     "adaptive_eta": Omitted(46, "it asks for the gradient of a second loss"),
+    "learned_optimizer": Omitted(48, "its content is a learned objective"),
+    "augmented_lagrangian": Omitted(49, "it is a solver with constraints"),
+    "lanczos_learner": Omitted(50, "it needs ten products and the eigenvalues of their matrix"),
+    "adadagrad": Omitted(54, "it sets the batch size"),
+    "adadagrad_norm": Omitted(55, "it sets the batch size"),
+    "agvm": Omitted(56, "its learning rates are those of groups of tensors"),
+    "fedld": Omitted(63, "it needs the members' principal gradients"),
+    "power_sgd": Omitted(70, "it orthonormalizes columns"),
+    "l_greco": Omitted(71, "it is a program of the host; its kernel is a choice of ranks"),
+    "pada": Omitted(72, "it is a rule for sampling"),
+    "refined_schedule": Omitted(75, "it is a schedule made from a whole run"),
 }

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from . import second_derivations
+from . import second_derivations, second_together
 from .by_name import NUMPY, RULES, SECOND
 from .compare import max_difference
 from .coverage import COVERAGE, Check, numpy_trajectory, trajectory_difference
@@ -49,6 +49,7 @@ def test_live_packages_agree_with_numpy() -> None:
 def test_every_rule_has_two_references() -> None:
     assert RULES.keys() == COVERAGE.keys() >= OPTAX.keys()
     functions = dict(inspect.getmembers(second_derivations, inspect.isfunction))
+    functions |= dict(inspect.getmembers(second_together, inspect.isfunction))
     assert {name for name in functions if not name.startswith("_")} == SECOND.keys()
     assert not OMITTED.keys() & RULES.keys()
     assert [rule for rule, checks in COVERAGE.items() if len(checks) < 2] == []

@@ -46,6 +46,7 @@ _BINDING: dict[str, tuple[int, tuple[int, ...]]] = {
     "transpose": (_POWER, (_ATOM,)),
     "matmul": (_MATRIX, (_POWER, _POWER)),
     "solve_lower": (_MATRIX, (_OPEN, _POWER)),
+    "mix_members": (_ATOM, (_POWER,)),
 }
 # What the field calls things.
 _SYMBOLS = {
@@ -57,6 +58,9 @@ _SYMBOLS = {
     "normal": r"\xi",
     "uniform": r"\upsilon",
     "rademacher": r"\zeta",
+    "own_normal": r"\xi^{(i)}",
+    "member": "i",
+    "members": "M",
     EVAL_W: r"\tilde{w}",
 }
 _GREEK = frozenset(
@@ -77,7 +81,8 @@ class _Formula(NamedTuple):
 
 
 def to_latex(program: Program) -> str:
-    """The program as an `align*` block (amsmath), which ends with the step of the weights.
+    """The program as an `align*` block (amsmath), which ends with the step of the weights, or with
+    the value s_t of a schedule.
 
     Raises:
       ProgramError: if the program is not well formed.
@@ -88,8 +93,9 @@ def to_latex(program: Program) -> str:
     for statement in program.body:
         value = _formula(statement.value, notation)
         lines.append(f"{notation.assign(statement.target).text} &= {value.text}")
-    step = _formula(program.result, notation).within(_MATRIX)
-    lines.append(f"w_t &= w_{{t-1}} - {step}")
+    result = _formula(program.result, notation)
+    moves = f"w_t &= w_{{t-1}} - {result.within(_MATRIX)}"
+    lines.append(f"s_t &= {result.text}" if program.is_schedule else moves)
     body = " \\\\\n  ".join(lines)
     return f"\\begin{{align*}}\n  {body}\n\\end{{align*}}\n"
 

@@ -9,8 +9,10 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from ....dsl.algebra.gradient_cost import cost_of_step
 from ....dsl.machine import machine
 from ....dsl.machine.bytecode import TooLarge, assemble
 from ....dsl.machine.operations import FORMS
@@ -75,20 +77,39 @@ class _Machine:
             by_step = protocol.multipliers(fidelity.schedule, int(total), steps) * rates
             return tables, machine.schedule(tables, by_step, total, steps=steps)
 
-        return self._loops[bytecode.form].run(give, fidelity, stop, protocol.clip)
+        loop = self._loops[bytecode.form]
+        return loop.run(give, fidelity, stop, protocol.clip, cost_of_step(program))
 
 
 def _stepper(problems: Problems, form: str, given: Given) -> Stepper:
     layout = replace(problems.layout, replicates=len(given.rates), form=form)
     tables, schedule = given.rule  # (K, S_REGISTERS, R)
+    sizes = [math.prod(shape) for shape in layout.shapes]
+    labels = {
+        name: partial(
+            _label_of_each, np.repeat(np.asarray(of, np.float32), sizes), layout.replicates
+        )
+        for name, of in problems.labels.items()
+    }
     return Stepper(
         init=lambda w: machine.init(tables, layout, w),
         step=lambda state, at: machine.step(
-            tables, layout, state, schedule[at.t - 1], at.g, at.loss, {**at.oracles, **at.noise}
+            tables,
+            layout,
+            state,
+            schedule[at.t - 1],
+            at.g,
+            at.loss,
+            {**at.oracles, **at.noise, **labels},
         ),
         weights=lambda state: state.w,
         eval_w=lambda state: machine.evaluation_point(tables, layout, state),
     )
+
+
+def _label_of_each(labels: np.ndarray, replicates: int) -> Array:
+    """The labels of N weights, the same for all replicates: (R, N)."""
+    return jnp.broadcast_to(labels, (replicates, len(labels)))
 
 
 BACKEND = _Machine

@@ -76,7 +76,7 @@ def lbfgs(
 
 @reference("N", {"lr": 1e-2, "keep": 0.25}, note="one worker", copies=1)
 @each_tensor
-def top_k_compression(w: np.ndarray, grads: list[np.ndarray], *, lr: float, keep: float) -> Steps:
+def mem_sgd(w: np.ndarray, grads: list[np.ndarray], *, lr: float, keep: float) -> Steps:
     """Top-k with memory (Stich et al. 2018, Algorithm 1): ``c = top_k(g + e); e = g + e - c``. [N]
 
     k is ``keep`` of a tensor's numbers, the next whole number.

@@ -110,6 +110,35 @@ def _noise(sampler: Any, key: jax.Array, like: list[jax.Array]) -> list[jax.Arra
     keys = jax.random.split(key, max(1, len(like)))
     return [sampler(k, x.shape, x.dtype) for k, x in zip(keys, like)]
 ''',
+    "_own_noise": '''\
+def _own_noise(
+    sampler: Any, key: jax.Array, axis_name: str, like: list[jax.Array]
+) -> list[jax.Array]:
+    """The same, of each member its own."""
+    return _noise(sampler, jax.random.fold_in(key, jax.lax.axis_index(axis_name)), like)
+''',
+    "_mix_members": '''\
+def _mix_members(x: jax.Array, mixing: Any, axis_name: str) -> jax.Array:
+    """The sum over members, weighted by this member's row of the mixing matrix."""
+    weights = jnp.asarray(mixing, x.dtype)[jax.lax.axis_index(axis_name)]
+    return _weighted(jax.lax.all_gather(x, axis_name), weights)
+''',
+    "_nearest_mean": '''\
+def _nearest_mean(x: list[jax.Array], k: Any, axis_name: str) -> list[jax.Array]:
+    """The mean over the k members whose leaves are nearest to this member's, itself included."""
+    every = [jax.lax.all_gather(leaf, axis_name) for leaf in x]
+    squares = [jnp.square(all_of - leaf) for all_of, leaf in zip(every, x)]
+    distance = sum(jnp.sum(s.reshape(len(s), -1), axis=1) for s in squares)
+    rank = jnp.argsort(jnp.argsort(distance))
+    chosen = jnp.where(rank < k, 1.0, 0.0)
+    return [_weighted(all_of, chosen / jnp.sum(chosen)) for all_of in every]
+''',
+    "_weighted": '''\
+def _weighted(x: jax.Array, weights: jax.Array) -> jax.Array:
+    """The weighted sum along the first axis; what has weight 0 does not count, not even NaN."""
+    weights = weights.reshape(-1, *(1 for _ in x.shape[1:]))
+    return jnp.sum(jnp.where(weights == 0, 0.0, weights * x), axis=0)
+''',
     "_gradient_at": '''\
 def _gradient_at(obj_fn: Any, grad_fn: Any, params: Any, x: Any, call: int) -> list[jax.Array]:
     """The gradient of the loss at the weights whose leaves are x; as `_leaves`."""

@@ -80,6 +80,10 @@ def to_text(expr: Expr, names: Mapping[str, Text]) -> Text:
     if row.scope is Scope.LOSS:
         x, number = expr.args  # see `phases.Value.expr`
         return Text(row.jax.format(to_text(x, names).text, to_text(number, names).text))
+    if row.scope is Scope.MEMBERS:
+        texts = [as_float(arg, names) for arg in expr.args]
+        arrays = (f"jnp.asarray({t.text})" if t.plain else t.text for t in texts)
+        return Text(row.jax.format(*arrays))
     args = [as_float(arg, names) for arg in expr.args]
     if not row.jax:
         return Text(f"jnp.{expr.primitive}({', '.join(a.text for a in args)})")

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from ....inputs import INPUTS, noise_of
 from ....kinds import Kind
-from ....oracles import ORACLES, oracles_of
+from ....members import is_of_members
+from ....oracles import ORACLES, combined_by, oracles_of
 from ....program import LEARNING_RATE, Program
 from .helpers import HELPERS
 from .jax_text import Text, name_values
@@ -15,6 +16,8 @@ from .phases import plan
 
 # The argument of an update that is the loss of the minibatch, a function of the weights.
 LOSS = "obj_fn"
+# The arguments that name the axis of members, and their mixing matrix.
+AXIS_NAME, MIXING = "axis_name", "mixing"
 # The field of the state that noise is drawn from.
 RNG_KEY = "rng_key"
 # Arguments that are called as the input itself, and so are a variable of the program: trees.
@@ -32,10 +35,19 @@ _RESERVED = (
         "state_dtype",
     ),
     *("state", "new_state", "updates", "new_updates", "params", "extra_args", "count"),
-    *(row.argument.name for name, row in INPUTS.items() if row.argument and name not in _KEPT),
+    *(
+        row.argument.name
+        for name, row in INPUTS.items()
+        if row.argument and name not in _KEPT and not row.of_members
+    ),
     *(f"{name}_leaves" for name in _KEPT),
     *("Callable", LOSS, *(row.oracle.instead for row in ORACLES)),
     *("key", RNG_KEY, *(f"{name}_key" for name, row in INPUTS.items() if row.noise)),
+)
+# The same in the file of a program of members.
+_RESERVED_OF_MEMBERS = (
+    *(AXIS_NAME, MIXING),
+    *(row.argument.name for row in INPUTS.values() if row.argument and row.of_members),
 )
 # Reserved in programs, so that no state has this name.
 OWN_EVAL_FIELD = "eval_w"
@@ -62,6 +74,7 @@ class Names:
       has_rate: whether the program has a learning rate of its own.
       read: the ids of all values that something reads.
       oracles: the rows of those that the program calls. noise: what it reads of noise, by input.
+      of_members: whether it is of members. mixes: whether it needs their mixing matrix.
       needs_params: whether a step reads the weights, or asks about the loss there.
       eval_field: the field of the state that holds the evaluation point: one that starts as w and
         always holds it, or a field of its own; empty if the program assigns none.
@@ -84,11 +97,14 @@ class Names:
         self.read |= {self.plan.eval_w} if self.plan.eval_w else set()
         self.oracles = oracles_of(program)
         self.noise = noise_of(program)
+        self.of_members = is_of_members(program)
+        self.mixes = any(row.name == "mix_members" for row in combined_by(program))
         self.needs_params = self.reads("w") or bool(self.oracles)
 
         # Parameters of the function, which are never assigned inside the update.
         kept = [name for name in program.inputs if name in _KEPT]
-        fresh = FreshNames([*_RESERVED, self.state_class, *kept])
+        reserved = [*_RESERVED, *(_RESERVED_OF_MEMBERS if self.of_members else ())]
+        fresh = FreshNames([*reserved, self.state_class, *kept])
         states = [s.name for s in program.state]
         variables = [*program.inputs, *states, *program.defaults, "g"]
         variables += [s.target for s in program.body]

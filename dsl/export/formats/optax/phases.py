@@ -59,7 +59,7 @@ class Value:
     @property
     def is_leafwise(self) -> bool:
         """Whether it is computed leaf by leaf, as what an oracle answers is not."""
-        return self.has_leaves and not _has_scope(self.expr, Scope.LOSS)
+        return self.has_leaves and not _is_whole(self.expr)
 
     @property
     def reads(self) -> list[str]:
@@ -206,7 +206,7 @@ class _Planner:
         number = sum(v.variable == variable for v in self.values.values())
         value = Value(f"{variable}@{number}", variable, kind, expr, broadcast, phase)
         for read in (self.values[i] for i in value.reads):
-            whole = _has_scope(expr, Scope.MODEL) or _has_scope(expr, Scope.LOSS)
+            whole = _has_scope(expr, Scope.MODEL) or _is_whole(expr)
             waits = whole and read.is_leafwise
             value.phase = max(value.phase, read.phase + waits)
         self.values[value.id] = value
@@ -251,12 +251,11 @@ class _Planner:
             call = Call(primitive, tuple(_as_it_comes(a) for a in args))
             to_parameter = self.kind(call) is Kind.TENSOR
             return Call(primitive, (*call.args, Name(GRADIENT))) if to_parameter else call
-        if row.scope not in (Scope.MODEL, Scope.LOSS):
+        if row.scope is not Scope.MODEL and not row.whole:
             return Call(primitive, tuple(args))
-        asks = row.scope is Scope.LOSS
-        named = [self.named("x" if asks else self.suggested(a), a) for a in args]
+        named = [self.named("x" if row.whole else self.suggested(a), a) for a in args]
         call = Call(primitive, tuple(named))
-        if asks:
+        if row.scope is Scope.LOSS:
             number = self.asked.setdefault(call, len(self.asked))
             call = Call(primitive, (*call.args, Constant(float(number))))
         if top:
@@ -288,6 +287,10 @@ def _as_it_comes(expr: Expr) -> Expr:
     if isinstance(expr, Call) and expr.primitive in _MATRIX_RESULTS:
         return Call(expr.primitive, expr.args[: PRIMITIVES[expr.primitive].arity])
     return expr
+
+
+def _is_whole(expr: Expr | None) -> bool:
+    return isinstance(expr, Call) and PRIMITIVES[expr.primitive].whole
 
 
 def _has_scope(expr: Expr | None, scope: Scope) -> bool:

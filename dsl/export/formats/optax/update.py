@@ -10,7 +10,7 @@ from ....kinds import Kind
 from ....program import LEARNING_RATE, Program
 from .helpers import shape_text
 from .jax_text import Text, as_float, extent_text, to_text
-from .names import LOSS, OWN_EVAL_FIELD, RNG_KEY, Names
+from .names import AXIS_NAME, LOSS, OWN_EVAL_FIELD, RNG_KEY, Names
 from .naming import bracketed, filled, indented, wrapped
 from .phases import GRADIENT, Value
 
@@ -21,6 +21,11 @@ _NO_PARAMS = (
 )
 # What Optax itself hands to an update.
 _OWN = {"w": "params", "g": "updates", "t": "count"}
+# What the axis of members says; a sum of the number 1 is a number.
+_OF_AXIS = {
+    "member": f"jax.lax.axis_index({AXIS_NAME})",
+    "members": f"jax.lax.psum(1, {AXIS_NAME})",
+}
 _WIDTH = 92  # of a line in the function, which is itself indented by 8
 
 
@@ -84,7 +89,7 @@ class UpdateFunction:
         # `float` is float64 in 64-bit mode and float32 otherwise.
         for name, row in INPUTS.items():
             if row.kind is Kind.SCALAR and self.names.reads(name):
-                source = row.argument.name if row.argument else _OWN[name]
+                source = row.argument.name if row.argument else {**_OWN, **_OF_AXIS}[name]
                 yield f"{self.of[f'{name}@0']} = jnp.asarray({source}, float)"
         if not self.names.has_rate or self.names.reads(LEARNING_RATE):
             yield (
@@ -99,7 +104,8 @@ class UpdateFunction:
         # What the user made comes last; the first tree says what the others must look like.
         given = {
             f"{row.name}@0": (row, argument)
-            for row, argument in arguments(self.program)
+            for of_update in (False, True)
+            for row, argument in arguments(self.program, of_update=of_update)
             if row.kind is not Kind.SCALAR and self.names.reads(row.name)
         }
         read = self.names.read | ({GRADIENT} if given or self.names.noise else set())
@@ -130,7 +136,10 @@ class UpdateFunction:
         yield f"{keys} = jax.random.split(state.{RNG_KEY}, {count})"
         for name, noise in self.names.noise.items():
             like = self.list_of(GRADIENT)
-            yield f"{self.of[f'{name}@0']} = _noise(jax.random.{noise.sampler}, {name}_key, {like})"
+            key = f"jax.random.{noise.sampler}, {name}_key"
+            own = INPUTS[name].own
+            draw = f"_own_noise({key}, {AXIS_NAME}, {like})" if own else f"_noise({key}, {like})"
+            yield from wrapped(f"{self.of[f'{name}@0']} = ", draw, "", _WIDTH)
 
     def list_of(self, i: str) -> str:
         """The name of the list of a value's leaves, each of which has the value's own name."""

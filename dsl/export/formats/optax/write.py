@@ -13,14 +13,16 @@ from ....errors import ProgramError
 from ....expressions import format_number
 from ....inputs import Input, Source, arguments, refusal
 from ....kinds import Kind
+from ....members import AXIS
 from ....program import LEARNING_RATE, Program, State
 from ....syntax import check, format_program
 from ...warm_up import finite_at_rate_0
 from .evaluation import evaluation_lines, recovered
 from .helpers import STATE_TYPES, helpers_used, shape_text
 from .linearity import is_linear
-from .names import LOSS, OWN_EVAL_FIELD, RNG_KEY, Names
+from .names import AXIS_NAME, LOSS, MIXING, OWN_EVAL_FIELD, RNG_KEY, Names
 from .naming import comment, docstring_text, indented, paragraph, wrapped
+from .schedule import to_schedule
 from .update import UpdateFunction
 
 
@@ -30,12 +32,15 @@ def to_optax(program: Program) -> str:
     The file defines `rule(learning_rate=…, *, …) -> optax.GradientTransformationExtraArgs`, named
     after the program (with an underscore after it if Python or the file needs the name), and
     `rule_eval_params(state, params)` if the program assigns `eval_w`. A program without a
-    hyperparameter `lr` gets `learning_rate=1.0`, which scales its result.
+    hyperparameter `lr` gets `learning_rate=1.0`, which scales its result. A schedule is a file of
+    its own kind; see `schedule`.
 
     Raises:
       ProgramError: if the program is not well formed, or reads what such files are not given.
     """
     check(program)
+    if program.is_schedule:
+        return to_schedule(program)
     if refused := refusal(program, Source.EXPORT):
         raise ProgramError(f"{program.name} {refused}")
     return "\n".join(_File(program).lines()) + "\n"
@@ -81,6 +86,7 @@ class _File:
         passed += [f"{a.name}={a.example}" for _, a in arguments(self.program, of_update=True)]
         passed += [f"{LOSS}=lambda p: loss(p, batch)"] if self.names.oracles else []
         more = "".join(f", {a.name}={a.example}" for _, a in arguments(self.program))
+        more += f", {MIXING}={MIXING}" if self.names.mixes else ""
         rule = self.names.rule
         yield from f'"""{docstring_text(self.doc)}'.split("\n")
         yield from ["", "To train with it:", ""]
@@ -90,6 +96,14 @@ class _File:
         yield "    params = optax.apply_updates(params, updates)"
         if self.origin_program.evaluates_elsewhere:
             yield f"    evaluation_params = {rule}_eval_params(state, params)"
+        if self.names.of_members:
+            yield ""
+            lines = paragraph(
+                "Each member does so with gradients of its own, along a named axis: as in"
+                f' `jax.vmap(step, axis_name="{AXIS}")`, or by `jax.shard_map` over a mesh with'
+                " such an axis."
+            )
+            yield from (line.removeprefix("    ") for line in lines)
         yield '"""'
 
     def origin(self) -> str:
@@ -121,6 +135,10 @@ class _File:
             f"{argument.name}: {argument.type}{_default(row)}"
             for row, argument in arguments(self.program)
         ]
+        if self.names.mixes:
+            further.insert(0, f"{MIXING}: jax.typing.ArrayLike")
+        if self.names.of_members:
+            further.append(f'{AXIS_NAME}: str = "{AXIS}"')
         if self.names.noise:
             further.append("key: jax.Array | int = 0")
         yield f"def {self.names.rule}("
@@ -157,6 +175,12 @@ class _File:
         )
         for _, argument in arguments(self.program):
             yield from paragraph(f"  {argument.name}: {argument.meaning}")
+        if self.names.mixes:
+            yield from paragraph(
+                f"  {MIXING}: the matrix (members, members) of which each member has a row."
+            )
+        if self.names.of_members:
+            yield from paragraph(f"  {AXIS_NAME}: of the axis of members, which updates run along.")
         if self.names.noise:
             yield from paragraph("  key: of the noise; a key of `jax.random`, or a seed.")
         if self.others:
