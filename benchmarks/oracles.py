@@ -1,4 +1,4 @@
-"""What it costs rules that ask for nothing that the machine could ask: AdamW and Lion on the lean
+"""What oracles in the machine cost rules that do not call them: AdamW and Lion on the lean
 machine, and on its sibling with oracles, noise and labels.
 
     python benchmarks/oracles.py [--turns N] [--task NAME]

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 
 from evoptax.dsl.algebra.canonical import structure_digest
 from evoptax.dsl.liveness import without_dead_code
+from evoptax.dsl.oracles import oracles_of
 from evoptax.dsl.primitive import MATRIX, ORACLE
 from evoptax.dsl.program import Program
 from evoptax.dsl.syntax import parse
@@ -280,7 +281,9 @@ def ideas() -> tuple[Idea, ...]:
 
 
 def ideas_that_ask() -> tuple[Idea, ...]:
-    """Ideas that need oracles, noise or labels. None was aimed at."""
+    """Ideas that need oracles, noise or labels. How oracles are drawn was chosen with those in view
+    that call one; the others are kept out.
+    """
 
     def gradient(*forms: str, reads: str = "") -> tuple[Program, ...]:
         return tuple(
@@ -350,7 +353,10 @@ def ideas_that_ask() -> tuple[Idea, ...]:
             *step("group * {0}", "group, "),
         ),
     }
-    return tuple(Idea(name, forms, kept_out=True, grammar=ORACLE) for name, forms in named.items())
+    return tuple(
+        Idea(name, forms, kept_out=not any(map(oracles_of, forms)), grammar=ORACLE)
+        for name, forms in named.items()
+    )
 
 
 def reached(

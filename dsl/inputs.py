@@ -355,7 +355,7 @@ def noise_of(program: Program) -> dict[str, Noise]:
 
 
 def labels_for(name: str, count: int, first: int = 1) -> tuple[float, ...]:
-    """Labels of so many tensors that take turns, to try rules on."""
+    """One label for each of `count` tensors, in turn, to try rules on."""
     accepted = INPUTS[name].labels
     return tuple(accepted[(first + i) % len(accepted)] for i in range(count))
 
